@@ -1,0 +1,69 @@
+package simon
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+)
+
+// Microprotocol describes one function that parties can compute together. The gateway lists it, the policy checks against
+// it, the command line prints it; nothing else knows what a computation is.
+type Microprotocol struct {
+	Name    string
+	Version uint32
+	Summary string // one sentence
+
+	// Input, Parameters and Result are JSON schemas (draft 2020-12) of what a client gives, may set and receives.
+	Input, Parameters, Result json.RawMessage
+
+	MinParties, MaxParties int // MaxParties 0: as the configuration allows
+	Roles                  []Role
+
+	Hops  int    // sequential message steps of a warm computation, JOIN and CONFIRM included
+	Bytes string // bytes per party and receiver, in words
+
+	Leakage    string // what a recipient or coalition learns beyond the result, and how many colluders it withstands
+	WithHelper string // the same for a coalition with a helper; empty where no helper takes part
+
+	Round time.Duration // time-out of one message step, unless the client's parameters say otherwise
+	Limit time.Duration // time limit of the whole computation
+
+	// Prepare reads the client's data (one JSON value) and parameters (a JSON object, or nothing) and returns what a job
+	// stores and what every attempt sends. It refuses bad data with an *InputError before any message leaves.
+	Prepare func(data io.Reader, parameters json.RawMessage) (Prepared, error)
+	// Run plays the protocol over s with the stored input and returns the opened elements, nil where s.Self() is no
+	// recipient. It reads its parameters from the canonical bytes in c, never from a request.
+	Run func(ctx context.Context, s Session, c Common, input []byte) (opened []byte, err error)
+	// Finish turns the opened elements into the result (a JSON object), exact and rounded once.
+	Finish func(c Common, input, opened []byte) (json.RawMessage, error)
+}
+
+// Common is the part of a computation that all parties signed alike, as far as a protocol needs it.
+type Common struct {
+	Parties    int
+	Parameters []byte // canonical: RFC 8785 JSON with all defaults filled in
+}
+
+// Prepared is a party's checked contribution.
+type Prepared struct {
+	Parameters []byte   // canonical parameters, defaults filled in; parties that disagree do not start
+	Layout     [32]byte // hash of the layout of the vectors that will be sent
+	Input      []byte   // the local summary, private: what Run reads
+}
+
+// InputError says which value of the client's input cannot be used and why. Its text is for the person who sent it and
+// never contains the value where that is a number that counts as data.
+type InputError struct {
+	Path   string // data, data[3], data[3][1], parameters.columns
+	Reason string
+}
+
+func (e *InputError) Error() string { return fmt.Sprintf("%s: %s", e.Path, e.Reason) }
+
+// OutcomeError is a result that does not exist for reasons that the opened values show (too few samples, rank out of
+// range). It is the same at all recipients, and it is an outcome: no retry.
+type OutcomeError struct{ Reason string }
+
+func (e *OutcomeError) Error() string { return e.Reason }
