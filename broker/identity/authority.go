@@ -1,0 +1,108 @@
+package identity
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// MaxLifetime is the longest validity of a party's certificate.
+const MaxLifetime = 30 * 24 * time.Hour
+
+// Authority is the consortium's certificate authority: an Ed25519 key and its self-signed certificate.
+type Authority struct {
+	cert *x509.Certificate
+	key  *ed25519.PrivateKey // behind a pointer, so that printing an Authority shows an address
+}
+
+// NewAuthority makes an authority with a fresh key. The name is for people, 1 to 64 characters. The authority outlives
+// its parties' certificates: years, not days.
+func NewAuthority(name string, notBefore, notAfter time.Time) (*Authority, error) {
+	if err := checkOrganisation(name); err != nil {
+		return nil, fmt.Errorf("naming the authority: %w", err)
+	}
+	if !notAfter.After(notBefore) {
+		return nil, errors.New("an authority's validity must end after it begins")
+	}
+	pub, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		return nil, fmt.Errorf("making the authority's key: %w", err)
+	}
+	t := &x509.Certificate{
+		Subject:   pkix.Name{CommonName: name},
+		NotBefore: notBefore.UTC(), NotAfter: notAfter.UTC(),
+		KeyUsage: x509.KeyUsageCertSign, IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, t, t, pub, key)
+	if err != nil {
+		return nil, fmt.Errorf("making the authority's certificate: %w", err)
+	}
+	return authority(der, key)
+}
+
+func authority(der []byte, key ed25519.PrivateKey) (*Authority, error) {
+	cert, err := parseRoot(der)
+	if err != nil {
+		return nil, err
+	}
+	if !key.Public().(ed25519.PublicKey).Equal(cert.PublicKey) {
+		return nil, errors.New("the authority's key does not belong to its certificate: bring back the pair that was made together")
+	}
+	return &Authority{cert: cert, key: &key}, nil
+}
+
+// Certificate is the authority's own certificate in DER, to be handed to NewRoots of every party.
+func (a *Authority) Certificate() []byte { return bytes.Clone(a.cert.Raw) }
+
+// Issue certifies that pub belongs to the party name of organisation. The validity is at most MaxLifetime and within
+// the authority's own. The caller has made sure, by other means than this call, that the party holds the private key.
+func (a *Authority) Issue(name, organisation string, pub ed25519.PublicKey, notBefore, notAfter time.Time) ([]byte, error) {
+	der, err := a.issue(name, organisation, pub, notBefore, notAfter)
+	if err != nil {
+		return nil, fmt.Errorf("issuing a certificate for %q: %w", name, err)
+	}
+	return der, nil
+}
+
+func (a *Authority) issue(name, organisation string, pub ed25519.PublicKey, notBefore, notAfter time.Time) ([]byte, error) {
+	if err := CheckName(name); err != nil {
+		return nil, err
+	}
+	if err := checkOrganisation(organisation); err != nil {
+		return nil, err
+	}
+	if len(pub) != ed25519.PublicKeySize {
+		return nil, fmt.Errorf("the key has %d bytes, an Ed25519 key has %d", len(pub), ed25519.PublicKeySize)
+	}
+	// A certificate holds whole seconds: round inwards, so that no bound is passed.
+	notBefore, notAfter = notBefore.UTC().Truncate(time.Second), notAfter.UTC().Truncate(time.Second)
+	switch {
+	case !notAfter.After(notBefore):
+		return nil, errors.New("the validity must end after it begins")
+	case notAfter.Sub(notBefore) > MaxLifetime:
+		return nil, fmt.Errorf("the validity is %s, at most %s is allowed", notAfter.Sub(notBefore), MaxLifetime)
+	case notBefore.Before(a.cert.NotBefore), notAfter.After(a.cert.NotAfter):
+		return nil, fmt.Errorf("the authority itself is valid from %s to %s only: shorten the validity or renew the authority",
+			a.cert.NotBefore.UTC().Format(time.RFC3339), a.cert.NotAfter.UTC().Format(time.RFC3339))
+	}
+	t := &x509.Certificate{
+		Subject:   pkix.Name{CommonName: name, Organization: []string{organisation}},
+		NotBefore: notBefore, NotAfter: notAfter,
+		KeyUsage: x509.KeyUsageDigitalSignature, BasicConstraintsValid: true,
+	}
+	t.UnknownExtKeyUsage = append(t.UnknownExtKeyUsage, usageParty)
+	der, err := x509.CreateCertificate(rand.Reader, t, a.cert, pub, *a.key)
+	if err != nil {
+		return nil, err
+	}
+	// What every party will check is checked before the certificate leaves.
+	if _, err := parseLeaf(der); err != nil {
+		return nil, err
+	}
+	return der, nil
+}
