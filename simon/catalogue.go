@@ -1,0 +1,8 @@
+package simon
+
+// Catalogue lists the microprotocols, one per line.
+func Catalogue() []Microprotocol {
+	return []Microprotocol{
+		SecureSum(),
+	}
+}

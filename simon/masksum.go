@@ -1,0 +1,85 @@
+package simon
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/weftmpc/weft/simon/ring"
+)
+
+// MaskedSum adds the parties' vectors and gives every party the total.
+//
+// Every pair of parties shares a mask stream; the lower seat adds it, the higher subtracts it, so that masks cancel in
+// the total (Ács and Castelluccia 2011, section 3; Bonawitz et al. 2017 without the recovery of parties that drop out).
+// Inputs: one vector per party, same layout at all of them. Result: the element-wise total mod 2^(64·limbs).
+// Learns: every party the total and nothing else. Any coalition of up to n-1 parties learns the total of the others.
+// One hop. Sends Size bytes to each of the n-1 other parties. A missing vector ends the computation.
+func MaskedSum(ctx context.Context, s Session, l Label, x ring.Vector) (ring.Vector, error) {
+	y, err := masked(s, l, x)
+	if err != nil {
+		return ring.Vector{}, err
+	}
+	bodies, err := s.Exchange(ctx, nil, l, y.Bytes())
+	if err != nil {
+		return ring.Vector{}, fmt.Errorf("exchanging masked vectors %q: %w", l.Vector, err)
+	}
+	return total(s, x.Layout(), bodies)
+}
+
+// OpenSum adds the parties' vectors and gives the total to the recipients of the computation; elsewhere the result is the
+// zero Vector. It is MaskedSum as the last opening, once per call path.
+//
+// Source, inputs, leakage and colluders as with MaskedSum, with "recipient" in place of "every party": a party that is no
+// recipient learns nothing. One hop. Sends Size bytes to each recipient.
+func OpenSum(ctx context.Context, s Session, l Label, x ring.Vector) (ring.Vector, error) {
+	y, err := masked(s, l, x)
+	if err != nil {
+		return ring.Vector{}, err
+	}
+	bodies, err := s.Open(ctx, l, y.Bytes())
+	if err != nil {
+		return ring.Vector{}, fmt.Errorf("opening the sum %q: %w", l.Vector, err)
+	}
+	if bodies == nil {
+		return ring.Vector{}, nil
+	}
+	return total(s, x.Layout(), bodies)
+}
+
+// masked returns x plus the masks shared with higher seats minus those shared with lower ones. Session.Stream refuses the
+// second use of a label, so no two vectors can leave under one mask.
+func masked(s Session, l Label, x ring.Vector) (ring.Vector, error) {
+	if s.Self() >= s.N() {
+		return ring.Vector{}, fmt.Errorf("seat %d is a helper's: only parties take part in a masked sum", s.Self())
+	}
+	y := x.Clone()
+	for peer := range s.N() {
+		if peer == s.Self() {
+			continue
+		}
+		mask, err := s.Stream(Mask, peer, l)
+		if err != nil {
+			return ring.Vector{}, fmt.Errorf("mask shared with seat %d: %w", peer, err)
+		}
+		if s.Self() < peer {
+			y.AddStream(mask)
+		} else {
+			y.SubStream(mask)
+		}
+	}
+	return y, nil
+}
+
+// total adds the bodies of seats 0..n-1.
+func total(s Session, l ring.Layout, bodies [][]byte) (ring.Vector, error) {
+	if len(bodies) != s.N() {
+		return ring.Vector{}, fmt.Errorf("%d masked vectors, want one from each of %d parties", len(bodies), s.N())
+	}
+	sum := ring.New(l)
+	for seat, b := range bodies {
+		if err := sum.AddBytes(b); err != nil {
+			return ring.Vector{}, fmt.Errorf("masked vector of seat %d: %w", seat, err)
+		}
+	}
+	return sum, nil
+}
