@@ -1,0 +1,63 @@
+package broker
+
+import (
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/weftmpc/weft/broker/identity"
+)
+
+// The subjects of the coordinator's service.
+const (
+	SubjectJoin   = "weft.coordinator.join"
+	SubjectLeave  = "weft.coordinator.leave"
+	SubjectStatus = "weft.coordinator.status"
+
+	// ServiceCoordinator is the coordinator's name as a NATS micro service.
+	ServiceCoordinator = "weft-coordinator"
+)
+
+// The buckets of a party's private account. Provision makes them.
+const (
+	BucketJobs    = "weft_jobs"
+	BucketSids    = "weft_sids"
+	BucketObjects = "weft_objects"
+	StoreBodies   = "weft_bodies"
+)
+
+const (
+	subjectsShare       = "weft.c."
+	subjectsCoordinator = "weft.coordinator.>"
+	subjectsStart       = "weft.start."
+	subjectsEvent       = "weft.event."
+	subjectsInbox       = "_INBOX.>"
+	subjectsDiscovery   = "$SRV.>"
+)
+
+// Share is the subject of everything that the party from sends to the party to in the computation uuid. The names are
+// tokens of their own, so that a broker can pin a party to its name; it proves nothing, the message itself does.
+func Share(uuid, to, from string) string { return subjectsShare + uuid + "." + to + "." + from }
+
+// ShareInbox is the one standing subscription of a party: all computations, all senders. A subscription per computation
+// would lose the first messages, and show its UUID to others.
+func ShareInbox(self string) string { return Share("*", self, "*") }
+
+// ParseShare takes the subject of a message apart: a UUID in its lower-case form and two names.
+func ParseShare(subject string) (computation, to, from string, ok bool) {
+	rest, ok := strings.CutPrefix(subject, subjectsShare)
+	t := strings.Split(rest, ".")
+	if !ok || len(t) != 3 || identity.CheckName(t[1]) != nil || identity.CheckName(t[2]) != nil {
+		return "", "", "", false
+	}
+	if u, err := uuid.Parse(t[0]); err != nil || u.String() != t[0] {
+		return "", "", "", false
+	}
+	return t[0], t[1], t[2], true
+}
+
+// StartSubject is where the coordinator answers a party.
+func StartSubject(party string) string { return subjectsStart + party }
+
+// EventSubject is where a party tells its operators that something of the kind happened; no data, no counts.
+func EventSubject(party, kind string) string { return subjectsEvent + party + "." + kind }
