@@ -1,0 +1,189 @@
+// Package node is a party: it takes jobs from the party's store, brings them through the coordinator to a start, plays the
+// protocol over its seat, and writes the result back.
+//
+// Safety: a job's result is released only after every party has confirmed the same transcript and the same opened values,
+// and a computation is tried again only where nobody can have completed it.
+// Liveness: every accepted job ends as done, failed with a reason, or cancelled; each wait has a deadline that names whom it
+// waits for. Killing the process at any moment loses no accepted job: the store is the queue, and Run goes through the
+// ledger before it takes the first job.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
+
+	"github.com/weftmpc/weft/broker"
+	"github.com/weftmpc/weft/broker/identity"
+	"github.com/weftmpc/weft/jobs"
+	"github.com/weftmpc/weft/node/policy"
+	"github.com/weftmpc/weft/node/seat"
+	"github.com/weftmpc/weft/simon"
+)
+
+const tickEvery = 50 * time.Millisecond
+
+// Config describes a party's node.
+type Config struct {
+	Identity    *identity.Identity
+	Roots       identity.Roots
+	Parties     []seat.Peer          // all parties that this node may compute with, itself included
+	Coordinator identity.Fingerprint // whose STARTs the JOINs are made for
+	Policy      policy.Policy
+	Catalogue   []simon.Microprotocol
+	Jobs        *jobs.Store
+	Fabric      *nats.Conn      // to the hub; nil: Transport is used
+	Transport   seat.Fabric     // instead of Fabric, for in-memory networks
+	StoreKey    identity.Secret // at least 32 bytes, made with the state folder
+	Attempts    int             // of one job; zero: 5
+	Now         func() time.Time
+	Logger      *slog.Logger
+}
+
+// Node runs the jobs of one party.
+type Node struct {
+	cfg  Config
+	boot string
+	seat *seat.Seat
+
+	mu      sync.Mutex
+	lanes   map[string]*lane
+	runners map[uuid.UUID]*runner
+	wg      sync.WaitGroup
+}
+
+// New returns a node that has not started.
+func New(c Config) (*Node, error) {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Attempts == 0 {
+		c.Attempts = 5
+	}
+	if c.Policy.Profile == 0 {
+		c.Policy.Profile = policy.Strict
+	}
+	if c.Jobs == nil || c.Identity == nil || (c.Fabric == nil && c.Transport == nil) {
+		return nil, errors.New("node: identity, jobs and a connection to the fabric are required")
+	}
+	n := &Node{cfg: c, boot: uuid.NewString(), lanes: map[string]*lane{}, runners: map[uuid.UUID]*runner{}}
+	transport := c.Transport
+	if transport == nil {
+		transport = natsFabric{c.Fabric, c.Identity.Name()}
+	}
+	var err error
+	n.seat, err = seat.New(seat.Config{
+		Identity: c.Identity, Roots: c.Roots, Peers: c.Parties, Fabric: transport, Ledger: c.Jobs,
+		StoreKey: c.StoreKey, Now: c.Now, Logger: c.Logger,
+	})
+	return n, err
+}
+
+// Seat is the place that an in-memory transport delivers to.
+func (n *Node) Seat() *seat.Seat { return n.seat }
+
+// Run recovers what an earlier process left, then serves jobs until ctx ends. It returns when all its goroutines have.
+func (n *Node) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer n.wg.Wait()
+	defer stop()
+	n.wg.Go(func() { n.tick(ctx) })
+	if n.cfg.Fabric != nil {
+		unsubscribe, err := n.subscribe()
+		if err != nil {
+			return err
+		}
+		defer unsubscribe()
+	}
+	committed, err := n.seat.Recover(ctx)
+	if err != nil {
+		return fmt.Errorf("recovering from the ledger: %w", err)
+	}
+	left := map[uuid.UUID]*seat.Run{}
+	for _, r := range committed {
+		left[r.Job()] = r
+	}
+	for job := range n.cfg.Jobs.Watch(ctx) {
+		n.take(ctx, job, left)
+	}
+	return nil
+}
+
+func (n *Node) tick(ctx context.Context) {
+	t := time.NewTicker(tickEvery)
+	defer t.Stop()
+	sweep := n.cfg.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		now := n.cfg.Now()
+		n.seat.Tick(now)
+		if now.Sub(sweep) > time.Minute {
+			sweep = now
+			if err := n.cfg.Jobs.Sweep(ctx, now); err != nil && ctx.Err() == nil {
+				n.cfg.Logger.Error("sweeping old jobs", "error", err)
+			}
+		}
+	}
+}
+
+// subscribe makes the two standing subscriptions. One wildcard serves all computations: a subscription per computation
+// would lose the first messages over leaf links, and show its UUID to others.
+func (n *Node) subscribe() (func(), error) {
+	nc, self := n.cfg.Fabric, n.cfg.Identity.Name()
+	shares, err := nc.Subscribe(broker.ShareInbox(self), func(m *nats.Msg) {
+		id, to, from, ok := broker.ParseShare(m.Subject)
+		if !ok || to != self {
+			return
+		}
+		if u, err := uuid.Parse(id); err == nil && u.String() == id {
+			n.seat.Deliver(u, from, m.Data)
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("subscribing to share messages: %w", err)
+	}
+	starts, err := nc.Subscribe(broker.StartSubject(self), func(m *nats.Msg) { n.seat.DeliverAnswer(m.Data) })
+	if err != nil {
+		return nil, fmt.Errorf("subscribing to starts: %w", err)
+	}
+	for _, s := range []*nats.Subscription{shares, starts} {
+		if err := s.SetPendingLimits(-1, -1); err != nil { // a dropped share would cost a round; sessions bound what they keep
+			return nil, err
+		}
+	}
+	nc.SetReconnectHandler(func(*nats.Conn) { n.seat.Reconnected() })
+	return func() { _ = shares.Unsubscribe(); _ = starts.Unsubscribe() }, nc.Flush()
+}
+
+// natsFabric is a seat's Fabric over a connection to the hub.
+type natsFabric struct {
+	nc   *nats.Conn
+	self string
+}
+
+func (f natsFabric) Send(id uuid.UUID, to string, b []byte) error {
+	return f.nc.Publish(broker.Share(id.String(), to, f.self), b)
+}
+
+func (f natsFabric) Join(ctx context.Context, join []byte) ([]byte, error) {
+	m, err := f.nc.RequestWithContext(ctx, broker.SubjectJoin, join)
+	if err != nil {
+		return nil, err
+	}
+	return m.Data, nil
+}
+
+func (f natsFabric) Leave(leave []byte) error { return f.nc.Publish(broker.SubjectLeave, leave) }

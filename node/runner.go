@@ -1,0 +1,378 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/weftmpc/weft/broker/identity"
+	"github.com/weftmpc/weft/coordinator"
+	"github.com/weftmpc/weft/jobs"
+	"github.com/weftmpc/weft/node/policy"
+	"github.com/weftmpc/weft/node/seat"
+	"github.com/weftmpc/weft/node/session"
+	"github.com/weftmpc/weft/simon"
+)
+
+const (
+	joinFirst   = time.Second // until a JOIN is repeated, doubling
+	joinMost    = 10 * time.Second
+	joinRequest = 2 * time.Second        // how long one request waits for the coordinator
+	showWaiting = 200 * time.Millisecond // a wait that is shorter is not written down
+	retryMost   = 500 * time.Millisecond // random pause before a new attempt, doubling
+)
+
+var (
+	errCancelled = errors.New("cancelled by the caller")
+	errReplaced  = errors.New("replaced by a newer request; use a new uuid for computations side by side")
+)
+
+// runner brings one job to its end.
+type runner struct {
+	node    *Node
+	id      uuid.UUID
+	created time.Time
+	job     jobs.Job // own copy, for the goroutine that runs; the store has the truth
+	m       simon.Microprotocol
+	input   []byte
+	left    *seat.Run // of a committed job after a restart
+
+	once                [2]sync.Once
+	cancelled, replaced chan struct{}
+}
+
+// signal closes one of the runner's channels, once.
+func (r *runner) signal(c chan struct{}) {
+	i := 0
+	if c == r.replaced {
+		i = 1
+	}
+	r.once[i].Do(func() { close(c) })
+}
+
+// run returns when the job has ended or ctx has; in the second case the record says what the next process has to do.
+func (r *runner) run(ctx context.Context) {
+	err := r.attempts(ctx)
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	to, p := jobs.Failed, problem(err)
+	if errors.Is(err, errCancelled) {
+		to = jobs.Cancelled
+	}
+	r.node.cfg.Logger.Info("job ended", "job", r.id, "state", to.String(), "reason", p.Reason)
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
+		err := r.move(ctx, to, func(j *jobs.Job) { j.Problem = p })
+		if err == nil || ctx.Err() != nil || errors.Is(err, jobs.ErrNotFound) {
+			return
+		}
+		r.node.cfg.Logger.Error("job record not written; trying again", "job", r.id, "error", err)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// move takes the job's record one step on, durably, whatever else was written to it meanwhile.
+func (r *runner) move(ctx context.Context, to jobs.State, change func(*jobs.Job)) error {
+	job, err := r.node.cfg.Jobs.Change(ctx, r.id, func(j jobs.Job) (jobs.Job, error) {
+		j, err := j.Move(to)
+		if err == nil {
+			change(&j)
+		}
+		return j, err
+	})
+	if err == nil {
+		r.job = job
+	}
+	return err
+}
+
+// attempts runs the job, again after an attempt that nobody can have completed.
+func (r *runner) attempts(ctx context.Context) error {
+	if err := r.load(ctx); err != nil {
+		return err
+	}
+	if r.job.State == jobs.Committed {
+		if err := r.resume(ctx); err == nil || !r.again(ctx, err) {
+			return err
+		}
+	}
+	if err := r.admit(); err != nil {
+		return err
+	}
+	pause := retryMost
+	for {
+		err := r.attempt(ctx)
+		if err == nil || !r.again(ctx, err) {
+			return err
+		}
+		r.node.cfg.Logger.Info("attempt failed, trying again", "job", r.id, "attempt", r.job.Attempt, "reason", err)
+		select {
+		case <-time.After(rand.N(pause)): // only spreads load: no secret hangs on it
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		pause *= 2
+	}
+}
+
+// again reports whether err leaves room for a new attempt.
+func (r *runner) again(ctx context.Context, err error) bool {
+	var aborted *seat.AbortedError
+	if ctx.Err() != nil || !errors.As(err, &aborted) || !aborted.Retry() {
+		return false
+	}
+	var outcome *simon.OutcomeError
+	if errors.As(err, &outcome) || errors.Is(err, errCancelled) {
+		return false
+	}
+	return r.job.Attempt < r.job.Attempts && r.node.cfg.Now().Before(r.job.Deadline)
+}
+
+func (r *runner) load(ctx context.Context) error {
+	i := slices.IndexFunc(r.node.cfg.Catalogue, func(m simon.Microprotocol) bool {
+		return m.Name == r.job.Microprotocol && m.Version == r.job.Version
+	})
+	if i < 0 {
+		return &jobError{501, "not-available", fmt.Sprintf("%s version %d is not available at this node", r.job.Microprotocol, r.job.Version)}
+	}
+	r.m = r.node.cfg.Catalogue[i]
+	var err error
+	if r.input, err = r.node.cfg.Jobs.Read(ctx, r.job.Input); err != nil {
+		return fmt.Errorf("reading the prepared input: %w", err)
+	}
+	return nil
+}
+
+// admit asks the policy.
+func (r *runner) admit() error {
+	parties := make([]seat.Peer, len(r.job.Parties))
+	for i, name := range r.job.Parties {
+		p, ok := r.node.seat.Peer(name)
+		if !ok {
+			return &policy.Refusal{Rule: fmt.Sprintf("%s is not among the parties that this node's administrator allows", name)}
+		}
+		parties[i] = p
+	}
+	return r.node.cfg.Policy.Check(r.m, parties)
+}
+
+// common is the part of the JOIN that all parties must sign alike.
+func (r *runner) common() coordinator.Common {
+	type place struct {
+		fp       identity.Fingerprint
+		position int
+	}
+	places := make([]place, len(r.job.Parties))
+	for i, name := range r.job.Parties {
+		p, _ := r.node.seat.Peer(name)
+		places[i] = place{p.FP, i}
+	}
+	slices.SortFunc(places, func(a, b place) int { return slices.Compare(a.fp[:], b.fp[:]) })
+	c := coordinator.Common{
+		UUID: r.job.UUID, Microprotocol: r.job.Microprotocol, Version: r.job.Version, Parameters: r.job.Parameters,
+		RoundMS: uint32(r.job.Round.Milliseconds()), LimitMS: uint32(r.job.Limit.Milliseconds()),
+		Layout: r.job.Layout, Coordinator: r.node.cfg.Coordinator,
+	}
+	for _, p := range places {
+		c.Parties = append(c.Parties, p.fp)
+		c.Positions = append(c.Positions, uint16(p.position))
+		c.Recipients = append(c.Recipients, p.fp)
+	}
+	return c
+}
+
+// attempt is one JOIN and, if it starts, one computation.
+func (r *runner) attempt(ctx context.Context) error {
+	if err := r.interrupted(); err != nil {
+		return err
+	}
+	issued := max(r.node.cfg.Now().UnixNano(), r.job.Issued+1)
+	err := r.move(ctx, jobs.Waiting, func(j *jobs.Job) {
+		j.Boot, j.Issued, j.SID, j.Waiting, j.Opened = r.node.boot, issued, [32]byte{}, nil, jobs.Body{}
+		j.Attempt++
+	})
+	if err != nil {
+		return fmt.Errorf("claiming the job: %w", err)
+	}
+	run, err := r.join(ctx, issued)
+	if err != nil {
+		return err
+	}
+	return r.compute(ctx, run)
+}
+
+// interrupted reports a request to stop that came before the JOIN.
+func (r *runner) interrupted() error {
+	select {
+	case <-r.cancelled:
+		return errCancelled
+	case <-r.replaced:
+		return errReplaced
+	default:
+		return nil
+	}
+}
+
+// compute plays the protocol, commits to what it opened, and releases the result when all have confirmed.
+func (r *runner) compute(ctx context.Context, run *seat.Run) error {
+	started := make(chan error, 1)
+	go func() { // shown to users; the ledger line is what counts
+		started <- r.move(ctx, jobs.Started, func(j *jobs.Job) { j.SID, j.Waiting = run.SID(), nil })
+	}()
+	playing, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	go func() {
+		select {
+		case <-r.cancelled:
+			stop(errCancelled)
+		case <-playing.Done():
+		}
+	}()
+	common := simon.Common{Parties: len(r.job.Parties), Parameters: r.job.Parameters}
+	out, err := run.Play(playing, func(ctx context.Context, s simon.Session) ([]byte, error) {
+		return r.m.Run(ctx, s, common, r.input)
+	})
+	if moved := <-started; err == nil && moved != nil {
+		err = run.Abort(fmt.Errorf("writing the job record: %w", moved))
+	}
+	if err != nil {
+		return err
+	}
+	opened, err := r.node.cfg.Jobs.Put(ctx, out.Opened)
+	if err == nil {
+		err = r.move(ctx, jobs.Committed, func(j *jobs.Job) { j.Opened, j.CommittedAt = opened, r.node.cfg.Now().UTC() })
+	}
+	if err != nil {
+		return run.Abort(fmt.Errorf("storing the opened result: %w", err))
+	}
+	if err := run.Confirm(ctx, out); err != nil {
+		return err
+	}
+	return r.finish(ctx, out.Opened)
+}
+
+// resume goes on with a job that an earlier process committed.
+func (r *runner) resume(ctx context.Context) error {
+	if r.left == nil { // its line is done, peer-aborted or failed, or was never committed: the process died between two writes
+		return r.reread(ctx)
+	}
+	if err := r.left.Resume(ctx); err != nil {
+		return err
+	}
+	return r.release(ctx)
+}
+
+func (r *runner) reread(ctx context.Context) error {
+	line, err := r.node.cfg.Jobs.Line(ctx, r.job.SID)
+	if err != nil {
+		return fmt.Errorf("reading the ledger line of a committed job: %w", err)
+	}
+	switch line.State {
+	case jobs.LineDone:
+		return r.release(ctx)
+	case jobs.LineAborted, jobs.LinePeerAborted:
+		return &seat.AbortedError{Code: seat.CodeFailure, Cause: errors.New("this node was restarted")}
+	}
+	return &seat.NotConfirmedError{Reason: "not confirmed by all parties; the others may have the result: ask them before you compute again"}
+}
+
+func (r *runner) release(ctx context.Context) error {
+	opened, err := r.node.cfg.Jobs.Read(ctx, r.job.Opened)
+	if err != nil {
+		return fmt.Errorf("reading the opened result: %w", err)
+	}
+	return r.finish(ctx, opened)
+}
+
+// finish turns what was opened into the result. It says the same at every recipient.
+func (r *runner) finish(ctx context.Context, opened []byte) error {
+	common := simon.Common{Parties: len(r.job.Parties), Parameters: r.job.Parameters}
+	result, err := r.m.Finish(common, r.input, opened)
+	if err != nil {
+		return err
+	}
+	body, err := r.node.cfg.Jobs.Put(ctx, result)
+	if err != nil {
+		return fmt.Errorf("storing the result: %w", err)
+	}
+	return r.move(ctx, jobs.Done, func(j *jobs.Job) { j.Result, j.Problem = body, nil })
+}
+
+// join proposes the computation and waits for its START.
+func (r *runner) join(ctx context.Context, issued int64) (*seat.Run, error) {
+	open, err := r.node.seat.Propose(r.common(), issued, r.job.Deadline)
+	if err != nil {
+		return nil, fmt.Errorf("joining: %w", err)
+	}
+	w := &wait{runner: r, open: open}
+	run, err := w.start(ctx)
+	if err != nil {
+		open.Withdraw()
+	}
+	return run, err
+}
+
+// problem is what the job's record says of an error.
+func problem(err error) *jobs.Problem {
+	var (
+		own      *jobError
+		refusal  *policy.Refusal
+		conflict *seat.Conflict
+		timeout  *session.TimeoutError
+		cheat    *session.EquivocationError
+		aborted  *seat.AbortedError
+		open     *seat.NotConfirmedError
+		input    *simon.InputError
+		outcome  *simon.OutcomeError
+	)
+	p := func(code int, reason string) *jobs.Problem {
+		return &jobs.Problem{Code: code, Reason: reason, Message: err.Error()}
+	}
+	switch {
+	case errors.Is(err, errCancelled):
+		return &jobs.Problem{Code: 409, Reason: "cancelled", Message: "cancelled by the caller"}
+	case errors.Is(err, errReplaced):
+		return p(409, "replaced")
+	case errors.As(err, &own):
+		return p(own.code, own.reason)
+	case errors.As(err, &refusal):
+		return p(403, "policy")
+	case errors.As(err, &conflict):
+		return p(409, "conflict")
+	case errors.As(err, &cheat):
+		return p(502, "equivocation")
+	case errors.As(err, &timeout):
+		return &jobs.Problem{Code: 504, Reason: "timeout", Message: timeout.Error()}
+	case errors.As(err, &outcome):
+		return &jobs.Problem{Code: 400, Reason: "outcome", Message: outcome.Error()}
+	case errors.As(err, &input):
+		return p(400, "input")
+	case errors.As(err, &open):
+		return p(504, "not-confirmed")
+	case errors.As(err, &aborted):
+		return p(502, "peer")
+	}
+	return p(500, "internal")
+}
+
+// jobError is an end that needs no type of its own.
+type jobError struct {
+	code   int
+	reason string
+	text   string
+}
+
+func (e *jobError) Error() string { return e.text }
+
+func names(list []string) string { return strings.Join(list, ", ") }

@@ -1,0 +1,218 @@
+package seat
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdh"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/weftmpc/weft/broker/identity"
+	"github.com/weftmpc/weft/coordinator"
+	"github.com/weftmpc/weft/jobs"
+	"github.com/weftmpc/weft/node/channel"
+	"github.com/weftmpc/weft/node/session"
+	"github.com/weftmpc/weft/simon"
+)
+
+// noticeHold is how much longer than the computation's time limit notices are asked for and ledger lines stand by.
+const noticeHold = 2 * time.Minute
+
+// Begin checks a START completely, uses the JOIN up and returns the run. An error that is not ErrWithdrawn leaves the JOIN
+// open: an invalid START is dropped as if it had not come. job is the record that the ledger line names.
+func (o *Open) Begin(b []byte, job jobs.Job) (*Run, error) {
+	s := o.seat
+	start, err := coordinator.DecodeStart(b)
+	if err != nil {
+		return nil, err
+	}
+	peers, self, err := o.check(start)
+	if err != nil {
+		return nil, err
+	}
+	sid := start.SID()
+	secret := o.take(&sid)
+	if secret == nil {
+		return nil, ErrWithdrawn
+	}
+	r := &Run{
+		seat: s, uuid: o.common.UUID, sid: sid, common: o.common, self: self, peers: peers,
+		wake: make(chan struct{}, 1), begun: s.cfg.Now(),
+	}
+	for i := range peers {
+		if i == self {
+			continue
+		}
+		if peers[i].shared, err = agree(secret, peers[i].own.E); err != nil {
+			r.release(o)
+			return nil, fmt.Errorf("%w: the key of %s: %w", ErrWithdrawn, peers[i].Name, err)
+		}
+	}
+	if err := r.prepare(job, sha256.Sum256(o.join.Encode())); err != nil {
+		r.release(o)
+		return nil, fmt.Errorf("%w: %w", ErrWithdrawn, err)
+	}
+	r.register()
+	return r, nil
+}
+
+// participant is a seat of a run with what is known of it.
+type participant struct {
+	session.Participant
+	own    coordinator.Own
+	bundle []byte
+	pair   *channel.Pair
+	shared []byte // X25519 of the two JOINs' keys; erased once the pair's key is made
+	keyed  bool
+	repeat time.Time // when the own INIT goes out again; zero: not any more
+	wait   time.Duration
+}
+
+// check verifies a START against the open JOIN: same common part, own JOIN byte for byte, every other JOIN by itself.
+func (o *Open) check(start coordinator.Start) ([]participant, int, error) {
+	if !bytes.Equal(start.Common, o.join.Common) {
+		return nil, 0, fmt.Errorf("START has another common part than the own JOIN")
+	}
+	if len(start.Joins) != len(o.common.Parties) {
+		return nil, 0, fmt.Errorf("START has %d JOINs for %d parties", len(start.Joins), len(o.common.Parties))
+	}
+	self, peers := -1, make([]participant, len(start.Joins))
+	for i, j := range start.Joins {
+		fp := o.common.Parties[i]
+		if fp == o.own.FP {
+			if !bytes.Equal(j.Own, o.join.Own) || j.Sig != o.join.Sig {
+				return nil, 0, fmt.Errorf("START has another JOIN of this node")
+			}
+			self = i
+			peers[i] = participant{own: o.own, bundle: o.own.Bundle}
+			peers[i].Participant = session.Participant{FP: fp, Key: o.seat.cfg.Identity.Leaf.Key, Name: o.seat.cfg.Identity.Name()}
+			continue
+		}
+		own, bundle, err := o.seat.checkJoin(start.Common, j)
+		if err != nil {
+			return nil, 0, err
+		}
+		if own.FP != fp {
+			return nil, 0, fmt.Errorf("START has the JOINs in another order than the parties")
+		}
+		leaf, err := identity.ParseLeaf(bundle.Leaf)
+		if err != nil {
+			return nil, 0, err
+		}
+		peers[i] = participant{own: own, bundle: own.Bundle}
+		peers[i].Participant = session.Participant{FP: fp, Key: leaf.Key, Name: o.seat.Name(fp)}
+	}
+	if self < 0 {
+		return nil, 0, fmt.Errorf("START does not name this node")
+	}
+	return peers, self, nil
+}
+
+func agree(secret *ecdh.PrivateKey, e [32]byte) ([]byte, error) {
+	pub, err := ecdh.X25519().NewPublicKey(e[:])
+	if err != nil {
+		return nil, err
+	}
+	return secret.ECDH(pub) // refuses an all-zero result
+}
+
+// pairSecret is prk of a pair: HKDF-Extract (RFC 5869) with salt sid over the channel's key and the JOINs' shared secret.
+func pairSecret(sid, k [32]byte, shared []byte) ([32]byte, error) {
+	ikm := binary.BigEndian.AppendUint32(nil, uint32(len(k)))
+	ikm = append(ikm, k[:]...)
+	ikm = binary.BigEndian.AppendUint32(ikm, uint32(len(shared)))
+	ikm = append(ikm, shared...)
+	prk, err := hkdf.Extract(sha256.New, ikm, sid[:])
+	clear(ikm)
+	if err != nil {
+		return [32]byte{}, err
+	}
+	return [32]byte(prk), nil
+}
+
+// prepare makes the session and starts to write the ledger line.
+func (r *Run) prepare(job jobs.Job, ownJoin [32]byte) error {
+	s, c := r.seat, r.common
+	parts := make([]session.Participant, len(r.peers))
+	line := jobs.Line{
+		SID: r.sid, Job: job.ID, UUID: r.uuid, Own: ownJoin, State: jobs.LineStarted, Self: r.self, Parties: len(c.Parties),
+		Notices: make([][]byte, len(r.peers)),
+		Until:   r.begun.Add(time.Duration(c.LimitMS)*time.Millisecond + noticeHold),
+	}
+	positions, first := make([]int, len(c.Parties)), 0
+	for i, p := range r.peers {
+		parts[i] = p.Participant
+		line.Participants = append(line.Participants, jobs.Participant{FP: [32]byte(p.FP), Key: [32]byte(p.Key), Name: p.Name})
+		if positions[i] = int(c.Positions[i]); positions[i] == 0 {
+			first = i
+		}
+		for _, fp := range c.Recipients {
+			if fp == p.FP {
+				line.Recipients = append(line.Recipients, i)
+			}
+		}
+	}
+	r.line, r.until = line, line.Until
+	var err error
+	r.session, err = session.New(session.Config{
+		UUID: r.uuid, SID: r.sid, Layout: c.Layout, Participants: parts, Parties: len(c.Parties), Self: r.self,
+		Positions: positions, Roles: map[simon.Role]int{simon.First: first}, Recipients: line.Recipients,
+		Version: c.Version, Round: time.Duration(c.RoundMS) * time.Millisecond, Limit: time.Duration(c.LimitMS) * time.Millisecond,
+		Started: r.begun, Rand: s.cfg.Rand, Link: r, Durable: r.durable, Memory: s.cfg.Memory, Progress: r.progress,
+	})
+	if err != nil {
+		return err
+	}
+	r.written = make(chan struct{})
+	go func() {
+		defer close(r.written)
+		stored, err := s.cfg.Ledger.CreateLine(context.Background(), r.line)
+		if err != nil {
+			r.writeErr = fmt.Errorf("writing the ledger: %w", err)
+			return
+		}
+		r.line.Revision = stored.Revision
+	}()
+	return nil
+}
+
+// durable waits for the line "started"; nothing of this computation leaves before.
+func (r *Run) durable() error {
+	<-r.written
+	return r.writeErr
+}
+
+// release ends a run that never began.
+func (r *Run) release(o *Open) {
+	r.seat.mu.Lock()
+	defer r.seat.mu.Unlock()
+	r.seat.early.release(o.common.UUID)
+	delete(r.seat.starting, r.sid)
+	for i := range r.peers {
+		clear(r.peers[i].shared)
+	}
+}
+
+// register makes the run known, opens the channels and takes in what came early.
+func (r *Run) register() {
+	s := r.seat
+	s.mu.Lock()
+	s.runs[r.sid] = r
+	delete(s.starting, r.sid)
+	early := s.early.take(r.uuid)
+	s.early.release(r.uuid)
+	s.mu.Unlock()
+	for i := range r.peers {
+		if i != r.self {
+			r.openChannel(i)
+		}
+	}
+	for from, messages := range early {
+		for _, m := range messages {
+			s.Deliver(r.uuid, from, m)
+		}
+	}
+}

@@ -1,0 +1,74 @@
+package seat
+
+import "github.com/google/uuid"
+
+// Bounds of what is kept, per computation and peer, of messages that come before the own START.
+const (
+	earlyMessages = 64
+	earlyBytes    = 8 << 20
+)
+
+// early keeps messages of computations that have an open JOIN here but no START yet. What does not fit is dropped and
+// asked for later. Its owner locks it.
+type early struct{ byUUID map[uuid.UUID]*earlyBox }
+
+type earlyBox struct {
+	joins int // open JOINs of this uuid
+	peers map[string]*earlyPeer
+}
+
+type earlyPeer struct {
+	messages [][]byte
+	bytes    int
+}
+
+func newEarly() early { return early{map[uuid.UUID]*earlyBox{}} }
+
+// expect opens the box of a uuid, once per open JOIN.
+func (e early) expect(id uuid.UUID) {
+	b := e.byUUID[id]
+	if b == nil {
+		b = &earlyBox{peers: map[string]*earlyPeer{}}
+		e.byUUID[id] = b
+	}
+	b.joins++
+}
+
+// release ends one expect. The box goes with the last.
+func (e early) release(id uuid.UUID) {
+	if b := e.byUUID[id]; b != nil {
+		if b.joins--; b.joins == 0 {
+			delete(e.byUUID, id)
+		}
+	}
+}
+
+func (e early) keep(id uuid.UUID, from string, m []byte) {
+	b := e.byUUID[id]
+	if b == nil {
+		return
+	}
+	p := b.peers[from]
+	if p == nil {
+		p = &earlyPeer{}
+		b.peers[from] = p
+	}
+	if len(p.messages) < earlyMessages && p.bytes+len(m) <= earlyBytes {
+		p.messages = append(p.messages, m)
+		p.bytes += len(m)
+	}
+}
+
+// take empties the box of a uuid: its messages by sender.
+func (e early) take(id uuid.UUID) map[string][][]byte {
+	b := e.byUUID[id]
+	if b == nil {
+		return nil
+	}
+	all := make(map[string][][]byte, len(b.peers))
+	for name, p := range b.peers {
+		all[name] = p.messages
+	}
+	b.peers = map[string]*earlyPeer{}
+	return all
+}

@@ -1,0 +1,126 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/weftmpc/weft/coordinator"
+	"github.com/weftmpc/weft/jobs"
+	"github.com/weftmpc/weft/node/seat"
+)
+
+// wait is one open JOIN on its way to a START.
+type wait struct {
+	runner  *runner
+	open    *seat.Open
+	missing []string // parties that have not joined, as the coordinator said last
+	heard   bool     // the coordinator has answered
+}
+
+// start repeats the JOIN until a valid START has come, or something ends the wait. The JOIN is still open after an error.
+func (w *wait) start(ctx context.Context) (*seat.Run, error) {
+	r := w.runner
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	done := make(chan struct{})
+	go func() { defer close(done); w.repeat(ctx) }()
+	defer func() { stop(); <-done }()
+	until := r.job.Deadline
+	if e := w.open.Expiry(); e.Before(until) {
+		until = e
+	}
+	deadline := time.NewTimer(until.Sub(r.node.cfg.Now()))
+	defer deadline.Stop()
+	show := time.NewTimer(showWaiting)
+	defer show.Stop()
+	for {
+		select {
+		case b := <-w.open.Starts:
+			run, err := w.open.Begin(b, r.job)
+			if err == nil || errors.Is(err, seat.ErrWithdrawn) {
+				return run, err
+			}
+			r.node.cfg.Logger.Warn("START refused", "job", r.id, "reason", err)
+		case a := <-w.open.Answers:
+			if err := w.answer(a); err != nil {
+				return nil, err
+			}
+			show.Reset(showWaiting)
+		case <-show.C:
+			w.show(ctx)
+		case <-deadline.C:
+			return nil, w.late()
+		case <-r.cancelled:
+			return nil, errCancelled
+		case <-r.replaced:
+			return nil, errReplaced
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// repeat sends the JOIN after 1 s, doubling to 10 s, so that a lost START or a restarted coordinator repairs itself.
+func (w *wait) repeat(ctx context.Context) {
+	for pause := joinFirst; ; pause = min(2*pause, joinMost) {
+		one, cancel := context.WithTimeout(ctx, joinRequest)
+		if err := w.open.Send(one); err != nil && ctx.Err() == nil {
+			w.runner.node.cfg.Logger.Debug("coordinator does not answer", "error", err)
+		}
+		cancel()
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// answer takes in what the coordinator said instead of a START.
+func (w *wait) answer(a coordinator.Answer) error {
+	r := w.runner
+	w.heard = true
+	switch a.Kind {
+	case coordinator.AnswerWaiting:
+		w.missing = w.missing[:0]
+		for _, fp := range a.Waiting {
+			w.missing = append(w.missing, r.node.seat.Name(fp))
+		}
+		slices.SortFunc(w.missing, func(a, b string) int { return slices.Index(r.job.Parties, a) - slices.Index(r.job.Parties, b) })
+	case coordinator.AnswerConflict:
+		if c := w.open.Conflict(a); c != nil {
+			return c
+		}
+	case coordinator.AnswerRefused:
+		return &jobError{int(a.Code), "coordinator", "the coordinator refused the request: " + a.Text}
+	}
+	return nil
+}
+
+// show writes down whom the job waits for, for progress bars.
+func (w *wait) show(ctx context.Context) {
+	r := w.runner
+	if slices.Equal(w.missing, r.job.Waiting) {
+		return
+	}
+	missing := slices.Clone(w.missing)
+	if err := r.move(ctx, jobs.Waiting, func(j *jobs.Job) { j.Waiting = missing }); err != nil && ctx.Err() == nil {
+		r.node.cfg.Logger.Debug("progress not written", "job", r.id, "error", err)
+	}
+}
+
+// late names who did not come.
+func (w *wait) late() error {
+	r := w.runner
+	d := r.job.Deadline.Sub(r.job.Created).Round(time.Millisecond)
+	if !w.heard {
+		return &jobError{504, "no-coordinator", fmt.Sprintf("the coordinator did not answer within %s: is it running and linked?", d)}
+	}
+	if len(w.missing) == 0 {
+		return &jobError{504, "not-joined", fmt.Sprintf("the computation did not start within %s", d)}
+	}
+	return &jobError{504, "not-joined", fmt.Sprintf("%s did not join within %s", names(w.missing), d)}
+}
