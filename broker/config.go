@@ -13,6 +13,8 @@ const (
 	MaxPayload = 1 << 20
 	// MaxValue is the most that one value of a bucket may have; the rest of MaxPayload is for headers.
 	MaxValue = MaxPayload - 4<<10
+
+	minStoreKey = 16
 )
 
 // Config describes a broker. Render turns it into the text that a stock nats-server reads.
@@ -30,6 +32,8 @@ type Config struct {
 
 	MaxPayload int32        // bytes of one message, 0: MaxPayload
 	Logger     *slog.Logger // the server's own log, notices at debug level; nil: slog.Default(). Not rendered
+
+	err error // what Hub or Private found wrong; Render reports it
 }
 
 // Account is a space of subjects of its own. Nothing passes between accounts but by an export and its import.

@@ -1,34 +1,112 @@
 package broker
 
 import (
-	"github.com/nats-io/nats.go"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
 
-	"github.com/weftmpc/weft/broker/identity"
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 )
 
-// Server is a running broker.
-type Server struct{}
+// startTimeout bounds the wait for a started server; recovery of a large store happens before it begins.
+const startTimeout = 10 * time.Second
 
-// Start runs a broker.
-func Start(c Config) (*Server, error) { panic("todo") }
+// Server is a broker running in this process.
+type Server struct {
+	srv    *server.Server
+	listen bool
+	log    *slog.Logger
 
-// Connect connects in process.
-func (s *Server) Connect(user Key, opts ...nats.Option) (*nats.Conn, error) { panic("todo") }
+	mu    sync.Mutex
+	conns []*nats.Conn // in process; closed by Shutdown
+	down  bool
+}
 
-// Addr is the listening address.
-func (s *Server) Addr() string { panic("todo") }
+// Start runs a broker, which is ready when Start returns.
+func Start(c Config) (*Server, error) {
+	text, err := c.Render()
+	if err != nil {
+		return nil, err
+	}
+	o := &server.Options{}
+	if err := o.ProcessConfigString(text); err != nil {
+		return nil, fmt.Errorf("configuring broker %q: %w", c.Name, err)
+	}
+	o.NoSigs = true // signals are the program's
+	o.DontListen = c.Listen == ""
+	o.JetStreamKey = string(c.StoreKey)
+	if o.JetStream {
+		if err := checkStoreKey(c.StoreDir, c.StoreKey); err != nil {
+			return nil, fmt.Errorf("opening the store of broker %q: %w", c.Name, err)
+		}
+	}
+	srv, err := server.NewServer(o)
+	if err != nil {
+		return nil, fmt.Errorf("configuring broker %q: %w", c.Name, err)
+	}
+	log := c.Logger
+	if log == nil {
+		log = slog.Default()
+	}
+	l := &logger{log: log.With("broker", c.Name)}
+	srv.SetLoggerV2(l, false, false, false)
+	srv.Start() // does not block; what stops it, it logs as fatal
+	if err = l.fatal(); err == nil && !srv.ReadyForConnections(startTimeout) {
+		err = fmt.Errorf("it is not ready after %s", startTimeout)
+	}
+	if err != nil {
+		srv.Shutdown()
+		srv.WaitForShutdown()
+		if c.Listen != "" && srv.Addr() == nil {
+			return nil, fmt.Errorf("starting broker %q on %s: %w: is another process using this address?", c.Name, c.Listen, err)
+		}
+		return nil, fmt.Errorf("starting broker %q: %w", c.Name, err)
+	}
+	return &Server{srv: srv, listen: c.Listen != "", log: l.log}, nil
+}
 
-// Shutdown ends the broker.
-func (s *Server) Shutdown() { panic("todo") }
+// Connect opens a connection in process. The caller drains it when done; Shutdown closes it in any case. The options
+// given come after weft's own and win over them.
+func (s *Server) Connect(user Key, opts ...nats.Option) (*nats.Conn, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.down {
+		return nil, errors.New("connecting to the broker in this process: it was shut down")
+	}
+	nc, err := nats.Connect("", options(user, s.log, append([]nats.Option{nats.InProcessServer(s.srv)}, opts...))...)
+	if err != nil { // the server hangs up on an unknown key without a word
+		return nil, fmt.Errorf("connecting to the broker in this process as %s: %w: is this user in its accounts?", user.public, err)
+	}
+	s.conns = append(slices.DeleteFunc(s.conns, (*nats.Conn).IsClosed), nc)
+	return nc, nil
+}
 
-// Connect connects over TCP.
-func Connect(url string, user Key, opts ...nats.Option) (*nats.Conn, error) { panic("todo") }
+// Addr is the address it listens on, with the real port; empty if it does not.
+func (s *Server) Addr() string {
+	if !s.listen {
+		return ""
+	}
+	return s.srv.Addr().String()
+}
 
-// Hub describes a hub.
-func Hub(name, listen string, parties []Member, coordinator Member, ops string) Config { panic("todo") }
-
-// Private describes a party's own broker.
-func Private(name, dir string, key identity.Secret, user string, power bool) Config { panic("todo") }
-
-// Render writes the configuration.
-func (c Config) Render() (string, error) { panic("todo") }
+// Shutdown closes the connections that are still open in this process, so that they do not see the server go, then
+// stops the server and waits until it has. Callers who want what is under way to be handled drain their connections
+// first. A second call does nothing.
+func (s *Server) Shutdown() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.down {
+		return
+	}
+	s.down = true
+	for _, nc := range s.conns {
+		nc.Close()
+	}
+	s.conns = nil
+	s.srv.Shutdown()
+	s.srv.WaitForShutdown()
+}
