@@ -1,23 +1,32 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/weftmpc/weft/broker"
+	"github.com/weftmpc/weft/jobs/internal/body"
+	"github.com/weftmpc/weft/jobs/internal/mirror"
 )
 
+// Errors that callers branch on.
 var (
 	ErrNotFound  = errors.New("there is no such record")
 	ErrExists    = errors.New("a record with this name exists")
 	ErrConflict  = errors.New("the record has changed since it was read: read it again")
-	ErrCommitted = errors.New("the job is computed and waits for the other parties' confirmations: it can neither be cancelled nor deleted now")
+	ErrCommitted = errors.New("the result is computed and waits for the other parties' confirmations: wait until the job has ended")
 	ErrActive    = errors.New("the job has not ended: cancel it first")
-	ErrTooMany   = errors.New("too many jobs: delete ended ones or wait for running ones to end")
-	ErrTooLarge  = errors.New("too large")
+	ErrTooMany   = errors.New("too many jobs: delete ended ones, or wait until running ones end")
+	ErrTooLarge  = body.ErrTooLarge
 	ErrClosed    = errors.New("the job store is closed")
 )
 
@@ -30,32 +39,367 @@ type Limits struct {
 
 // Options configures a Store. The zero value works.
 type Options struct {
-	Logger  *slog.Logger
-	Now     func() time.Time
-	Retain  time.Duration // how long an ended job is kept; zero: 24 h
-	Version string        // of this weft, written into each record
+	Logger  *slog.Logger     // nil: slog.Default()
+	Now     func() time.Time // nil: time.Now
+	Retain  time.Duration    // how long an ended job is kept; zero: 24 h
+	Version string           // of this weft, at most 64 bytes, written into each record; empty: "unknown"
 	Limits  Limits
 }
 
-type Store struct{}
+func (o Options) withDefaults() Options {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	o.Retain = cmp.Or(o.Retain, 24*time.Hour)
+	o.Version = cmp.Or(o.Version, "unknown")
+	o.Limits.PerCaller = cmp.Or(o.Limits.PerCaller, 1000)
+	o.Limits.Jobs = cmp.Or(o.Limits.Jobs, 100_000)
+	o.Limits.Body = cmp.Or(o.Limits.Body, 64<<20)
+	return o
+}
 
-func Open(ctx context.Context, nc *nats.Conn, o Options) (*Store, error)      { panic("todo") }
-func (s *Store) Close()                                                       { panic("todo") }
-func (s *Store) Submit(ctx context.Context, j Job, input []byte) (Job, error) { panic("todo") }
-func (s *Store) Get(ctx context.Context, id uuid.UUID) (Job, error)           { panic("todo") }
-func (s *Store) Update(ctx context.Context, j Job) (Job, error)               { panic("todo") }
+// Store is a party's jobs and its ledger. Its methods may be called from any goroutine.
+type Store struct {
+	o      Options
+	jobs   *mirror.Mirror[Job]
+	sids   *mirror.Mirror[Line]
+	bodies *body.Store
+	quota  quota // guarded by the lock of jobs
+}
+
+// Open makes the buckets where they are missing and reads them. The connection must be one to the party's private
+// account; it stays the caller's, who closes it after the Store.
+func Open(ctx context.Context, nc *nats.Conn, o Options) (*Store, error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, fmt.Errorf("opening the job store: %w", err)
+	}
+	buckets, err := broker.Provision(ctx, js)
+	if err != nil {
+		return nil, fmt.Errorf("opening the job store: %w", err)
+	}
+	return open(ctx, js, buckets, o)
+}
+
+func open(ctx context.Context, js jetstream.JetStream, buckets broker.Buckets, o Options) (*Store, error) {
+	s := &Store{o: o.withDefaults(), quota: quota{active: map[string]int{}}}
+	var err error
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	if s.bodies, err = body.NewStore(ctx, js, buckets.Bodies, broker.StoreBodies, "job-", s.o.Limits.Body); err != nil {
+		return nil, fmt.Errorf("opening the job store: %w", err)
+	}
+	s.jobs, err = mirror.Open(ctx, js, mirror.Config[Job]{
+		Bucket: broker.BucketJobs, KV: buckets.Jobs, Logger: s.o.Logger, Changed: s.quota.changed,
+		Decode: func(key string, b []byte, revision uint64) (Job, error) { return decodeJob(s.o.Version, key, b, revision) },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("opening the job store: %w", err)
+	}
+	s.sids, err = mirror.Open(ctx, js, mirror.Config[Line]{
+		Bucket: broker.BucketSids, KV: buckets.Sids, Logger: s.o.Logger,
+		Decode: func(key string, b []byte, revision uint64) (Line, error) {
+			return decodeLine(s.o.Version, key, b, revision)
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("opening the job store: %w", err)
+	}
+	return s, nil
+}
+
+// Close ends the watchers; waits end with ErrClosed, watches with a closed channel. It may be called twice.
+func (s *Store) Close() {
+	if s.jobs != nil {
+		s.jobs.Close()
+	}
+	if s.sids != nil {
+		s.sids.Close()
+	}
+}
+
+// known translates the mirror's errors into those of this package.
+func known(err error) error {
+	switch {
+	case errors.Is(err, mirror.ErrNotFound):
+		return ErrNotFound
+	case errors.Is(err, mirror.ErrExists):
+		return ErrExists
+	case errors.Is(err, mirror.ErrConflict):
+		return ErrConflict
+	case errors.Is(err, mirror.ErrClosed):
+		return ErrClosed
+	}
+	return err
+}
+
+// Submit accepts a job: once it returns without an error, the job survives. The input's bytes are stored before the
+// record that names them. A job without an ID gets a random one; ErrExists: the ID is taken. After another error the job
+// may have been accepted all the same, unless the error is ErrTooMany or ErrTooLarge; Get tells.
+func (s *Store) Submit(ctx context.Context, j Job, input []byte) (Job, error) {
+	if j.ID == uuid.Nil {
+		id, err := uuid.NewRandom()
+		if err != nil {
+			return Job{}, fmt.Errorf("submitting a job: %w", err)
+		}
+		j.ID = id
+	}
+	j.State, j.Problem, j.Opened, j.Result = Submitted, nil, Body{}, Body{}
+	if j.Created.IsZero() {
+		j.Created = s.o.Now().UTC()
+	}
+	release, err := s.reserve(j.Caller)
+	if err != nil {
+		return Job{}, fmt.Errorf("submitting a job: %w", err)
+	}
+	defer release()
+	if j.Input, err = s.bodies.Put(ctx, input); err != nil {
+		return Job{}, fmt.Errorf("submitting job %s: its input: %w", j.ID, err)
+	}
+	b, err := j.encode(s.o.Version)
+	sure := err != nil // that no record names the body
+	if err == nil {
+		out, errCreate := s.jobs.Create(ctx, j.ID.String(), b)
+		if errCreate == nil {
+			return out, nil
+		}
+		err, sure = errCreate, errors.Is(errCreate, mirror.ErrExists)
+	}
+	if sure {
+		s.drop(ctx, j.Input)
+	}
+	return Job{}, fmt.Errorf("submitting job %s: %w", j.ID, known(err))
+}
+
+// Get returns a job from the local copy. It sees every write of this Store at once, and those of other processes
+// moments later.
+func (s *Store) Get(ctx context.Context, id uuid.UUID) (Job, error) {
+	e, err := s.jobs.Load(ctx, id.String())
+	if err == nil {
+		err = e.Err
+	}
+	if err != nil {
+		return Job{}, fmt.Errorf("job %s: %w", id, known(err))
+	}
+	return e.Value, nil
+}
+
+// Update writes a changed job over the revision that was read. ErrConflict: there is a newer one. Another state must be
+// a step of the table, and a job that has ended changes no more: *MoveError. Bytes in the object store that the new
+// record does not name any more are removed. After another error the record may have been written all the same.
+func (s *Store) Update(ctx context.Context, j Job) (Job, error) {
+	old, err := s.at(ctx, j.ID, j.Revision)
+	if err == nil && (old.Terminal() || (j.State != old.State && !old.State.CanMove(j.State))) {
+		err = &MoveError{From: old.State, To: j.State}
+	}
+	if j.Terminal() && j.Ended.IsZero() {
+		j.Ended = s.o.Now().UTC()
+	}
+	var b []byte
+	if err == nil {
+		b, err = j.encode(s.o.Version)
+	}
+	if err == nil {
+		j, err = s.jobs.Update(ctx, j.ID.String(), b, j.Revision)
+	}
+	if err != nil {
+		return Job{}, fmt.Errorf("updating job %s: %w", old.ID, known(err))
+	}
+	for _, was := range old.bodies() {
+		if !slices.ContainsFunc(j.bodies(), func(is Body) bool { return is.Object == was.Object }) {
+			s.drop(ctx, was)
+		}
+	}
+	return j, nil
+}
+
+// at returns the job at exactly the given revision.
+func (s *Store) at(ctx context.Context, id uuid.UUID, revision uint64) (Job, error) {
+	key := id.String()
+	e, err := s.jobs.Load(ctx, key)
+	if err == nil && e.Revision < revision {
+		e, err = s.jobs.Fetch(ctx, key)
+	}
+	switch {
+	case err == nil && e.Err != nil:
+		err = e.Err
+	case err == nil && e.Revision != revision:
+		err = mirror.ErrConflict
+	}
+	if err != nil {
+		return Job{ID: id}, err
+	}
+	return e.Value, nil
+}
+
+func (j Job) bodies() []Body { return []Body{j.Input, j.Opened, j.Result} }
+
+// drop removes bytes that no record names. If it fails, Sweep does it later.
+func (s *Store) drop(ctx context.Context, b Body) {
+	if b.Object == "" {
+		return
+	}
+	// The record is written: a caller who goes away now does not keep the bytes from going too.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if err := s.bodies.Drop(ctx, b); err != nil {
+		s.o.Logger.Warn("bytes of a job were not removed and will be in an hour or two", "object", b.Object, "error", err)
+	}
+}
+
+// Change reads a job, calls f and writes what it returns, again and again until nobody else wrote in between. f may be
+// called several times, must depend on its argument alone, and ends the loop with an error of its own.
 func (s *Store) Change(ctx context.Context, id uuid.UUID, f func(Job) (Job, error)) (Job, error) {
-	panic("todo")
+	j, err := s.Get(ctx, id)
+	for err == nil {
+		var next Job
+		if next, err = f(j); err != nil {
+			return j, err
+		}
+		next.ID, next.Revision = j.ID, j.Revision
+		if next, err = s.Update(ctx, next); err == nil {
+			return next, nil
+		}
+		if !errors.Is(err, ErrConflict) || ctx.Err() != nil {
+			return j, err
+		}
+		j, err = s.fetch(ctx, id)
+	}
+	return Job{}, err
 }
-func (s *Store) List(ctx context.Context, caller string) ([]Job, error) { panic("todo") }
-func (s *Store) Unreadable() []error                                    { panic("todo") }
+
+// fetch is Get past the local copy.
+func (s *Store) fetch(ctx context.Context, id uuid.UUID) (Job, error) {
+	e, err := s.jobs.Fetch(ctx, id.String())
+	if err == nil {
+		err = e.Err
+	}
+	if err != nil {
+		return Job{}, fmt.Errorf("job %s: %w", id, known(err))
+	}
+	return e.Value, nil
+}
+
+// List returns the jobs of a caller, newest first; the empty caller stands for all. Records that cannot be read have no
+// known caller: Unreadable lists them.
+func (s *Store) List(_ context.Context, caller string) ([]Job, error) {
+	var out []Job
+	s.jobs.Each(func(_ string, e mirror.Entry[Job]) {
+		if e.Err == nil && (caller == "" || e.Value.Caller == caller) {
+			out = append(out, e.Value)
+		}
+	})
+	slices.SortFunc(out, func(a, b Job) int {
+		return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(b.Revision, a.Revision))
+	})
+	return out, nil
+}
+
+// Unreadable returns a *RecordError per record, of jobs and ledger, that a newer weft wrote or that is damaged, by key.
+func (s *Store) Unreadable() []error {
+	errs := map[string]error{}
+	s.jobs.Each(func(key string, e mirror.Entry[Job]) {
+		if e.Err != nil {
+			errs[key] = e.Err
+		}
+	})
+	s.sids.Each(func(key string, e mirror.Entry[Line]) {
+		if e.Err != nil {
+			errs[key] = e.Err
+		}
+	})
+	keys := make([]string, 0, len(errs))
+	for key := range errs {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	out := make([]error, 0, len(keys))
+	for _, key := range keys {
+		out = append(out, errs[key])
+	}
+	return out
+}
+
+// Wait returns the job as soon as until accepts it; until sees the newest record now and after each change. When ctx
+// ends first, the job comes with ctx's error. ErrNotFound: there is no such job, or it was deleted.
 func (s *Store) Wait(ctx context.Context, id uuid.UUID, until func(Job) bool) (Job, error) {
-	panic("todo")
+	j, err := s.jobs.Wait(ctx, id.String(), until)
+	if err != nil {
+		return j, fmt.Errorf("waiting for job %s: %w", id, known(err))
+	}
+	return j, nil
 }
-func (s *Store) Watch(ctx context.Context) <-chan Job                         { panic("todo") }
-func (s *Store) RequestCancel(ctx context.Context, id uuid.UUID) (Job, error) { panic("todo") }
-func (s *Store) Delete(ctx context.Context, id uuid.UUID) error               { panic("todo") }
-func (s *Store) Put(ctx context.Context, b []byte) (Body, error)              { panic("todo") }
-func (s *Store) Read(ctx context.Context, b Body) ([]byte, error)             { panic("todo") }
-func (s *Store) Drop(ctx context.Context, b Body) error                       { panic("todo") }
-func (s *Store) Sweep(ctx context.Context, now time.Time) error               { panic("todo") }
+
+// Watch sends every job that is there, oldest write first, and then each change, until ctx ends or the Store is closed;
+// then the channel is closed. Changes of one job in quick succession may be seen as one, for a slow reader most of all;
+// the newest record of every job always comes. Deleted jobs and unreadable records are not sent.
+func (s *Store) Watch(ctx context.Context) <-chan Job { return s.jobs.Watch(ctx) }
+
+// errAsIs ends a Change that has nothing to write.
+var errAsIs = errors.New("nothing to change")
+
+// RequestCancel asks for the end of a job; the node that runs it acts on it (a job that is only submitted may be moved
+// to cancelled at once). A job that has ended is returned as it is; a committed one is ErrCommitted.
+func (s *Store) RequestCancel(ctx context.Context, id uuid.UUID) (Job, error) {
+	j, err := s.Change(ctx, id, func(j Job) (Job, error) {
+		switch {
+		case j.Terminal() || (j.CancelRequested && j.State != Committed):
+			return j, errAsIs
+		case j.State == Committed:
+			return j, fmt.Errorf("cancelling job %s: %w", id, ErrCommitted)
+		}
+		j.CancelRequested = true
+		return j, nil
+	})
+	if errors.Is(err, errAsIs) {
+		return j, nil
+	}
+	return j, err
+}
+
+// Delete removes a job that has ended: its record, and with it input, opened elements and result. ErrActive: it has not
+// ended; ErrCommitted: nor can it be cancelled. The ledger keeps its line.
+func (s *Store) Delete(ctx context.Context, id uuid.UUID) error {
+	j, err := s.Get(ctx, id)
+	for err == nil {
+		switch {
+		case j.State == Committed:
+			return fmt.Errorf("deleting job %s: %w", id, ErrCommitted)
+		case !j.Terminal():
+			return fmt.Errorf("deleting job %s: %w", id, ErrActive)
+		}
+		err = s.jobs.Delete(ctx, id.String(), j.Revision)
+		if err == nil {
+			for _, b := range j.bodies() {
+				s.drop(ctx, b)
+			}
+			return nil
+		}
+		if !errors.Is(err, mirror.ErrConflict) {
+			return fmt.Errorf("deleting job %s: %w", id, err)
+		}
+		j, err = s.fetch(ctx, id) // another process was faster, or the copy was old
+	}
+	return err
+}
+
+// Put makes a body of a job out of bytes: to be named by the record in the next Update. Small ones are not copied.
+func (s *Store) Put(ctx context.Context, b []byte) (Body, error) { return s.bodies.Put(ctx, b) }
+
+// Read returns the bytes of a body. ErrNotFound: they are gone, because the job went on since it was read.
+func (s *Store) Read(ctx context.Context, b Body) ([]byte, error) {
+	out, err := s.bodies.Read(ctx, b)
+	if errors.Is(err, body.ErrNotFound) {
+		return nil, fmt.Errorf("%w: %w", err, ErrNotFound)
+	}
+	return out, err
+}
+
+// Drop removes the bytes of a body that no record will name.
+func (s *Store) Drop(ctx context.Context, b Body) error { return s.bodies.Drop(ctx, b) }

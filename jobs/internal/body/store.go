@@ -1,0 +1,158 @@
+package body
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Orphan is the age at which a body that no record names is removed: a process died between the write of the body and
+// the write of the record, or between the removal of the record and that of the body. It is far above the time between
+// two such writes.
+const Orphan = time.Hour
+
+var (
+	ErrNotFound = errors.New("the bytes are gone")
+	ErrTooLarge = errors.New("too many bytes")
+)
+
+// Store keeps bodies. Several stores may share one object store: each has its own prefix.
+type Store struct {
+	objects jetstream.ObjectStore
+	stream  jetstream.Stream // of the object store
+	bucket  string
+	prefix  string
+	most    int64
+}
+
+// NewStore works on the object store of the given bucket name; names begin with prefix; most bounds one body in bytes.
+func NewStore(ctx context.Context, js jetstream.JetStream, objects jetstream.ObjectStore, bucket, prefix string, most int64) (*Store, error) {
+	stream, err := js.Stream(ctx, "OBJ_"+bucket)
+	if err != nil {
+		return nil, fmt.Errorf("opening the stream of object store %s: %w", bucket, err)
+	}
+	return &Store{objects: objects, stream: stream, bucket: bucket, prefix: prefix, most: most}, nil
+}
+
+// Put returns small bytes as a body of their own (b itself, not a copy) and stores large ones.
+func (s *Store) Put(ctx context.Context, b []byte) (Body, error) {
+	if int64(len(b)) > s.most {
+		return Body{}, fmt.Errorf("%w: %d, at most %d", ErrTooLarge, len(b), s.most)
+	}
+	if len(b) <= MaxInline {
+		return Body{Inline: b, Size: int64(len(b))}, nil
+	}
+	id, err := uuid.NewRandom()
+	if err != nil {
+		return Body{}, err
+	}
+	name := s.prefix + id.String()
+	if _, err := s.objects.PutBytes(ctx, name, b); err != nil {
+		return Body{}, fmt.Errorf("storing %d bytes: %w", len(b), err)
+	}
+	return Body{Object: name, Size: int64(len(b))}, nil
+}
+
+// Read returns the bytes. Large ones are checked against the digest that the object store took of them.
+func (s *Store) Read(ctx context.Context, b Body) ([]byte, error) {
+	if b.Object == "" {
+		return b.Inline, nil
+	}
+	out, err := s.objects.GetBytes(ctx, b.Object)
+	if errors.Is(err, jetstream.ErrObjectNotFound) {
+		return nil, ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading stored bytes: %w", err)
+	}
+	if int64(len(out)) != b.Size {
+		return nil, fmt.Errorf("%d of %d stored bytes are left: %w", len(out), b.Size, ErrNotFound)
+	}
+	return out, nil
+}
+
+// Drop removes the bytes; bytes that are gone are no error. The chunks go first: if the process dies after them, the
+// name is still there for Sweep to find. (ObjectStore.Delete does it the other way round and leaves a marker for good.)
+func (s *Store) Drop(ctx context.Context, b Body) error {
+	if b.Object == "" {
+		return nil
+	}
+	info, err := s.objects.GetInfo(ctx, b.Object, jetstream.GetObjectInfoShowDeleted())
+	if errors.Is(err, jetstream.ErrObjectNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("removing stored bytes: %w", err)
+	}
+	return s.remove(ctx, info)
+}
+
+func (s *Store) remove(ctx context.Context, info *jetstream.ObjectInfo) error {
+	if info.NUID != "" {
+		if err := s.purge(ctx, s.chunks()+info.NUID); err != nil {
+			return err
+		}
+	}
+	return s.purge(ctx, "$O."+s.bucket+".M."+base64.URLEncoding.EncodeToString([]byte(info.Name)))
+}
+
+func (s *Store) chunks() string { return "$O." + s.bucket + ".C." }
+
+func (s *Store) purge(ctx context.Context, subject string) error {
+	if err := s.stream.Purge(ctx, jetstream.WithPurgeSubject(subject)); err != nil {
+		return fmt.Errorf("removing stored bytes: %w", err)
+	}
+	return nil
+}
+
+// Sweep removes bodies of this prefix that are older than Orphan and that used does not know, and chunks of any prefix
+// that never got a name. used is called after the list was read.
+func (s *Store) Sweep(ctx context.Context, now time.Time, used func(name string) bool) error {
+	infos, err := s.objects.List(ctx, jetstream.ListObjectsShowDeleted())
+	if err != nil && !errors.Is(err, jetstream.ErrNoObjectsFound) {
+		return fmt.Errorf("listing stored bytes: %w", err)
+	}
+	named := make(map[string]bool, len(infos))
+	var errs []error
+	for _, info := range infos {
+		named[s.chunks()+info.NUID] = true
+		if !strings.HasPrefix(info.Name, s.prefix) || now.Sub(info.ModTime) <= Orphan || used(info.Name) {
+			continue
+		}
+		errs = append(errs, s.remove(ctx, info))
+	}
+	errs = append(errs, s.sweepChunks(ctx, now, named))
+	return errors.Join(errs...)
+}
+
+// sweepChunks removes what a process left that died in the middle of a Put.
+func (s *Store) sweepChunks(ctx context.Context, now time.Time, named map[string]bool) error {
+	info, err := s.stream.Info(ctx, jetstream.WithSubjectFilter(s.chunks()+"*"))
+	if err != nil {
+		return fmt.Errorf("listing stored chunks: %w", err)
+	}
+	var errs []error
+	for subject := range info.State.Subjects {
+		if named[subject] {
+			continue
+		}
+		last, err := s.stream.GetLastMsgForSubject(ctx, subject)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			continue
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("looking at a stored chunk: %w", err))
+			continue
+		}
+		if now.Sub(last.Time) > Orphan {
+			errs = append(errs, s.purge(ctx, subject))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,402 @@
+// Package mirror keeps a local copy of a key-value bucket, so that reading costs no message and waiting needs no polling.
+//
+// One watcher feeds the copy. Own writes are entered when the server has acknowledged them, so a process reads what it
+// wrote; a revision never goes back, so the watcher's later news of the same write changes nothing. The copy may be a
+// moment behind other processes' writes: every write is a compare-and-set against the revision that was read, so acting
+// on an old copy ends in ErrConflict, and never overwrites.
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+var (
+	ErrNotFound = errors.New("no such key")
+	ErrExists   = errors.New("the key exists")
+	ErrConflict = errors.New("the key has another revision")
+	ErrClosed   = errors.New("the bucket's watcher is closed")
+)
+
+// Entry is the newest known record of a key.
+type Entry[T any] struct {
+	Value    T
+	Err      error // the record cannot be read; Value is zero then
+	Revision uint64
+	Written  time.Time // by the server's clock; zero for an own write that has not come back yet
+}
+
+// Config describes a bucket.
+type Config[T any] struct {
+	Bucket string
+	KV     jetstream.KeyValue
+	Logger *slog.Logger
+	// Decode reads a record; the result may point into b, which nobody else uses.
+	Decode func(key string, b []byte, revision uint64) (T, error)
+	// Changed is called under the mirror's lock when a key's readable value comes, changes or goes (nil: was not, is not
+	// there), in revision order per key. It must not block and not call the mirror. It may be nil.
+	Changed func(old, new *T)
+}
+
+type entry[T any] struct {
+	Entry[T]
+	gone bool // a delete marker is the newest record
+}
+
+// Mirror is the local copy.
+type Mirror[T any] struct {
+	c      Config[T]
+	stream jetstream.Stream
+
+	mu      sync.RWMutex
+	entries map[string]*entry[T]
+	waiters map[string]map[chan struct{}]struct{}
+	readers map[*reader[T]]struct{}
+	closed  bool
+
+	stop context.CancelFunc
+	done chan struct{} // closed when the watcher goroutine has ended
+}
+
+// Open starts the watcher and returns when all records that the bucket holds have been read.
+func Open[T any](ctx context.Context, js jetstream.JetStream, c Config[T]) (*Mirror[T], error) {
+	stream, err := js.Stream(ctx, "KV_"+c.Bucket)
+	if err != nil {
+		return nil, fmt.Errorf("opening the stream of bucket %s: %w", c.Bucket, err)
+	}
+	m := &Mirror[T]{
+		c: c, stream: stream,
+		entries: map[string]*entry[T]{}, waiters: map[string]map[chan struct{}]struct{}{}, readers: map[*reader[T]]struct{}{},
+		done: make(chan struct{}),
+	}
+	life, stop := context.WithCancel(context.Background())
+	m.stop = stop
+	ready := make(chan error, 1)
+	go m.run(life, ready)
+	select {
+	case err = <-ready:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	if err != nil {
+		m.Close()
+		return nil, fmt.Errorf("reading bucket %s: %w", c.Bucket, err)
+	}
+	return m, nil
+}
+
+// Close ends the watcher, and all waits and watches with ErrClosed. It may be called twice.
+func (m *Mirror[T]) Close() {
+	m.stop()
+	<-m.done
+}
+
+// Get returns the newest known record of a key. found is false where there is none, or only a delete marker; known says
+// that the mirror has seen that marker, so that asking the server is of no use.
+func (m *Mirror[T]) Get(key string) (e Entry[T], found, known bool) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	x := m.entries[key]
+	if x == nil {
+		return Entry[T]{}, false, false
+	}
+	if x.gone {
+		return Entry[T]{}, false, true
+	}
+	return x.Entry, true, true
+}
+
+// Fetch asks the server for a key, past the copy.
+func (m *Mirror[T]) Fetch(ctx context.Context, key string) (Entry[T], error) {
+	raw, err := m.c.KV.Get(ctx, key)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return Entry[T]{}, ErrNotFound
+	}
+	if err != nil {
+		return Entry[T]{}, err
+	}
+	m.put(key, raw.Value(), raw.Revision(), raw.Created())
+	e, found, _ := m.Get(key) // at least as new as what came
+	if !found {
+		return Entry[T]{}, ErrNotFound
+	}
+	return e, nil
+}
+
+// Load is Get, and Fetch for a key of which nothing is known.
+func (m *Mirror[T]) Load(ctx context.Context, key string) (Entry[T], error) {
+	e, found, known := m.Get(key)
+	switch {
+	case found:
+		return e, nil
+	case known:
+		return Entry[T]{}, ErrNotFound
+	default:
+		return m.Fetch(ctx, key)
+	}
+}
+
+// Create writes a new key, one message to the server and back. After an error other than ErrExists the record may have
+// been written all the same.
+func (m *Mirror[T]) Create(ctx context.Context, key string, b []byte) (T, error) {
+	revision, err := m.c.KV.Create(ctx, key, b)
+	if errors.Is(err, jetstream.ErrKeyExists) {
+		err = ErrExists
+	}
+	return m.wrote(key, b, revision, err)
+}
+
+// Update replaces the given revision of a key. ErrConflict: another one is the newest. After any other error the record
+// may have been written all the same.
+func (m *Mirror[T]) Update(ctx context.Context, key string, b []byte, revision uint64) (T, error) {
+	if e, found, known := m.Get(key); known && (!found || e.Revision > revision) {
+		var zero T
+		return zero, ErrConflict
+	}
+	revision, err := m.c.KV.Update(ctx, key, b, revision)
+	if errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
+		err = ErrConflict
+	}
+	return m.wrote(key, b, revision, err)
+}
+
+func (m *Mirror[T]) wrote(key string, b []byte, revision uint64, err error) (T, error) {
+	var zero T
+	if err != nil {
+		return zero, err
+	}
+	return m.put(key, b, revision, time.Time{})
+}
+
+// Delete removes the given revision of a key. What is left is a marker, until Prune.
+func (m *Mirror[T]) Delete(ctx context.Context, key string, revision uint64) error {
+	err := m.c.KV.Delete(ctx, key, jetstream.LastRevision(revision))
+	if errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
+		return ErrConflict
+	}
+	if err != nil {
+		return err
+	}
+	// The marker's own revision is not told. It is above this one and below that of anything written later.
+	m.remove(key, revision+1, time.Time{})
+	return nil
+}
+
+// Forget removes a key at the given revision without a marker; other processes' mirrors notice only when they restart
+// their watcher. It is for keys that nobody writes any more.
+func (m *Mirror[T]) Forget(ctx context.Context, key string, revision uint64) error {
+	subject := "$KV." + m.c.Bucket + "." + key
+	if err := m.stream.Purge(ctx, jetstream.WithPurgeSubject(subject), jetstream.WithPurgeSequence(revision+1)); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if x := m.entries[key]; x != nil && x.Revision == revision {
+		m.set(key, nil)
+	}
+	return nil
+}
+
+// Prune removes delete markers that were written before the given time. It removes none of a key that was written since.
+func (m *Mirror[T]) Prune(ctx context.Context, before time.Time) error {
+	type marker struct {
+		key      string
+		revision uint64
+	}
+	var markers []marker
+	m.mu.RLock()
+	for key, x := range m.entries {
+		if x.gone && !x.Written.IsZero() && x.Written.Before(before) {
+			markers = append(markers, marker{key, x.Revision})
+		}
+	}
+	m.mu.RUnlock()
+	for _, x := range markers {
+		if err := m.Forget(ctx, x.key, x.revision); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Each calls f for every key, unreadable records included, in no order. f must not block and not call the mirror.
+func (m *Mirror[T]) Each(f func(key string, e Entry[T])) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for key, x := range m.entries {
+		if !x.gone {
+			f(key, x.Entry)
+		}
+	}
+}
+
+// Locked calls f while no key changes: for counters that Changed keeps.
+func (m *Mirror[T]) Locked(f func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f()
+}
+
+// put enters a record and returns what it says.
+func (m *Mirror[T]) put(key string, b []byte, revision uint64, written time.Time) (T, error) {
+	v, err := m.c.Decode(key, b, revision)
+	x := &entry[T]{Entry: Entry[T]{Value: v, Err: err, Revision: revision, Written: written}}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch old := m.entries[key]; {
+	case old != nil && old.Revision == revision && !old.gone && old.Written.IsZero():
+		old.Written = written // an own write came back
+	case old == nil || old.Revision < revision:
+		if err != nil {
+			m.c.Logger.Error("a record cannot be read and is left alone", "bucket", m.c.Bucket, "key", key, "error", err)
+		}
+		m.set(key, x)
+	}
+	return v, err
+}
+
+// remove enters a delete marker. One with the revision of a marker that Delete guessed replaces it.
+func (m *Mirror[T]) remove(key string, revision uint64, written time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if old := m.entries[key]; old == nil || old.Revision < revision || (old.Revision == revision && old.gone && old.Written.IsZero()) {
+		m.set(key, &entry[T]{Entry: Entry[T]{Revision: revision, Written: written}, gone: true})
+	}
+}
+
+// set replaces a key's entry, nil for none, and tells everyone. The caller holds the lock.
+func (m *Mirror[T]) set(key string, x *entry[T]) {
+	old := m.entries[key]
+	if x == nil {
+		delete(m.entries, key)
+	} else {
+		m.entries[key] = x
+	}
+	if m.c.Changed != nil {
+		if a, b := old.readable(), x.readable(); a != nil || b != nil {
+			m.c.Changed(a, b)
+		}
+	}
+	for w := range m.waiters[key] {
+		close(w)
+	}
+	delete(m.waiters, key)
+	if x.readable() != nil {
+		for r := range m.readers {
+			r.add(key)
+		}
+	}
+}
+
+func (x *entry[T]) readable() *T {
+	if x == nil || x.gone || x.Err != nil {
+		return nil
+	}
+	return &x.Value
+}
+
+// retry is how long the watcher waits before it starts again, from first to last.
+const (
+	retryFirst = 50 * time.Millisecond
+	retryLast  = 5 * time.Second
+)
+
+// run keeps a watcher going until the mirror is closed or its connection is.
+func (m *Mirror[T]) run(ctx context.Context, ready chan<- error) {
+	defer close(m.done)
+	defer m.shut()
+	pause := retryFirst
+	for first := true; ; {
+		err := m.follow(ctx, func() {
+			pause = retryFirst
+			if first {
+				first = false
+				ready <- nil
+			}
+		})
+		if first || ctx.Err() != nil || errors.Is(err, nats.ErrConnectionClosed) {
+			if first {
+				ready <- cmpErr(err, ErrClosed)
+			}
+			return
+		}
+		m.c.Logger.Warn("the watcher of a bucket ended and is started again", "bucket", m.c.Bucket, "error", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+			pause = min(2*pause, retryLast)
+		}
+	}
+}
+
+func cmpErr(err, otherwise error) error {
+	if err != nil {
+		return err
+	}
+	return otherwise
+}
+
+// follow enters what one watcher says until it ends. replayed is called when it has said all that the bucket holds; keys
+// that it did not name by then are gone.
+func (m *Mirror[T]) follow(ctx context.Context, replayed func()) error {
+	before := map[string]uint64{}
+	m.mu.RLock()
+	for key, x := range m.entries {
+		before[key] = x.Revision
+	}
+	m.mu.RUnlock()
+	// The watcher ends with ctx. Its channel must be drained to the end, or its callback would block for ever.
+	w, err := m.c.KV.WatchAll(ctx)
+	if err != nil {
+		return err
+	}
+	for e := range w.Updates() {
+		switch {
+		case e == nil:
+			m.missing(before)
+			before = nil
+			replayed()
+		case e.Operation() == jetstream.KeyValuePut:
+			delete(before, e.Key())
+			_, _ = m.put(e.Key(), e.Value(), e.Revision(), e.Created()) // an unreadable record is kept as such
+		default:
+			delete(before, e.Key())
+			m.remove(e.Key(), e.Revision(), e.Created())
+		}
+	}
+	return nil
+}
+
+// missing removes the keys that a whole replay did not name, unless they were written meanwhile.
+func (m *Mirror[T]) missing(before map[string]uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for key, revision := range before {
+		if x := m.entries[key]; x != nil && x.Revision == revision {
+			m.set(key, nil)
+		}
+	}
+}
+
+func (m *Mirror[T]) shut() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = true
+	for key, ws := range m.waiters {
+		for w := range ws {
+			close(w)
+		}
+		delete(m.waiters, key)
+	}
+	for r := range m.readers {
+		r.wakeUp()
+	}
+}

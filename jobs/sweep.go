@@ -1,0 +1,100 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/weftmpc/weft/jobs/internal/body"
+	"github.com/weftmpc/weft/jobs/internal/mirror"
+)
+
+// Sweep removes what has had its time: jobs that ended more than Retain ago, ledger lines after their Kept, damaged
+// records after Retain, delete markers, and bytes in the object store that no record has named for an hour. It goes on
+// after an error. Once an hour is often enough.
+//
+// Records of a newer weft stay. As long as there is one, unnamed bytes stay too: it may be the one that names them.
+func (s *Store) Sweep(ctx context.Context, now time.Time) error {
+	errs := []error{s.sweepJobs(ctx, now), s.sweepLines(ctx, now)}
+	errs = append(errs, s.jobs.Prune(ctx, now.Add(-body.Orphan)), s.sids.Prune(ctx, now.Add(-body.Orphan)))
+
+	// The names are collected after the list of bytes was read: a record that was written in between counts.
+	var named map[string]bool
+	errs = append(errs, s.bodies.Sweep(ctx, now, func(name string) bool {
+		if named == nil {
+			named = s.named()
+		}
+		return named == nil || named[name]
+	}))
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("sweeping the job store: %w", known(err))
+	}
+	return nil
+}
+
+func (s *Store) sweepJobs(ctx context.Context, now time.Time) error {
+	var ended []uuid.UUID
+	damaged := map[string]uint64{}
+	s.jobs.Each(func(key string, e mirror.Entry[Job]) {
+		switch {
+		case e.Err != nil && old(e.Err, e.Written, now, s.o.Retain):
+			damaged[key] = e.Revision
+		case e.Err == nil && e.Value.Terminal() && now.Sub(e.Value.Ended) > s.o.Retain:
+			ended = append(ended, e.Value.ID)
+		}
+	})
+	var errs []error
+	for _, id := range ended {
+		if err := s.Delete(ctx, id); err != nil && !errors.Is(err, ErrNotFound) {
+			errs = append(errs, err)
+		}
+	}
+	for key, revision := range damaged {
+		errs = append(errs, s.jobs.Delete(ctx, key, revision))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Store) sweepLines(ctx context.Context, now time.Time) error {
+	gone := map[string]uint64{}
+	s.sids.Each(func(key string, e mirror.Entry[Line]) {
+		if (e.Err != nil && old(e.Err, e.Written, now, LineKept)) || (e.Err == nil && now.After(e.Value.Kept)) {
+			gone[key] = e.Revision
+		}
+	})
+	var errs []error
+	for key, revision := range gone {
+		errs = append(errs, s.sids.Forget(ctx, key, revision))
+	}
+	return errors.Join(errs...)
+}
+
+// old says whether a damaged record has had its time. A newer weft's never has.
+func old(err error, written, now time.Time, keep time.Duration) bool {
+	var e *RecordError
+	if !errors.As(err, &e) || e.Newer() {
+		return false
+	}
+	return !written.IsZero() && now.Sub(written) > keep
+}
+
+// named returns the names of all bytes that records name; nil if some record cannot be read.
+func (s *Store) named() map[string]bool {
+	names := map[string]bool{}
+	readable := true
+	s.jobs.Each(func(_ string, e mirror.Entry[Job]) {
+		readable = readable && e.Err == nil
+		for _, b := range e.Value.bodies() {
+			if b.Object != "" {
+				names[b.Object] = true
+			}
+		}
+	})
+	if !readable {
+		return nil
+	}
+	return names
+}
