@@ -11,10 +11,9 @@ import (
 	"github.com/weftmpc/weft/coordinator"
 )
 
-// sizes of the KEM MLKEM768-X25519 in bytes (draft-ietf-hpke-pq).
+// Sizes of the KEM MLKEM768-X25519 in bytes (draft-ietf-hpke-pq); that of its public key is coordinator.BundleKey.
 const (
-	seedSize = 32
-	pkSize   = 1216
+	seedSize = 32 // a private key
 	encSize  = 1120
 )
 

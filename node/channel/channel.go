@@ -195,4 +195,6 @@ func (c *Channels) random(b []byte) error {
 }
 
 // Format prints nothing of the keys inside, whatever the verb.
-func (c *Channels) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "channels of %s [secret]", c.id.Name()) }
+func (c *Channels) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "channels of %s [secret]", c.id.Name())
+}

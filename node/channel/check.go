@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/hpke"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"time"
 
@@ -13,7 +12,7 @@ import (
 )
 
 // maxBundle is the size of the largest well-formed bundle in bytes.
-const maxBundle = 1 + 2 + 32 + 8 + 8 + 32 + 4 + pkSize + 4 + identity.MaxLeaf + 64
+const maxBundle = 1 + 2 + 32 + 8 + 8 + 32 + 4 + coordinator.BundleKey + 4 + coordinator.MaxLeaf + 64
 
 // cacheSize is how many verified bundles are kept: 128 parties with eight bundles each, at most 5 KiB each.
 const cacheSize = 1024
@@ -77,18 +76,11 @@ func verify(raw []byte, hash [32]byte) (*checked, error) {
 	if err := identity.Verify(leaf.Key, identity.ContextBundle, b.SigningBytes(), b.Sig[:]); err != nil {
 		return nil, fmt.Errorf("bundle of %s: %w", leaf.Name, err)
 	}
-	if b.NotAfter <= b.NotBefore {
-		return nil, fmt.Errorf("bundle of %s ends before it begins", leaf.Name)
-	}
-	// The difference of two int64 in order always fits in a uint64.
-	if life := uint64(b.NotAfter) - uint64(b.NotBefore); life > uint64(BundleValid+Tolerance) {
-		return nil, fmt.Errorf("bundle of %s is valid for longer than %s: its keys would live too long", leaf.Name, BundleValid+Tolerance)
+	if life := time.Duration(b.NotAfter - b.NotBefore); life <= 0 || life > BundleValid+Tolerance {
+		return nil, fmt.Errorf("bundle of %s is valid for %s, at most %s is allowed: its keys would live too long", leaf.Name, life, BundleValid+Tolerance)
 	}
 	if time.Unix(0, b.NotAfter).After(leaf.NotAfter) {
 		return nil, fmt.Errorf("bundle of %s outlasts its certificate", leaf.Name)
-	}
-	if len(b.PK) != pkSize {
-		return nil, fmt.Errorf("public key in the bundle of %s has %d bytes, want %d", leaf.Name, len(b.PK), pkSize)
 	}
 	pk, err := hpke.MLKEM768X25519().NewPublicKey(b.PK)
 	if err != nil {
@@ -135,4 +127,3 @@ func (c *cache) put(k *checked) {
 	c.order[c.next] = k.hash
 	c.next = (c.next + 1) % len(c.order)
 }
-
