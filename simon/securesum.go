@@ -1,4 +1,188 @@
 package simon
 
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/bits"
+	"time"
+
+	"github.com/weftmpc/weft/simon/encode"
+	"github.com/weftmpc/weft/simon/ring"
+)
+
+// sumEncoding is how SecureSum encodes numbers: |x| < 2.23e23 in steps of 1e-20. A field of 192 bits holds the sum of 2^40
+// of them with its sign.
+var sumEncoding = encode.Decimal{Digits: 20, Bits: 144}
+
+const (
+	sumLimbs   = 3
+	maxSamples = 1 << 40 // pooled; see sumEncoding
+	maxColumns = 1 << 21 // 48 MiB per party and receiver
+
+	inputVersion = 1 // first byte of a stored input
+)
+
+// The fields of SecureSum's layout.
+const (
+	fieldSamples = iota
+	fieldSum
+)
+
 // SecureSum adds numbers, or lists of numbers element by element, over all parties.
-func SecureSum() Microprotocol { panic("todo") }
+func SecureSum() Microprotocol {
+	m := Microprotocol{
+		Name:    "SecureSum",
+		Version: 1,
+		Summary: "The sum of all parties' numbers, or of their lists of numbers element by element, and how many there are.",
+		Input: json.RawMessage(`{"description":"a number, a list of numbers, or a list of equally long lists of numbers",` +
+			`"anyOf":[{"type":"number"},{"type":"array","items":{"type":"number"}},` +
+			`{"type":"array","items":{"type":"array","items":{"type":"number"},"minItems":1}}]}`),
+		Result: json.RawMessage(`{"type":"object","properties":{` +
+			`"samples":{"type":"integer","minimum":0,"description":"how many numbers or lists all parties gave together"},` +
+			`"sum":{"description":"a number, or a list where the data are lists","anyOf":[{"type":"number"},{"type":"array","items":{"type":"number"}}]}},` +
+			`"required":["samples","sum"]}`),
+		MinParties: 2,
+		Hops:       4, // JOIN, START, masked vectors, CONFIRM
+		Bytes:      "32 bytes to each receiver; for lists of k numbers 8 + 24·k bytes",
+		Leakage: "Recipients learn the sums and the number of samples of all parties together, nothing else. Any coalition of up to n-1 parties learns " +
+			"the sum and the number of samples of the others: with two parties that is the other party's own. The parameters show everybody how many numbers a list has. " +
+			"Broker and coordinator learn neither inputs nor result.",
+		Round: 20 * time.Second,
+		Limit: 120 * time.Second,
+	}
+	m.Parameters = fmt.Appendf(nil, `{"type":"object","additionalProperties":false,"properties":{`+
+		`"columns":{"type":"integer","minimum":0,"maximum":%d,"description":"how many numbers each list has, 0 where the data are plain numbers; by default as in the data"},`+
+		`"limit_ms":{"type":"integer","minimum":%d,"maximum":%d,"default":%d,"description":"time limit of the computation in milliseconds"},`+
+		`"round_ms":{"type":"integer","minimum":%d,"maximum":%d,"default":%d,"description":"time-out of one message step in milliseconds"}}}`,
+		maxColumns, leastLimit, mostTime, m.Limit.Milliseconds(), leastRound, mostTime, m.Round.Milliseconds())
+	known := withTiming(m.Round, m.Limit, parameter{"columns", nil, integer(0, maxColumns)})
+	m.Prepare = func(data io.Reader, parameters json.RawMessage) (Prepared, error) {
+		return prepareSum(data, parameters, known)
+	}
+	m.Run = runSum
+	m.Finish = finishSum
+	return m
+}
+
+// sumLayout is the vector of a computation: the count, then one sum, or one per column.
+func sumLayout(columns int) ring.Layout {
+	return ring.Layout{fieldSamples: {Name: "samples", Limbs: 1, Count: 1}, fieldSum: {Name: "sum", Limbs: sumLimbs, Count: max(1, columns)}}
+}
+
+// sumColumns reads the layout's one parameter from canonical parameters.
+func sumColumns(canonical []byte) (int, error) {
+	var p struct{ Columns *int }
+	if err := json.Unmarshal(canonical, &p); err != nil {
+		return 0, fmt.Errorf("reading columns from canonical parameters: %w", err)
+	}
+	if p.Columns == nil || *p.Columns < 0 || *p.Columns > maxColumns {
+		return 0, errors.New("canonical parameters without valid columns")
+	}
+	return *p.Columns, nil
+}
+
+func prepareSum(data io.Reader, parameters json.RawMessage, known []parameter) (Prepared, error) {
+	values, err := readParameters(parameters, known)
+	if err != nil {
+		return Prepared{}, err
+	}
+	p := &pool{r: newNumberReader(data), columns: -1}
+	if k, ok := values["columns"].(int64); ok {
+		p.columns, p.explicit = int(k), true
+		p.sums = make([]uint64, sumLimbs*max(1, k))
+	}
+	if err := p.read(); err != nil {
+		return Prepared{}, err
+	}
+	values["columns"] = int64(p.columns)
+	canonical, err := canonical(nil, values)
+	if err != nil {
+		return Prepared{}, err
+	}
+	layout := sumLayout(p.columns)
+	x := ring.New(layout)
+	x.SetLimbs(fieldSamples, 0, []uint64{p.samples})
+	for i := range layout[fieldSum].Count {
+		x.SetLimbs(fieldSum, i, p.sums[sumLimbs*i:])
+	}
+	return Prepared{
+		Parameters: canonical,
+		Layout:     layout.Hash(),
+		Input:      append([]byte{inputVersion}, x.Bytes()...),
+	}, nil
+}
+
+// runSum opens the total of the stored inputs.
+func runSum(ctx context.Context, s Session, c Common, input []byte) ([]byte, error) {
+	columns, err := sumColumns(c.Parameters)
+	if err != nil {
+		return nil, err
+	}
+	if len(input) == 0 || input[0] != inputVersion {
+		return nil, errors.New("the stored input was written by another version of weft: submit the computation again")
+	}
+	x, err := ring.Decode(sumLayout(columns), input[1:])
+	if err != nil {
+		return nil, fmt.Errorf("the stored input: %w", err)
+	}
+	sum, err := OpenSum(ctx, s, Label{Round: 1, Vector: "sum"}, x)
+	if err != nil {
+		return nil, err
+	}
+	return sum.Bytes(), nil
+}
+
+// finishSum writes the opened total as JSON. No honest inputs lead to a total beyond samples·2^144: one that is there
+// anyway shows that a party sent something else than the sum of its numbers.
+func finishSum(c Common, _, opened []byte) (json.RawMessage, error) {
+	columns, err := sumColumns(c.Parameters)
+	if err != nil {
+		return nil, err
+	}
+	layout := sumLayout(columns)
+	x, err := ring.Decode(layout, opened)
+	if err != nil {
+		return nil, fmt.Errorf("the opened sum: %w", err)
+	}
+	var samples [1]uint64
+	x.Limbs(fieldSamples, 0, samples[:])
+	if samples[0] > maxSamples {
+		return nil, &OutcomeError{"the number of samples is impossible: a party did not follow the protocol"}
+	}
+	out := fmt.Appendf(nil, `{"samples":%d,"sum":`, samples[0])
+	if columns > 0 {
+		out = append(out, '[')
+	}
+	for i := range layout[fieldSum].Count {
+		var sum [sumLimbs]uint64
+		x.Limbs(fieldSum, i, sum[:])
+		if !plausible(sum, samples[0]) {
+			return nil, &OutcomeError{"the sum is larger than its samples allow: a party did not follow the protocol"}
+		}
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = sumEncoding.AppendJSON(out, sum[:])
+	}
+	if columns > 0 {
+		out = append(out, ']')
+	}
+	return append(out, '}'), nil
+}
+
+// plausible says whether |sum| < samples·2^144, or both are 0.
+func plausible(sum [sumLimbs]uint64, samples uint64) bool {
+	if int64(sum[2]) < 0 {
+		var borrow uint64
+		for i := range sum {
+			sum[i], borrow = bits.Sub64(0, sum[i], borrow)
+		}
+	}
+	if samples == 0 {
+		return sum == [sumLimbs]uint64{}
+	}
+	return sum[2] < samples<<(144-128)
+}

@@ -237,16 +237,13 @@ func (n *Network) after(d time.Duration, f func()) {
 	}
 	n.running.Add(1)
 	var t *time.Timer
-	set := make(chan struct{}) // the timer may fire before t is known
 	t = time.AfterFunc(d, func() {
-		<-set
 		defer n.running.Done()
 		n.mu.Lock()
 		delete(n.timers, t)
 		n.mu.Unlock()
 		f()
 	})
-	close(set)
 	n.timers[t] = true
 }
 

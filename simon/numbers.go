@@ -1,0 +1,144 @@
+package simon
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/weftmpc/weft/simon/encode"
+)
+
+// numberReader reads JSON that consists of numbers and lists from a stream, without building it in memory: a body of
+// 64 MiB costs its buffer. It knows what else may stand in JSON, or in what Python takes for JSON, by the first byte, and
+// that is all it needs to refuse it.
+type numberReader struct {
+	r      io.Reader
+	buf    []byte
+	at     int // next byte in buf
+	err    error
+	number []byte // text of the last number
+}
+
+// item is what a numberReader finds next.
+type item uint8
+
+const (
+	itemNumber item = iota + 1
+	itemOpen
+	itemClose
+	itemComma
+	itemEnd
+	itemText
+	itemNull
+	itemBoolean
+	itemObject
+	itemNaN
+	itemInfinity
+	itemOther
+)
+
+// reason says why an item that is no number cannot stand where a number is wanted.
+func (i item) reason() string {
+	switch i {
+	case itemText:
+		return "is text, not a number: remove the quotes"
+	case itemNull:
+		return "is null, not a number: leave missing values out"
+	case itemBoolean:
+		return "is true or false, not a number: give 1 or 0"
+	case itemObject:
+		return "is an object, not a number"
+	case itemNaN:
+		return "is NaN: leave missing values out"
+	case itemInfinity:
+		return "is infinite: give a finite number or leave the value out"
+	case itemEnd:
+		return "is missing: the text ends here"
+	case itemOpen:
+		return "is a list, not a number"
+	default:
+		return "is not valid JSON"
+	}
+}
+
+func newNumberReader(r io.Reader) *numberReader {
+	return &numberReader{r: r, buf: make([]byte, 0, 64<<10)}
+}
+
+// peek returns the next byte, which it does not consume; ok is false at the end and after an error.
+func (n *numberReader) peek() (c byte, ok bool) {
+	for n.at == len(n.buf) {
+		if n.err != nil {
+			return 0, false
+		}
+		var k int
+		k, n.err = n.r.Read(n.buf[:cap(n.buf)])
+		n.buf, n.at = n.buf[:k], 0
+	}
+	return n.buf[n.at], true
+}
+
+// next reads one item. Its error is one of the stream; what is no JSON is an item.
+func (n *numberReader) next() (item, error) {
+	for {
+		c, ok := n.peek()
+		if !ok {
+			if n.err == io.EOF {
+				return itemEnd, nil
+			}
+			return 0, fmt.Errorf("reading data: %w", n.err)
+		}
+		switch c {
+		case ' ', '\t', '\r', '\n':
+			n.at++
+			continue
+		case '[':
+			n.at++
+			return itemOpen, nil
+		case ']':
+			n.at++
+			return itemClose, nil
+		case ',':
+			n.at++
+			return itemComma, nil
+		case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
+			return n.readNumber()
+		case '"':
+			return itemText, nil
+		case 'n':
+			return itemNull, nil
+		case 't', 'f':
+			return itemBoolean, nil
+		case '{':
+			return itemObject, nil
+		case 'N':
+			return itemNaN, nil
+		case 'I':
+			return itemInfinity, nil
+		default:
+			return itemOther, nil
+		}
+	}
+}
+
+// readNumber collects the characters that numbers consist of; the encoding checks their order. What is too long for a number
+// is cut: the encoding refuses it by its length.
+func (n *numberReader) readNumber() (item, error) {
+	n.number = n.number[:0]
+	for {
+		c, ok := n.peek()
+		if !ok {
+			break
+		}
+		if c == 'I' && len(n.number) == 1 && n.number[0] == '-' {
+			return itemInfinity, nil
+		}
+		if (c < '0' || c > '9') && c != '.' && c != 'e' && c != 'E' && c != '+' && c != '-' {
+			break
+		}
+		n.at++
+		if len(n.number) <= encode.MaxText {
+			n.number = append(n.number, c)
+		}
+	}
+	return itemNumber, nil
+}

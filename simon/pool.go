@@ -1,0 +1,182 @@
+package simon
+
+import (
+	"fmt"
+	"math/bits"
+	"strconv"
+)
+
+// pool adds a party's own numbers while it reads them. A body would need terabytes to exceed what the sums can hold.
+type pool struct {
+	r        *numberReader
+	columns  int      // numbers per row, 0 for plain numbers, -1 until the first row is seen
+	explicit bool     // columns is a parameter
+	samples  uint64   // rows so far
+	sums     []uint64 // sumLimbs words per column, two's complement
+}
+
+// place is a path into the data; -1 stands for no index.
+type place struct{ row, column int }
+
+func (p place) String() string {
+	path := "data"
+	for _, i := range []int{p.row, p.column} {
+		if i >= 0 {
+			path += "[" + strconv.Itoa(i) + "]"
+		}
+	}
+	return path
+}
+
+func (p place) bad(format string, args ...any) error {
+	return &InputError{p.String(), fmt.Sprintf(format, args...)}
+}
+
+// read adds up all data.
+func (p *pool) read() error {
+	top := place{-1, -1}
+	it, err := p.r.next()
+	if err != nil {
+		return err
+	}
+	switch it {
+	case itemNumber: // a scalar where a list is meant is a list of one
+		err = p.plain(top)
+	case itemOpen:
+		err = p.list(top, func(i int, it item) error {
+			at := place{i, -1}
+			switch it {
+			case itemNumber:
+				return p.plain(at)
+			case itemOpen:
+				return p.row(at)
+			}
+			return at.bad("%s", it.reason())
+		})
+	default:
+		err = top.bad("%s", it.reason())
+	}
+	if err != nil {
+		return err
+	}
+	if it, err = p.r.next(); err != nil {
+		return err
+	}
+	if it != itemEnd {
+		return top.bad("has more text after the value: give one number or one list")
+	}
+	if p.columns < 0 { // an empty list
+		p.columns, p.sums = 0, make([]uint64, sumLimbs)
+	}
+	return nil
+}
+
+// plain adds a number that is a sample of its own.
+func (p *pool) plain(at place) error {
+	switch {
+	case p.columns < 0:
+		p.columns, p.sums = 0, make([]uint64, sumLimbs)
+	case p.columns == 0:
+	case p.columns == 1 && p.explicit: // R writes a list of one number as a number
+	case p.explicit:
+		return at.bad("is a number, but parameters.columns is %d: give lists of %d numbers", p.columns, p.columns)
+	default:
+		return at.bad("is a number, but data[0] is a list: give either numbers or lists of numbers")
+	}
+	p.samples++
+	return p.add(0, at)
+}
+
+// row adds a list of numbers whose opening bracket is read.
+func (p *pool) row(at place) error {
+	if p.columns == 0 {
+		if p.explicit {
+			return at.bad("is a list, but parameters.columns is 0: give numbers, or set columns to the length of the lists")
+		}
+		return at.bad("is a list, but data[0] is a number: give either numbers or lists of numbers")
+	}
+	length := 0
+	err := p.list(at, func(i int, it item) error {
+		in := place{at.row, i}
+		if it != itemNumber {
+			return in.bad("%s", it.reason())
+		}
+		if length++; p.columns >= 0 && length > p.columns {
+			return p.ragged(at, "more")
+		}
+		if p.columns < 0 {
+			if length > maxColumns {
+				return at.bad("is longer than %d numbers: split the computation", maxColumns)
+			}
+			p.sums = append(p.sums, make([]uint64, sumLimbs)...)
+		}
+		return p.add(i, in)
+	})
+	switch {
+	case err != nil:
+		return err
+	case length == 0:
+		return at.bad("is an empty list: give at least one number, or leave it out")
+	case p.columns < 0:
+		p.columns = length
+	case length < p.columns:
+		return p.ragged(at, "fewer")
+	}
+	p.samples++
+	return nil
+}
+
+func (p *pool) ragged(at place, how string) error {
+	model := "data[0] has"
+	if p.explicit {
+		model = "parameters.columns says"
+	}
+	return at.bad("has %s numbers than the %d that %s: all lists must have one length", how, p.columns, model)
+}
+
+// add adds the number that was just read to a column.
+func (p *pool) add(column int, at place) error {
+	var q [sumLimbs]uint64
+	if err := sumEncoding.Encode(q[:], p.r.number); err != nil {
+		return at.bad("%s", err)
+	}
+	sum := p.sums[sumLimbs*column:][:sumLimbs]
+	var carry uint64
+	for k := range sum {
+		sum[k], carry = bits.Add64(sum[k], q[k], carry)
+	}
+	return nil
+}
+
+// list reads the elements of a list whose opening bracket is read, calling element with the first item of each.
+func (p *pool) list(at place, element func(i int, it item) error) error {
+	for i := 0; ; i++ {
+		it, err := p.r.next()
+		if err != nil {
+			return err
+		}
+		switch {
+		case it == itemClose && i == 0:
+			return nil
+		case it == itemComma || it == itemClose:
+			return at.bad("is not valid JSON: no value at index %d", i)
+		case it == itemEnd:
+			return at.bad("ends without its closing bracket")
+		}
+		if err := element(i, it); err != nil {
+			return err
+		}
+		if it, err = p.r.next(); err != nil {
+			return err
+		}
+		switch it {
+		case itemComma:
+		case itemClose:
+			return nil
+		case itemEnd:
+			return at.bad("ends without its closing bracket")
+		default:
+			return at.bad("is not valid JSON: no comma or closing bracket after index %d", i)
+		}
+	}
+}
