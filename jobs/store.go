@@ -97,7 +97,9 @@ func open(ctx context.Context, js jetstream.JetStream, buckets broker.Buckets, o
 	}
 	s.jobs, err = mirror.Open(ctx, js, mirror.Config[Job]{
 		Bucket: broker.BucketJobs, KV: buckets.Jobs, Logger: s.o.Logger, Changed: s.quota.changed,
-		Decode: func(key string, b []byte, revision uint64) (Job, error) { return decodeJob(s.o.Version, key, b, revision) },
+		Decode: func(key string, b []byte, revision uint64) (Job, error) {
+			return decodeJob(s.o.Version, key, b, revision)
+		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("opening the job store: %w", err)

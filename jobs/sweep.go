@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -22,13 +23,8 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) error {
 	errs = append(errs, s.jobs.Prune(ctx, now.Add(-body.Orphan)), s.sids.Prune(ctx, now.Add(-body.Orphan)))
 
 	// The names are collected after the list of bytes was read: a record that was written in between counts.
-	var named map[string]bool
-	errs = append(errs, s.bodies.Sweep(ctx, now, func(name string) bool {
-		if named == nil {
-			named = s.named()
-		}
-		return named == nil || named[name]
-	}))
+	named := sync.OnceValue(s.named)
+	errs = append(errs, s.bodies.Sweep(ctx, now, func(name string) bool { return named() == nil || named()[name] }))
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("sweeping the job store: %w", known(err))
 	}
