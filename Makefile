@@ -1,0 +1,55 @@
+# make test    everything that CI checks; installs what it needs into .venv
+# make bench   benchmarks of the packages
+# make fuzz    each fuzz target for a while
+# make build   the binary ./weft
+
+GO ?= go
+PYTHON ?= python3
+FUZZTIME ?= 20s
+export GOTOOLCHAIN = local
+export CGO_ENABLED = 0
+
+.PHONY: build test check unit race client bench fuzz clean
+
+build:
+	$(GO) build -trimpath -o weft ./cmd/weft
+
+test: check unit race
+	@echo "make test: all checks passed"
+
+# Form: formatting, vet for three systems, staticcheck, tidy modules.
+check:
+	@test -z "$$(gofmt -l .)" || { echo "gofmt these files:"; gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	GOOS=windows $(GO) vet ./...
+	GOOS=darwin $(GO) vet ./...
+	$(GO) tool -modfile=test/tools/go.mod staticcheck ./...
+	$(GO) mod tidy -diff
+	$(GO) mod verify
+
+# The long exhaustive tests and the whole-system tests with the official client, at full speed.
+unit: .venv/installed
+	WEFT_PYTHON=$(CURDIR)/.venv/bin/python $(GO) test ./...
+
+# The same under the race detector; -short leaves the exhaustive ones out.
+race: .venv/installed
+	CGO_ENABLED=1 WEFT_PYTHON=$(CURDIR)/.venv/bin/python $(GO) test -race -short ./...
+
+# The official client of Federated Secure Computing, from the package index.
+.venv/installed: test/requirements.txt
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check -r test/requirements.txt
+	touch $@
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+fuzz:
+	@for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
+	  done; \
+	done
+
+clean:
+	rm -rf weft .venv

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/weftmpc/weft/broker"
+	"github.com/weftmpc/weft/broker/identity"
+	"github.com/weftmpc/weft/gateway"
+	"github.com/weftmpc/weft/jobs"
+	"github.com/weftmpc/weft/jobs/objects"
+	"github.com/weftmpc/weft/node"
+	"github.com/weftmpc/weft/node/policy"
+	"github.com/weftmpc/weft/node/seat"
+	"github.com/weftmpc/weft/simon"
+)
+
+// partyConfig is what one party's node needs from outside its state folder.
+type partyConfig struct {
+	state       *stateFolder
+	identity    *identity.Identity
+	roots       identity.Roots
+	parties     []seat.Peer
+	urls        []gateway.Party
+	coordinator identity.Fingerprint
+	profile     policy.Profile
+	power       bool // every write survives a power cut
+	loopback    bool // localhost, 127.0.0.1 and [::1] are one
+	cors        []string
+	deadline    time.Duration
+	fabric      *nats.Conn
+	listener    net.Listener
+	logger      *slog.Logger
+}
+
+// party is a node with its private broker, its stores and its gateway.
+type party struct {
+	private *broker.Server
+	conn    *nats.Conn
+	jobs    *jobs.Store
+	objects *objects.Store
+	stop    context.CancelFunc
+	done    sync.WaitGroup
+
+	mu  sync.Mutex
+	err error
+}
+
+// startParty brings a party up: private broker, stores, node, gateway, in this order.
+func startParty(ctx context.Context, c partyConfig) (_ *party, err error) {
+	p := &party{stop: func() {}}
+	defer func() {
+		if err != nil {
+			p.close()
+		}
+	}()
+	if err := p.openStores(ctx, c); err != nil {
+		return nil, err
+	}
+	n, err := node.New(node.Config{
+		Identity: c.identity, Roots: c.roots, Parties: c.parties, Coordinator: c.coordinator,
+		Policy: policy.Policy{Profile: c.profile}, Catalogue: simon.Catalogue(), Jobs: p.jobs, Fabric: c.fabric,
+		StoreKey: c.state.derive("nonce"), Logger: c.logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	directory, err := gateway.NewDirectory(c.identity.Name(), c.urls, c.loopback)
+	if err != nil {
+		return nil, err
+	}
+	g, err := gateway.New(gateway.Config{
+		Catalogue: simon.Catalogue(), Jobs: p.jobs, Objects: p.objects, Directory: directory, Key: c.state.derive("representations"),
+		Version: version(), Deadline: c.deadline, CORS: c.cors, Logger: c.logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	ctx, p.stop = context.WithCancel(ctx)
+	p.done.Go(func() { p.failed(n.Run(ctx)) })
+	p.done.Go(func() { p.failed(g.Serve(ctx, c.listener)) })
+	return p, nil
+}
+
+func (p *party) openStores(ctx context.Context, c partyConfig) error {
+	user, err := broker.NewKey()
+	if err != nil {
+		return err
+	}
+	config := broker.Private(c.identity.Name(), filepath.Join(c.state.dir, "jetstream"), c.state.derive("jetstream"), user.Public(), c.power)
+	config.Logger = c.logger
+	if p.private, err = broker.Start(config); err != nil {
+		return fmt.Errorf("starting the private broker of %s: %w", c.identity.Name(), err)
+	}
+	if p.conn, err = p.private.Connect(user); err != nil {
+		return err
+	}
+	if p.jobs, err = jobs.Open(ctx, p.conn, jobs.Options{Logger: c.logger, Version: version()}); err != nil {
+		return fmt.Errorf("opening the job store of %s: %w", c.identity.Name(), err)
+	}
+	if p.objects, err = objects.Open(ctx, p.conn, objects.Options{Logger: c.logger, Version: version()}); err != nil {
+		return fmt.Errorf("opening the object store of %s: %w", c.identity.Name(), err)
+	}
+	return nil
+}
+
+// failed keeps the first error of the party's parts.
+func (p *party) failed(err error) {
+	if err != nil && !errors.Is(err, context.Canceled) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.err = errors.Join(p.err, err)
+	}
+}
+
+// close stops the node and the gateway, then the stores and the broker below them.
+func (p *party) close() error {
+	p.stop()
+	p.done.Wait()
+	if p.objects != nil {
+		p.objects.Close()
+	}
+	if p.jobs != nil {
+		p.jobs.Close()
+	}
+	if p.conn != nil {
+		p.conn.Close()
+	}
+	if p.private != nil {
+		p.private.Shutdown()
+	}
+	return p.err
+}
