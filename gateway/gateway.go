@@ -1,12 +1,18 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
+	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
+	"github.com/weftmpc/weft/gateway/representation"
 	"github.com/weftmpc/weft/jobs"
 	"github.com/weftmpc/weft/jobs/objects"
 	"github.com/weftmpc/weft/simon"
@@ -44,9 +50,29 @@ type Config struct {
 	Logger *slog.Logger // nil: slog.Default()
 }
 
+// Bounds of the configuration.
+const (
+	hardMaxParties  = 128
+	maxDeadline     = time.Hour
+	defaultDeadline = 5 * time.Minute
+	defaultWait     = 10 * time.Minute
+	defaultBody     = 64 << 20
+)
+
+// anyone is the caller of every request. Until access control exists, all clients of a gateway are one caller.
+const anyone = "anyone"
+
 // Gateway is the HTTP API of one party. It is an http.Handler.
 type Gateway struct {
-	config Config
+	config        Config
+	handler       *http.ServeMux
+	origins       origins
+	hosts         hosts
+	handles       *handles
+	microprotocol map[string]*simon.Microprotocol
+	catalogue     []byte // the answer of GET /v1/microprotocols
+	draining      context.Context
+	drain         context.CancelCauseFunc
 }
 
 // New checks the configuration and makes the gateway.
@@ -57,11 +83,146 @@ func New(c Config) (*Gateway, error) {
 	if len(c.Key) < 16 {
 		return nil, fmt.Errorf("gateway: the key for identifiers has %d bytes, at least 16 are needed", len(c.Key))
 	}
-	return &Gateway{config: c}, nil
+	if err := c.fill(); err != nil {
+		return nil, err
+	}
+	g := &Gateway{config: c, handles: newHandles(c.Key), microprotocol: map[string]*simon.Microprotocol{}}
+	for i := range c.Catalogue {
+		m := &c.Catalogue[i]
+		if g.microprotocol[m.Name] != nil {
+			return nil, fmt.Errorf("gateway: the catalogue has %s twice", m.Name)
+		}
+		g.microprotocol[m.Name] = m
+	}
+	g.catalogue = catalogueJSON(c.Catalogue)
+	var err error
+	if g.origins, err = newOrigins(c.CORS); err != nil {
+		return nil, err
+	}
+	if g.hosts, err = newHosts(c.Hosts, c.Directory); err != nil {
+		return nil, err
+	}
+	g.draining, g.drain = context.WithCancelCause(context.Background())
+	g.handler = g.mux()
+	return g, nil
 }
 
-// Drain answers all waiting downloads and every further request for work with 503. It returns at once.
-func (g *Gateway) Drain() { panic("todo") }
+// fill puts in the defaults and refuses what is out of bounds.
+func (c *Config) fill() error {
+	switch {
+	case c.MaxParties < 0 || c.MaxParties > hardMaxParties:
+		return fmt.Errorf("gateway: MaxParties is %d; 2 to %d are possible, 0 stands for 32", c.MaxParties, hardMaxParties)
+	case c.MaxParties == 1:
+		return errors.New("gateway: MaxParties is 1, and one party alone computes nothing")
+	case c.Deadline < 0 || c.Deadline > maxDeadline:
+		return fmt.Errorf("gateway: Deadline is %v; at most %v are possible, 0 stands for %v", c.Deadline, maxDeadline, defaultDeadline)
+	case c.MaxBody < 0 || c.Wait < 0 || c.Attempts < 0:
+		return errors.New("gateway: MaxBody, Wait and Attempts must not be negative")
+	}
+	if c.MaxParties == 0 {
+		c.MaxParties = 32
+	}
+	if c.MaxBody == 0 {
+		c.MaxBody = defaultBody
+	}
+	if c.Deadline == 0 {
+		c.Deadline = defaultDeadline
+	}
+	if c.Attempts == 0 {
+		c.Attempts = 5
+	}
+	if c.Wait == 0 {
+		c.Wait = defaultWait
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return nil
+}
+
+// Drain answers all waiting downloads and every further request that brings work with 503. It returns at once.
+func (g *Gateway) Drain() { g.drain(errDraining) }
 
 // ServeHTTP answers one request.
-func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { panic("todo") }
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer g.recover(w, r)
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if err := cleanPath(r); err != nil {
+		g.answerError(w, r, err)
+		return
+	}
+	if err := g.admit(w, r); err != nil {
+		g.answerError(w, r, err)
+		return
+	}
+	if r.Method == http.MethodOptions {
+		h.Del("Content-Type")
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	g.handler.ServeHTTP(w, r)
+}
+
+// recover answers a defect of ours with 500. The log gets the place, never the panic's text: it may hold input.
+func (g *Gateway) recover(w http.ResponseWriter, r *http.Request) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	if v == http.ErrAbortHandler { //nolint:errorlint // net/http compares it the same way
+		panic(v)
+	}
+	g.config.Logger.Error("gateway: a request met a defect", "method", r.Method, "route", r.Pattern, "panic", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
+	writeError(w, isV1(r), asError(nil))
+}
+
+// cleanPath makes one slash of several: clients put "/" between a base URL that ends with a slash and the path, and a
+// redirect would turn their POST into a GET.
+func cleanPath(r *http.Request) error {
+	if !strings.HasPrefix(r.URL.Path, "/") {
+		return fail(http.StatusNotFound, "unknown-path", "the path must begin with /")
+	}
+	for _, part := range strings.Split(r.URL.EscapedPath(), "/") {
+		if part == "." || part == ".." {
+			return fail(http.StatusNotFound, "unknown-path", "there is nothing at a path with . or .. in it")
+		}
+	}
+	for strings.Contains(r.URL.Path, "//") {
+		r.URL.Path = strings.ReplaceAll(r.URL.Path, "//", "/")
+	}
+	for strings.Contains(r.URL.RawPath, "//") {
+		r.URL.RawPath = strings.ReplaceAll(r.URL.RawPath, "//", "/")
+	}
+	return nil
+}
+
+func isV1(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/v1/") || r.URL.Path == "/v1" }
+
+// answerError answers with the error. Causes go to the log; the client's absence is no event.
+func (g *Gateway) answerError(w http.ResponseWriter, r *http.Request, err error) {
+	e := asError(err)
+	if e.Code == statusClientGone {
+		return
+	}
+	if e.Code == http.StatusInternalServerError {
+		g.config.Logger.Error("gateway: a request failed", "method", r.Method, "route", r.Pattern, "error", e.cause)
+	}
+	writeError(w, isV1(r), e)
+}
+
+func representationShow(name string) string { return representation.Show(name) }
+
+// pathID reads the {id} of the path; what names it for the error.
+func pathID(r *http.Request, what string) (uuid.UUID, error) {
+	id, ok := representation.ParseUUID(r.PathValue("id"))
+	if !ok {
+		return id, fail(http.StatusNotFound, "unknown-"+strings.ReplaceAll(what, " ", "-"), "there is no such %s: its name is not a UUID", what)
+	}
+	return id, nil
+}

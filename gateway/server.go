@@ -2,9 +2,55 @@ package gateway
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"log/slog"
 	"net"
+	"net/http"
+	"time"
+)
+
+// Time-outs of the server. A download that waits for its job is exempt while it waits.
+const (
+	headerTimeout = 10 * time.Second // to send the request's header
+	readTimeout   = 2 * time.Minute  // to send the whole request
+	writeTimeout  = time.Minute      // to take the answer
+	idleTimeout   = 2 * time.Minute  // between two requests of one connection
+	drainTimeout  = 800 * time.Millisecond
+	maxHeader     = 64 << 10 // bytes
 )
 
 // Serve answers requests on l until ctx ends, then drains and returns within a second: waiting downloads get 503, other
 // running requests are given what is left of that second. Its error is nil after an orderly end.
-func (g *Gateway) Serve(ctx context.Context, l net.Listener) error { panic("todo") }
+func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
+	s := g.server()
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.Serve(l) }()
+	select {
+	case err := <-stopped:
+		return fmt.Errorf("gateway on %s: %w", l.Addr(), err)
+	case <-ctx.Done():
+	}
+	g.Drain()
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancel()
+	if err := s.Shutdown(last); err != nil {
+		_ = s.Close() // a client that neither reads nor leaves loses its connection
+	}
+	if err := <-stopped; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("gateway on %s: %w", l.Addr(), err)
+	}
+	return nil
+}
+
+func (g *Gateway) server() *http.Server {
+	return &http.Server{
+		Handler:           g,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(g.config.Logger.Handler(), slog.LevelDebug),
+	}
+}

@@ -1,0 +1,175 @@
+package gateway
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// origins are the web pages that may call the gateway.
+type origins struct {
+	any  bool
+	list map[string]bool
+}
+
+func newOrigins(config []string) (origins, error) {
+	o := origins{list: map[string]bool{}}
+	for _, c := range config {
+		if c == "*" {
+			o.any = true
+			continue
+		}
+		u, err := url.Parse(c)
+		if err != nil || u.Host == "" || u.Scheme == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
+			return o, fmt.Errorf("gateway: CORS origin %q: write it like https://example.org, without a path, or * for any page", c)
+		}
+		o.list[strings.ToLower(u.Scheme+"://"+u.Host)] = true
+	}
+	return o, nil
+}
+
+// allows says whether a page from origin may call the gateway that it reached under host: a listed one, or the gateway's
+// own pages.
+func (o origins) allows(origin, host string) bool {
+	if o.any || o.list[strings.ToLower(origin)] {
+		return true
+	}
+	_, from, ok := strings.Cut(origin, "://")
+	return ok && strings.EqualFold(from, host)
+}
+
+// hosts are the gateway's own names, with a port or for any port. A page that rebinds its own name to this address would
+// send that name in the Host header, and is turned away by it.
+type hosts map[string]bool
+
+func newHosts(config []string, d Directory) (hosts, error) {
+	h := hosts{"localhost": true, "127.0.0.1": true, "::1": true}
+	for _, c := range config {
+		name, port := splitHost(c)
+		if name == "" || strings.ContainsAny(name, "/* ") {
+			return nil, fmt.Errorf("gateway: host %q: write a name or an address, with or without a port, like gateway.example.org", c)
+		}
+		if port != "" {
+			name = net.JoinHostPort(name, port)
+		}
+		h[name] = true
+	}
+	for _, p := range d.Parties() {
+		if p.Name != d.Self() {
+			continue
+		}
+		for _, raw := range p.URLs {
+			if u, err := url.Parse(raw); err == nil && u.Hostname() != "" {
+				h[normalHost(u.Hostname())] = true
+			}
+		}
+	}
+	return h, nil
+}
+
+func (h hosts) has(header string) bool {
+	name, port := splitHost(header)
+	return h[name] || port != "" && h[net.JoinHostPort(name, port)]
+}
+
+// splitHost takes a Host header apart; the name is in normal form.
+func splitHost(s string) (name, port string) {
+	name, port, err := net.SplitHostPort(s)
+	if err != nil {
+		name, port = strings.Trim(s, "[]"), ""
+	}
+	return normalHost(name), port
+}
+
+// probes may be asked under any name: a supervisor uses addresses, and the answers say nothing about anybody.
+func isProbe(path string) bool { return path == "/healthz" || path == "/readyz" }
+
+// admit turns away requests that were not meant for this gateway, or come from a web page that may not use it, and sets
+// the headers by which browsers know.
+func (g *Gateway) admit(w http.ResponseWriter, r *http.Request) error {
+	h, origin := w.Header(), r.Header.Get("Origin")
+	switch {
+	case g.origins.any:
+		h.Set("Access-Control-Allow-Origin", "*")
+	case origin != "":
+		h.Add("Vary", "Origin")
+		if g.origins.allows(origin, r.Host) {
+			h.Set("Access-Control-Allow-Origin", origin)
+		}
+	}
+	if h.Get("Access-Control-Allow-Origin") != "" {
+		h.Set("Access-Control-Allow-Headers", "Content-Type, Authorization")
+		h.Set("Access-Control-Allow-Methods", "GET,PUT,POST,PATCH,DELETE")
+	}
+	if !isProbe(r.URL.Path) && !g.hosts.has(r.Host) {
+		return fail(http.StatusMisdirectedRequest, "wrong-host", "this gateway is not called %s; if it should be, add the name to the hosts of its configuration", representationShow(r.Host))
+	}
+	if origin != "" && !g.origins.allows(origin, r.Host) {
+		return fail(http.StatusForbidden, "wrong-origin", "web pages of %s may not use this gateway; its configuration lists those that may", representationShow(origin))
+	}
+	return nil
+}
+
+// checkBody refuses a body that is not called JSON. Without an Origin header a missing content type passes; with one it
+// does not, because browsers let any page send other types without asking first.
+func (g *Gateway) checkBody(r *http.Request) error {
+	switch r.Method {
+	case http.MethodPost, http.MethodPut, http.MethodPatch:
+	default:
+		return nil
+	}
+	if g.draining.Err() != nil {
+		return errDraining
+	}
+	ct := r.Header.Get("Content-Type")
+	media, _, err := mime.ParseMediaType(ct)
+	switch {
+	case err == nil && media == "application/json":
+		return nil
+	case r.Header.Get("Origin") != "":
+		return fail(http.StatusForbidden, "origin-needs-json", "a request from a web page must have Content-Type: application/json")
+	case ct == "":
+		return nil
+	}
+	return fail(http.StatusUnsupportedMediaType, "not-json", "the body must be JSON: send Content-Type: application/json")
+}
+
+// readBody reads the whole body, at most MaxBody bytes.
+func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	limit := g.config.MaxBody
+	if r.ContentLength > limit {
+		w.Header().Set("Connection", "close")
+		return nil, tooLarge(limit)
+	}
+	var b bytes.Buffer
+	const most = 1 << 20 // what a stranger's announcement alone makes us reserve
+	if n := min(r.ContentLength, most); n > 0 {
+		b.Grow(int(n) + bytes.MinRead)
+	}
+	if _, err := b.ReadFrom(http.MaxBytesReader(w, r.Body, limit)); err != nil {
+		return nil, bodyError(err)
+	}
+	return b.Bytes(), nil
+}
+
+// bodyError is a client that stopped sending, but for a body over the limit.
+func bodyError(err error) error {
+	if e := asError(err); e.Code == http.StatusRequestEntityTooLarge {
+		return e
+	}
+	return &Error{Code: http.StatusBadRequest, Reason: "broken-body", Message: "the body ended too early or came too slowly", cause: err}
+}
+
+// dropBody reads the body that some clients send with GET and DELETE, so that the server notices when the client leaves.
+func dropBody(w http.ResponseWriter, r *http.Request) error {
+	const most = 64 << 10
+	if _, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, most)); err != nil {
+		return bodyError(err)
+	}
+	return nil
+}

@@ -1,0 +1,208 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"sync"
+
+	"github.com/google/uuid"
+
+	"github.com/weftmpc/weft/gateway/representation"
+	"github.com/weftmpc/weft/jobs"
+	"github.com/weftmpc/weft/jobs/objects"
+)
+
+// root is an object that exists without anybody making it.
+type root struct {
+	description representation.Description
+	members     map[string]*function
+}
+
+// function is a member that can be called. It answers with the representation of what it returns, or none.
+type function struct {
+	signature representation.Signature
+	invoke    func(ctx context.Context, g *Gateway, b binding) (id uuid.UUID, some bool, err error)
+}
+
+// binding is one call: who calls, of which task the function is a member (if of one), the arguments in order.
+type binding struct {
+	caller string
+	task   uuid.UUID
+	args   []json.RawMessage
+	// wait lets a member wait a moment for a job; it needs the request for that.
+	wait func(j jobs.Job) (jobs.Job, error)
+}
+
+// roots are the objects of GET /representations, in that order.
+func roots() []*root { return []*root{simonRoot()} }
+
+// Names of a task's members that are data: a call's return value, as a representation.
+const (
+	invitationValue = "invitation"
+	progressValue   = "progress value"
+)
+
+// handles knows every identifier that is derived rather than stored. Those of the roots are few. Those of tasks' members
+// are derived from the task's own identifier; the most recent are remembered, and after a restart they are found by
+// deriving them anew for the caller's tasks.
+type handles struct {
+	key    []byte
+	roots  []*root
+	list   []byte                          // the answer of GET /representations
+	static map[string]map[uuid.UUID]handle // of the roots, by caller
+	tasks  map[string]*function            // a task's functions
+
+	mu     sync.Mutex
+	recent map[uuid.UUID]handle // of tasks; when it is full it becomes old, and old is forgotten
+	old    map[uuid.UUID]handle
+}
+
+// handle is what a derived identifier stands for: a root, a root's function, or a member of a task.
+type handle struct {
+	root   *root
+	member *function
+	task   uuid.UUID
+	name   string // of the task's member
+}
+
+const (
+	mostRecent  = 50_000 // derived identifiers of tasks in each of two generations, about 10 MB
+	mostCallers = 1_000
+)
+
+func newHandles(key []byte) *handles {
+	h := &handles{key: append([]byte(nil), key...), roots: roots(), tasks: taskFunctions(), static: map[string]map[uuid.UUID]handle{}, recent: map[uuid.UUID]handle{}}
+	descriptions := make([]representation.Description, len(h.roots))
+	for i, r := range h.roots {
+		descriptions[i] = r.description
+	}
+	h.list = mustJSON(struct {
+		Type string                       `json:"type"`
+		List []representation.Description `json:"list"`
+	}{"list", descriptions})
+	return h
+}
+
+func (h *handles) rootID(caller string, r *root) uuid.UUID {
+	return representation.Derive(h.key, caller, "root/"+string(mustJSON(r.description)))
+}
+
+func (h *handles) memberID(caller string, r *root, name string) uuid.UUID {
+	return representation.Derive(h.key, caller, "member/"+string(mustJSON(r.description))+"/"+name)
+}
+
+// taskID derives the identifier of a task's member and remembers it.
+func (h *handles) taskID(caller string, task uuid.UUID, name string) uuid.UUID {
+	id := representation.Derive(h.key, caller, "task/"+task.String()+"/"+name)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.recent) >= mostRecent {
+		h.old, h.recent = h.recent, map[uuid.UUID]handle{}
+	}
+	h.recent[id] = handle{task: task, name: name, member: h.tasks[name]}
+	return id
+}
+
+// find looks a derived identifier up. tasks gives the caller's tasks if memory does not have it.
+func (h *handles) find(caller string, id uuid.UUID, tasks func() ([]uuid.UUID, error)) (handle, bool, error) {
+	if d, ok := h.remembered(caller, id); ok {
+		return d, true, nil
+	}
+	if id.Version() != 8 || tasks == nil {
+		return handle{}, false, nil
+	}
+	all, err := tasks()
+	if err != nil {
+		return handle{}, false, err
+	}
+	for _, task := range all {
+		for _, name := range taskNames {
+			if representation.Derive(h.key, caller, "task/"+task.String()+"/"+name) == id {
+				h.taskID(caller, task, name)
+				return handle{task: task, name: name, member: h.tasks[name]}, true, nil
+			}
+		}
+	}
+	return handle{}, false, nil
+}
+
+func (h *handles) remembered(caller string, id uuid.UUID) (handle, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	known := h.static[caller]
+	if known == nil {
+		known = map[uuid.UUID]handle{}
+		for _, r := range h.roots {
+			known[h.rootID(caller, r)] = handle{root: r}
+			for name, f := range r.members {
+				known[h.memberID(caller, r, name)] = handle{root: r, member: f}
+			}
+		}
+		if len(h.static) >= mostCallers {
+			clear(h.static)
+		}
+		h.static[caller] = known
+	}
+	if d, ok := known[id]; ok {
+		return d, true
+	}
+	if d, ok := h.recent[id]; ok {
+		return d, true
+	}
+	d, ok := h.old[id]
+	return d, ok
+}
+
+// thing is what a representation stands for: exactly one of the fields is set.
+type thing struct {
+	derived *handle
+	job     *jobs.Job
+	record  *objects.Record
+}
+
+// resolve finds what id stands for. What belongs to another caller is unknown.
+func (g *Gateway) resolve(ctx context.Context, caller string, id uuid.UUID) (thing, error) {
+	if id.Version() == 8 { // a derived one; records have random identifiers
+		d, ok, err := g.handles.find(caller, id, func() ([]uuid.UUID, error) { return g.tasksOf(ctx, caller) })
+		if err != nil {
+			return thing{}, err
+		}
+		if ok {
+			return thing{derived: &d}, nil
+		}
+	}
+	j, err := g.config.Jobs.Get(ctx, id)
+	switch {
+	case err == nil && j.Caller == caller:
+		return thing{job: &j}, nil
+	case err != nil && !errors.Is(err, jobs.ErrNotFound):
+		return thing{}, err
+	}
+	r, err := g.config.Objects.Get(ctx, id)
+	switch {
+	case err == nil && r.Caller == caller:
+		return thing{record: &r}, nil
+	case err != nil && !errors.Is(err, objects.ErrNotFound):
+		return thing{}, err
+	}
+	return thing{}, errUnknownRepresentation
+}
+
+var errUnknownRepresentation = fail(http.StatusNotFound, "unknown-representation", "there is no such representation here; it may have been deleted or have expired, or belong to another gateway")
+
+// tasksOf lists the identifiers of the caller's tasks, newest first.
+func (g *Gateway) tasksOf(ctx context.Context, caller string) ([]uuid.UUID, error) {
+	records, err := g.config.Objects.List(ctx, caller)
+	if err != nil {
+		return nil, err
+	}
+	var ids []uuid.UUID
+	for _, r := range records {
+		if r.Kind == objects.Task {
+			ids = append(ids, r.ID)
+		}
+	}
+	return ids, nil
+}

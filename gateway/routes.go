@@ -1,0 +1,85 @@
+package gateway
+
+import (
+	"net/http"
+	"sort"
+	"strings"
+)
+
+// route is one method of one path. openapi.yaml documents each.
+type route struct {
+	method, path string
+	serve        func(*Gateway, http.ResponseWriter, *http.Request) error
+}
+
+func routes() []route {
+	return []route{
+		{"GET", "/representations", (*Gateway).list},
+		{"POST", "/representations", (*Gateway).create},
+		{"PUT", "/representations", (*Gateway).upload},
+		{"PATCH", "/representation/{id}", (*Gateway).call},
+		{"GET", "/representation/{id}", (*Gateway).download},
+		{"GET", "/representation/{id}/{name}", (*Gateway).attribute},
+		{"DELETE", "/representation/{id}", (*Gateway).release},
+
+		{"POST", "/v1/jobs", (*Gateway).postJob},
+		{"GET", "/v1/jobs", (*Gateway).listJobs},
+		{"GET", "/v1/jobs/{id}", (*Gateway).getJob},
+		{"GET", "/v1/jobs/{id}/result", (*Gateway).getResult},
+		{"POST", "/v1/jobs/{id}/cancel", (*Gateway).cancelJob},
+		{"DELETE", "/v1/jobs/{id}", (*Gateway).deleteJob},
+		{"GET", "/v1/microprotocols", (*Gateway).listMicroprotocols},
+		{"GET", "/v1/parties", (*Gateway).listParties},
+
+		{"GET", "/openapi.yaml", (*Gateway).openAPI},
+		{"GET", "/healthz", (*Gateway).healthz},
+		{"GET", "/readyz", (*Gateway).readyz},
+	}
+}
+
+// resource is one path with its methods. It answers the wrong ones itself, because every answer is JSON.
+type resource struct {
+	gateway *Gateway
+	methods map[string]route
+	allow   string
+}
+
+func (g *Gateway) mux() *http.ServeMux {
+	paths := map[string]*resource{}
+	for _, rt := range routes() {
+		if paths[rt.path] == nil {
+			paths[rt.path] = &resource{gateway: g, methods: map[string]route{}}
+		}
+		paths[rt.path].methods[rt.method] = rt
+	}
+	mux := http.NewServeMux()
+	for path, res := range paths {
+		var allowed []string
+		for m := range res.methods {
+			allowed = append(allowed, m)
+		}
+		sort.Strings(allowed)
+		res.allow = strings.Join(append(allowed, "OPTIONS"), ", ")
+		mux.Handle(path, res)
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		g.answerError(w, r, fail(http.StatusNotFound, "unknown-path", "there is nothing at this path; /openapi.yaml lists what there is"))
+	})
+	return mux
+}
+
+func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	rt, ok := res.methods[r.Method]
+	if !ok {
+		w.Header().Set("Allow", res.allow)
+		res.gateway.answerError(w, r, fail(http.StatusMethodNotAllowed, "wrong-method", "%s is not possible here; use %s", representationShow(r.Method), res.allow))
+		return
+	}
+	if err := res.gateway.checkBody(r); err != nil {
+		res.gateway.answerError(w, r, err)
+		return
+	}
+	if err := rt.serve(res.gateway, w, r); err != nil {
+		res.gateway.answerError(w, r, err)
+	}
+}

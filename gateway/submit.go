@@ -1,0 +1,55 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/weftmpc/weft/jobs"
+	"github.com/weftmpc/weft/simon"
+)
+
+// request is a computation that has passed all checks but those of its data.
+type request struct {
+	id            uuid.UUID // of the job
+	caller        string
+	microprotocol *simon.Microprotocol
+	parties       []string
+	self          int
+	uuid          uuid.UUID
+	parameters    json.RawMessage
+	deadline      time.Duration
+	data          []byte // private: one JSON value
+}
+
+// submit prepares the data and stores the job. Bad data leaves nothing behind.
+func (g *Gateway) submit(ctx context.Context, q request) (jobs.Job, error) {
+	prepared, err := q.microprotocol.Prepare(bytes.NewReader(q.data), q.parameters)
+	if err != nil {
+		return jobs.Job{}, prepareError(q.microprotocol, err)
+	}
+	now := g.config.Now().UTC()
+	return g.config.Jobs.Submit(ctx, jobs.Job{
+		ID: q.id, Caller: q.caller, UUID: q.uuid,
+		Microprotocol: q.microprotocol.Name, Version: q.microprotocol.Version, Parameters: prepared.Parameters, Layout: prepared.Layout,
+		Parties: q.parties, Self: q.self, Round: q.microprotocol.Round, Limit: q.microprotocol.Limit,
+		Created: now, Deadline: now.Add(q.deadline), State: jobs.Submitted, Attempts: g.config.Attempts,
+	}, prepared.Input)
+}
+
+// prepareError passes on what the client did wrong. Another error is a defect, and its text is neither shown nor logged:
+// it may repeat the data.
+func prepareError(m *simon.Microprotocol, err error) error {
+	var input *simon.InputError
+	if errors.As(err, &input) {
+		return input
+	}
+	return &Error{Code: http.StatusInternalServerError, Reason: "internal", Message: "something failed in this gateway; its log says what",
+		cause: fmt.Errorf("preparing the input of %s: %T", m.Name, err)}
+}

@@ -1,0 +1,395 @@
+package gateway
+
+import (
+	"encoding/json"
+	"errors"
+	"math/big"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/weftmpc/weft/gateway/representation"
+	"github.com/weftmpc/weft/jobs"
+	"github.com/weftmpc/weft/simon"
+)
+
+// postJob accepts a computation.
+func (g *Gateway) postJob(w http.ResponseWriter, r *http.Request) error {
+	body, err := g.readBody(w, r)
+	if err != nil {
+		return err
+	}
+	members, err := representation.ParseObject(body)
+	if err != nil {
+		return fail(http.StatusBadRequest, "bad-json", "%s", err)
+	}
+	q, err := g.readJob(members)
+	if err != nil {
+		return err
+	}
+	j, err := g.submit(r.Context(), q)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Location", "/v1/jobs/"+j.ID.String())
+	w.WriteHeader(http.StatusAccepted)
+	return write(w, mustJSON(viewOf(j)))
+}
+
+// readJob checks the fields of a posted job.
+func (g *Gateway) readJob(members []representation.Member) (request, error) {
+	const fields = "microprotocol, data, parameters, parties, uuid, deadline"
+	q := request{id: uuid.New(), caller: anyone, deadline: g.config.Deadline, uuid: uuid.New()}
+	in := map[string]json.RawMessage{}
+	for _, m := range members {
+		in[m.Key] = m.Value
+		switch m.Key {
+		case "microprotocol", "data", "parameters", "parties", "uuid", "deadline":
+		default:
+			return q, fail(http.StatusBadRequest, "unknown-field", "unknown field %s; a job has %s", representation.Show(m.Key), fields)
+		}
+	}
+	for _, name := range [...]string{"microprotocol", "data", "parties"} {
+		if _, ok := in[name]; !ok {
+			return q, invalid(name, "it is missing; a job has %s", fields)
+		}
+	}
+	var err error
+	if q.microprotocol, err = g.readMicroprotocol(in["microprotocol"]); err != nil {
+		return q, err
+	}
+	if q.parties, err = g.readNodes("parties", in["parties"]); err != nil {
+		return q, err
+	}
+	if q.self, err = g.place("parties", q.parties); err != nil {
+		return q, err
+	}
+	if err := checkCount("parties", q.microprotocol, len(q.parties)); err != nil {
+		return q, err
+	}
+	if q.parameters, err = readParameters(in["parameters"]); err != nil {
+		return q, err
+	}
+	if id := in["uuid"]; !representation.IsNull(id) {
+		if q.uuid, err = readUUID("uuid", id); err != nil {
+			return q, err
+		}
+	}
+	if d := in["deadline"]; !representation.IsNull(d) {
+		if q.deadline, err = readDeadline(d); err != nil {
+			return q, err
+		}
+	}
+	q.data = in["data"]
+	return q, nil
+}
+
+// readDeadline reads "5m" or a number of seconds.
+func readDeadline(raw json.RawMessage) (time.Duration, error) {
+	var d time.Duration
+	var err error
+	if text, ok := representation.Text(raw); ok {
+		d, err = parseWait(text)
+	} else {
+		d, err = parseWait(string(raw))
+	}
+	if err != nil || d < time.Second || d > maxDeadline {
+		return 0, invalid("deadline", `it must be a duration like "5m" or a number of seconds, from 1 second to 1 hour`)
+	}
+	return d, nil
+}
+
+// parseWait reads a duration with unit or a number of seconds.
+func parseWait(text string) (time.Duration, error) {
+	if d, err := time.ParseDuration(text); err == nil {
+		return d, nil
+	}
+	const most = 16 // characters
+	if len(text) > most || strings.ContainsAny(text, "eE/pPxX") {
+		return 0, errors.New("no duration")
+	}
+	seconds, ok := new(big.Rat).SetString(text)
+	if !ok {
+		return 0, errors.New("no duration")
+	}
+	ns, _ := seconds.Mul(seconds, big.NewRat(int64(time.Second), 1)).Float64()
+	if ns < 0 || ns > float64(24*time.Hour) {
+		return 0, errors.New("out of range")
+	}
+	return time.Duration(ns), nil
+}
+
+// jobList is the answer of GET /v1/jobs.
+type jobList struct {
+	Jobs []jobView `json:"jobs"`
+	More bool      `json:"more"`
+}
+
+// listJobs lists the caller's jobs, newest first, without results.
+func (g *Gateway) listJobs(w http.ResponseWriter, r *http.Request) error {
+	query, err := readQuery(r, "state", "limit")
+	if err != nil {
+		return err
+	}
+	limit := 100
+	if text := query.Get("limit"); text != "" {
+		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > 1000 {
+			return invalid("limit", "it must be a number from 1 to 1000")
+		}
+	}
+	state := query.Get("state")
+	switch state {
+	case "", "submitted", "waiting", "running", "done", "failed", "cancelled":
+	default:
+		return invalid("state", "it must be submitted, waiting, running, done, failed or cancelled")
+	}
+	if err := dropBody(w, r); err != nil {
+		return err
+	}
+	all, err := g.config.Jobs.List(r.Context(), anyone)
+	if err != nil {
+		return err
+	}
+	answer := jobList{Jobs: []jobView{}}
+	for _, j := range all {
+		if state != "" && stateWord(j.State) != state {
+			continue
+		}
+		if len(answer.Jobs) == limit {
+			answer.More = true
+			break
+		}
+		answer.Jobs = append(answer.Jobs, viewOf(j))
+	}
+	return write(w, mustJSON(answer))
+}
+
+// pathJob is the caller's job that the path names.
+func (g *Gateway) pathJob(r *http.Request) (jobs.Job, error) {
+	id, err := pathID(r, "job")
+	if err != nil {
+		return jobs.Job{}, err
+	}
+	return g.ownJob(r.Context(), anyone, id)
+}
+
+// getJob answers with the job as it is. With wait it answers when the job has ended, with revision too when it has changed
+// since that revision, and in any case when the wait is over.
+func (g *Gateway) getJob(w http.ResponseWriter, r *http.Request) error {
+	query, err := readQuery(r, "wait", "revision")
+	if err != nil {
+		return err
+	}
+	most, err := g.readWait(query, 0)
+	if err != nil {
+		return err
+	}
+	until := jobs.Job.Terminal
+	if text := query.Get("revision"); text != "" {
+		since, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			return invalid("revision", "it must be the revision of an earlier answer, a whole number")
+		}
+		until = func(j jobs.Job) bool { return j.Terminal() || j.Revision != since }
+	}
+	if err := dropBody(w, r); err != nil {
+		return err
+	}
+	j, err := g.pathJob(r)
+	if err != nil {
+		return err
+	}
+	if j, _, err = g.await(w, r, j, most, until); err != nil {
+		return err
+	}
+	return g.writeJob(w, r, http.StatusOK, j)
+}
+
+// readWait reads ?wait=30s; at most what downloads wait.
+func (g *Gateway) readWait(query url.Values, otherwise time.Duration) (time.Duration, error) {
+	text := query.Get("wait")
+	if text == "" {
+		return otherwise, nil
+	}
+	d, err := parseWait(text)
+	if err != nil || d < 0 {
+		return 0, invalid("wait", "it must be a duration like 30s or a number of seconds")
+	}
+	return min(d, g.config.Wait), nil
+}
+
+// writeJob answers with a job, its result included where that is small.
+func (g *Gateway) writeJob(w http.ResponseWriter, r *http.Request, code int, j jobs.Job) error {
+	v := viewOf(j)
+	if j.State == jobs.Done && j.Result.Size <= jobs.MaxInline {
+		result, err := g.config.Jobs.Read(r.Context(), j.Result)
+		if err != nil {
+			return err
+		}
+		v.Result = result
+	}
+	w.WriteHeader(code)
+	return write(w, mustJSON(v))
+}
+
+// getResult waits for the result and answers with it alone.
+func (g *Gateway) getResult(w http.ResponseWriter, r *http.Request) error {
+	if _, err := readQuery(r); err != nil {
+		return err
+	}
+	if err := dropBody(w, r); err != nil {
+		return err
+	}
+	j, err := g.pathJob(r)
+	if err != nil {
+		return err
+	}
+	j, result, pending, err := g.resultOf(w, r, j)
+	if err != nil {
+		return err
+	}
+	if pending {
+		return g.writeJob(w, r, http.StatusAccepted, j)
+	}
+	return write(w, result)
+}
+
+// cancelJob asks the node to give the job up. The answer shows the job as it stands; poll it for the end.
+func (g *Gateway) cancelJob(w http.ResponseWriter, r *http.Request) error {
+	if err := dropBody(w, r); err != nil {
+		return err
+	}
+	j, err := g.pathJob(r)
+	if err != nil {
+		return err
+	}
+	if j.Terminal() {
+		return g.writeJob(w, r, http.StatusOK, j)
+	}
+	if j, err = g.config.Jobs.RequestCancel(r.Context(), j.ID); err != nil {
+		return err
+	}
+	return g.writeJob(w, r, http.StatusAccepted, j)
+}
+
+// deletePause is how long a deletion waits for the job that it has to cancel first.
+const deletePause = 5 * time.Second
+
+// deleteJob removes a job with its result; one that has not ended is cancelled first.
+func (g *Gateway) deleteJob(w http.ResponseWriter, r *http.Request) error {
+	if err := dropBody(w, r); err != nil {
+		return err
+	}
+	j, err := g.pathJob(r)
+	if err != nil {
+		return err
+	}
+	if !j.Terminal() {
+		if j, err = g.config.Jobs.RequestCancel(r.Context(), j.ID); err != nil {
+			return err
+		}
+		var late bool
+		if j, late, err = g.await(w, r, j, deletePause, jobs.Job.Terminal); err != nil {
+			return err
+		}
+		if late {
+			return fail(http.StatusConflict, "active", "the job is being cancelled and has not ended yet; delete it again in a moment")
+		}
+	}
+	if err := g.config.Jobs.Delete(r.Context(), j.ID); err != nil && !errors.Is(err, jobs.ErrNotFound) {
+		return err
+	}
+	w.Header().Del("Content-Type")
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// readQuery refuses query parameters that nobody reads.
+func readQuery(r *http.Request, known ...string) (url.Values, error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, fail(http.StatusBadRequest, "bad-query", "the part of the URL after ? cannot be read")
+	}
+next:
+	for name := range query {
+		for _, k := range known {
+			if name == k {
+				continue next
+			}
+		}
+		if len(known) == 0 {
+			return nil, fail(http.StatusBadRequest, "bad-query", "this path takes no parameters after ?")
+		}
+		return nil, fail(http.StatusBadRequest, "bad-query", "after ? only these parameters are possible: %s", strings.Join(known, ", "))
+	}
+	return query, nil
+}
+
+// microprotocolView is a microprotocol's description as clients read it.
+type microprotocolView struct {
+	Name       string          `json:"name"`
+	Version    uint32          `json:"version"`
+	Summary    string          `json:"summary"`
+	MinParties int             `json:"min_parties"`
+	MaxParties int             `json:"max_parties"`
+	Hops       int             `json:"hops"`
+	Bytes      string          `json:"bytes"`
+	Leakage    string          `json:"leakage"`
+	WithHelper string          `json:"with_helper,omitempty"`
+	RoundMS    int64           `json:"round_ms"`
+	LimitMS    int64           `json:"limit_ms"`
+	Input      json.RawMessage `json:"input"`
+	Parameters json.RawMessage `json:"parameters"`
+	Result     json.RawMessage `json:"result"`
+}
+
+func catalogueJSON(catalogue []simon.Microprotocol) []byte {
+	views := make([]microprotocolView, len(catalogue))
+	for i, m := range catalogue {
+		views[i] = microprotocolView{
+			m.Name, m.Version, m.Summary, m.MinParties, m.MaxParties, m.Hops, m.Bytes, m.Leakage, m.WithHelper,
+			m.Round.Milliseconds(), m.Limit.Milliseconds(), orTrue(m.Input), orTrue(m.Parameters), orTrue(m.Result),
+		}
+	}
+	return mustJSON(struct {
+		Microprotocols []microprotocolView `json:"microprotocols"`
+	}{views})
+}
+
+// orTrue is the schema that everything meets, where none is given.
+func orTrue(schema json.RawMessage) json.RawMessage {
+	if len(schema) == 0 {
+		return json.RawMessage("true")
+	}
+	return schema
+}
+
+func (g *Gateway) listMicroprotocols(w http.ResponseWriter, r *http.Request) error {
+	if err := dropBody(w, r); err != nil {
+		return err
+	}
+	return write(w, g.catalogue)
+}
+
+type partyView struct {
+	Name string   `json:"name"`
+	URLs []string `json:"urls"`
+}
+
+func (g *Gateway) listParties(w http.ResponseWriter, r *http.Request) error {
+	if err := dropBody(w, r); err != nil {
+		return err
+	}
+	views := []partyView{}
+	for _, p := range g.config.Directory.Parties() {
+		views = append(views, partyView{p.Name, nonNil(p.URLs)})
+	}
+	return write(w, mustJSON(struct {
+		Self    string      `json:"self"`
+		Parties []partyView `json:"parties"`
+	}{g.config.Directory.Self(), views}))
+}
