@@ -19,7 +19,7 @@ import (
 	"github.com/weftmpc/weft/broker/identity"
 )
 
-var update = flag.Bool("update", false, "write testdata/pair.json anew")
+var update = flag.Bool("update", false, "write "+vectorFile+" anew")
 
 // TestScheduleVector compares the schedule with values computed once by a few lines of Python (hashlib, hmac).
 func TestScheduleVector(t *testing.T) {
@@ -48,18 +48,10 @@ type vector struct {
 // TestFrozenPair recomputes a stored set-up from the seeds and the bytes on the wire with hash functions, ML-KEM and
 // X25519 alone: a changed format, label or order shows here.
 func TestFrozenPair(t *testing.T) {
-	const file = "testdata/pair.json"
 	if *update {
-		writeVector(t, file)
+		writeVector(t)
 	}
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var v vector
-	if err := json.Unmarshal(raw, &v); err != nil {
-		t.Fatal(err)
-	}
+	v := readVector(t)
 	bundleLo, bundleHi, initLo, initHi := unhex(t, v.BundleLo), unhex(t, v.BundleHi), unhex(t, v.InitLo), unhex(t, v.InitHi)
 	hLo, hHi := sha256.Sum256(bundleLo), sha256.Sum256(bundleHi)
 
@@ -158,17 +150,31 @@ func makeVector(t *testing.T) vector {
 	return vector{x(seeds[0]), x(seeds[1]), x(lo), x(hi), x(p.Init()), x(q.Init()), x(k[:]), x(epoch[:])}
 }
 
-func writeVector(t *testing.T, file string) {
+const vectorFile = "testdata/pair.json"
+
+func readVector(t testing.TB) (v vector) {
+	t.Helper()
+	raw, err := os.ReadFile(vectorFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(raw, &v); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func writeVector(t *testing.T) {
 	b, err := json.MarshalIndent(makeVector(t), "", "\t")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(file, append(b, '\n'), 0o644); err != nil {
+	if err := os.WriteFile(vectorFile, append(b, '\n'), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func unhex(t *testing.T, s string) []byte {
+func unhex(t testing.TB, s string) []byte {
 	t.Helper()
 	b, err := hex.DecodeString(s)
 	if err != nil {
@@ -190,7 +196,7 @@ func mac(key []byte, parts ...[]byte) []byte {
 
 // rawOpen is the receiver's side of HPKE base mode with X-Wing, HKDF-SHA256 and export only, written out from
 // RFC 9180 (sections 4 and 5) and the X-Wing draft, and then the export of the channel.
-func rawOpen(t *testing.T, seed, enc, from, to []byte) []byte {
+func rawOpen(t testing.TB, seed, enc, from, to []byte) []byte {
 	t.Helper()
 	expanded := sha3.SumSHAKE256(seed, 96)
 	dk, err := mlkem.NewDecapsulationKey768(expanded[:64])
