@@ -47,7 +47,7 @@ func Differences(mine, theirs Common, name func(identity.Fingerprint) string) []
 		for i, fp := range fps {
 			out[i] = name(fp)
 		}
-		return strings.Join(out, ", ")
+		return "(" + strings.Join(out, ", ") + ")"
 	}
 	fingerprint := func(what string, m, t identity.Fingerprint) {
 		if m != t {
@@ -58,7 +58,7 @@ func Differences(mine, theirs Common, name func(identity.Fingerprint) string) []
 	add("microprotocol", printable(mine.Microprotocol, maxValue), printable(theirs.Microprotocol, maxValue))
 	add("version of the microprotocol", strconv.FormatUint(uint64(mine.Version), 10), strconv.FormatUint(uint64(theirs.Version), 10))
 	ds = append(ds, parameterDifferences(mine.Parameters, theirs.Parameters)...)
-	add("layout of the data", hex.EncodeToString(mine.Layout[:8]), hex.EncodeToString(theirs.Layout[:8]))
+	add("layout of the data", hex.EncodeToString(mine.Layout[:]), hex.EncodeToString(theirs.Layout[:]))
 	if !slices.Equal(mine.Parties, theirs.Parties) {
 		ds = append(ds, Difference{"list of parties", names(mine.Parties), names(theirs.Parties)})
 	} else if !slices.Equal(mine.Positions, theirs.Positions) {
@@ -138,7 +138,7 @@ func value(raw []byte) string {
 		return notSet
 	}
 	s := printable(string(raw[:min(len(raw), 2*maxValue)]), maxValue)
-	if len(s) < len(raw) {
+	if len(raw) > maxValue {
 		s += "..."
 	}
 	return s

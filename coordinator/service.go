@@ -119,6 +119,9 @@ func (s *Service) join(r micro.Request) {
 func (s *Service) leave(r micro.Request) {
 	if err := s.table.Leave(r.Data()); err != nil {
 		s.logger.Info("coordinator: LEAVE refused", "reason", err)
+		if r.Reply() == "" {
+			return
+		}
 		if err := r.Error("400", printable(err.Error(), maxText), nil); err != nil {
 			s.logger.Warn("coordinator: replying", "error", err)
 		}
