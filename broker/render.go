@@ -128,7 +128,10 @@ func list(items []string) string {
 
 // quote writes a string as the configuration's lexer reads it; check has refused control characters.
 func quote(s string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+	if strings.ContainsAny(s, `\"`) {
+		s = strings.ReplaceAll(strings.ReplaceAll(s, `\`, `\\`), `"`, `\"`)
+	}
+	return `"` + s + `"`
 }
 
 func or(v, otherwise int64) int64 {
@@ -145,8 +148,10 @@ type writer struct {
 }
 
 func (w *writer) line(format string, args ...any) {
-	w.WriteString(strings.Repeat("  ", w.depth))
-	fmt.Fprintf(w, format, args...)
+	for range w.depth {
+		w.WriteString("  ")
+	}
+	fmt.Fprintf(&w.Builder, format, args...)
 	w.WriteByte('\n')
 }
 
@@ -225,12 +230,18 @@ func (c Config) checkAccount(a Account, names, keys map[string]bool) error {
 		if len(e.Accounts) == 0 { // the server would take it as an export to all
 			return fmt.Errorf("export of %q names no account", e.Subject)
 		}
-		if err := errors.Join(checkSubjects(e.Subject), checkKnown(names, e.Accounts...)); err != nil {
+		if err := checkSubjects(e.Subject); err != nil {
+			return err
+		}
+		if err := checkKnown(names, e.Accounts...); err != nil {
 			return err
 		}
 	}
 	for _, i := range a.Imports {
-		if err := errors.Join(checkSubjects(i.Subject), checkKnown(names, i.Account)); err != nil {
+		if err := checkSubjects(i.Subject); err != nil {
+			return err
+		}
+		if err := checkKnown(names, i.Account); err != nil {
 			return err
 		}
 	}
@@ -253,9 +264,10 @@ func checkListen(s string) error {
 
 func checkSubjects(subjects ...string) error {
 	for _, s := range subjects {
-		tokens := strings.Split(s, ".")
-		for i, t := range tokens {
-			wild := t == "*" || t == ">" && i == len(tokens)-1
+		for rest, more := s, true; more; {
+			var t string
+			t, rest, more = strings.Cut(rest, ".")
+			wild := t == "*" || t == ">" && !more
 			if t == "" || hasControl(t) || !wild && strings.ContainsAny(t, "*> ") {
 				return fmt.Errorf("%q is not a subject", s)
 			}
