@@ -44,6 +44,9 @@ type Config struct {
 	Attempts    int             // of one job; zero: 5
 	Now         func() time.Time
 	Logger      *slog.Logger
+
+	ledger seat.Ledger       // nil: Jobs
+	probe  func(step string) // told of each write of a job record; for tests that stop the node there
 }
 
 // Node runs the jobs of one party.
@@ -75,6 +78,9 @@ func New(c Config) (*Node, error) {
 	if c.Jobs == nil || c.Identity == nil || (c.Fabric == nil && c.Transport == nil) {
 		return nil, errors.New("node: identity, jobs and a connection to the fabric are required")
 	}
+	if c.ledger == nil {
+		c.ledger = c.Jobs
+	}
 	n := &Node{cfg: c, boot: uuid.NewString(), lanes: map[string]*lane{}, runners: map[uuid.UUID]*runner{}}
 	transport := c.Transport
 	if transport == nil {
@@ -82,7 +88,7 @@ func New(c Config) (*Node, error) {
 	}
 	var err error
 	n.seat, err = seat.New(seat.Config{
-		Identity: c.Identity, Roots: c.Roots, Peers: c.Parties, Fabric: transport, Ledger: c.Jobs,
+		Identity: c.Identity, Roots: c.Roots, Peers: c.Parties, Fabric: transport, Ledger: c.ledger,
 		StoreKey: c.StoreKey, Now: c.Now, Logger: c.Logger,
 	})
 	return n, err

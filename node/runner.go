@@ -94,6 +94,9 @@ func (r *runner) move(ctx context.Context, to jobs.State, change func(*jobs.Job)
 	if err == nil {
 		r.job = job
 	}
+	if probe := r.node.cfg.probe; probe != nil {
+		probe(to.String())
+	}
 	return err
 }
 
