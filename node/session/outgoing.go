@@ -1,0 +1,201 @@
+package session
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"time"
+)
+
+const (
+	firstWindow = 16 // chunks of a body that are sent unasked
+	moreWindow  = 16 // chunks that an ask grants on top, when so many as grantAt are still under way
+	grantAt     = 8
+	mostAhead   = 32 // chunks beyond the first missing one that may be granted: bounds what a sender keeps
+	// repeatGap is the least time between two repetitions of one body to one peer.
+	repeatGap = 100 * time.Millisecond
+)
+
+// posted is one body that this seat sends under one label.
+type posted struct {
+	label  string
+	th     [32]byte
+	salt   [saltSize]byte
+	body   []byte // the caller's while it is sealed, then an own copy, or nil once all is sealed
+	owned  bool
+	length uint64 // salt included
+	chunks uint32
+	open   int // receivers for whom some of it is not sealed yet
+}
+
+// receiver is what one peer gets of a body. Chunks are sealed in order; a sealed one is kept until the peer says that it
+// has come, and repeated as it is.
+type receiver struct {
+	*posted
+	packets  [][]byte // by chunk; nil: not sealed, or no longer needed
+	single   [1][]byte
+	sealed   uint32 // chunks below have been sealed
+	have     uint32 // chunks below have come
+	answered time.Time
+}
+
+// wipe erases what is left of the body in the clear and forgets the ciphertexts.
+func (r *receiver) wipe() {
+	if r.owned {
+		clear(r.body)
+	}
+	r.body, r.packets, r.single[0] = nil, nil, nil
+	clear(r.salt[:])
+}
+
+// post seals body for the seats in to, as far as their keys are there and the first window goes. It keeps a copy only if
+// something is left to seal. The caller holds the lock.
+func (s *Session) post(label string, th [32]byte, to []int, body []byte) (salt [saltSize]byte, outs []packet, err error) {
+	if s.used[label] {
+		return salt, nil, misuse("%s is sent a second time", describe(label))
+	}
+	s.used[label] = true
+	p := &posted{label: label, th: th, body: body, length: uint64(len(body)) + saltSize}
+	p.chunks = chunksOf(p.length)
+	if _, err := io.ReadFull(s.rand, p.salt[:]); err != nil {
+		return salt, nil, fmt.Errorf("session: reading randomness: %w", err)
+	}
+	outs = make([]packet, 0, len(to))
+	p.open = len(to)
+	for _, seat := range to {
+		peer := s.peers[seat]
+		r := &receiver{posted: p}
+		if r.packets = r.single[:]; p.chunks > 1 {
+			r.packets = make([][]byte, p.chunks)
+		}
+		peer.out[label] = r
+		if !peer.keyed {
+			peer.waiting = append(peer.waiting, r)
+		} else {
+			outs = append(outs, s.sealUpTo(peer, r, firstWindow)...)
+			if r.sealed < min(firstWindow, p.chunks) {
+				return salt, nil, s.outOfMemory()
+			}
+		}
+	}
+	if p.open > 0 {
+		if !s.reserve(int64(len(body))) {
+			return salt, nil, s.outOfMemory()
+		}
+		p.body, p.owned = append(make([]byte, 0, len(body)), body...), true
+	}
+	return p.salt, outs, nil
+}
+
+func (s *Session) outOfMemory() error {
+	s.fail(ErrMemory)
+	return ErrMemory
+}
+
+// sealUpTo seals the chunks of r below limit that are not sealed yet and returns them. It stops where memory ends.
+func (s *Session) sealUpTo(p *peer, r *receiver, limit uint32) []packet {
+	var outs []packet
+	for r.sealed < min(limit, r.chunks) {
+		b := s.sealNext(p, r)
+		if b == nil {
+			break
+		}
+		outs = append(outs, packet{p.seat, b})
+	}
+	return outs
+}
+
+// sealNext seals the next chunk of r for p, into the datagram that will carry it and, if need be, repeat it.
+func (s *Session) sealNext(p *peer, r *receiver) []byte {
+	c := r.sealed
+	n := chunkLen(r.length, c)
+	size := headerMax + len(r.label) + n + tagSize
+	if p.seq == math.MaxUint64 || !s.reserve(int64(size)) {
+		return nil
+	}
+	p.seq++
+	nonce := nonceOf(p.seq)
+	if s.monitor != nil {
+		s.monitor(p.sealKey, nonce[:])
+	}
+	own := &s.peers[s.cfg.Self].FP
+	h := header{
+		uuid: s.cfg.UUID[:], sid: s.cfg.SID[:], epoch: p.epoch[:], version: s.cfg.Version, label: []byte(r.label),
+		from: own[:], to: p.FP[:], seq: p.seq, chunk: c, chunks: r.chunks, th: r.th[:], length: r.length,
+	}
+	w := &s.w
+	w.b = make([]byte, 0, size)
+	h.encode(w)
+	aad := w.b
+	w.bytesLen(n + tagSize)
+	dst, plain := w.b, []byte(nil)
+	if c == 0 { // salt and body are joined in the datagram and sealed in place
+		w.b = append(w.b, r.salt[:]...)
+		w.b = append(w.b, r.body[:n-saltSize]...)
+		plain = w.b[len(dst):]
+	} else {
+		from := int(c)*chunkSize - saltSize
+		plain = r.body[from : from+n]
+	}
+	b := p.seal.Seal(dst, nonce[:], plain, aad)
+	w.b = nil
+	r.packets[c] = b
+	r.sealed++
+	if r.sealed == r.chunks {
+		r.done(s)
+	}
+	return b
+}
+
+// done is called when all of a body is sealed for one receiver; after the last the clear text goes.
+func (r *receiver) done(s *Session) {
+	if r.open--; r.open > 0 {
+		return
+	}
+	if r.owned {
+		clear(r.body)
+		s.release(int64(len(r.body)))
+	}
+	r.body, r.owned = nil, false
+}
+
+// answer serves one label of a peer's authentic ask. The caller holds the lock.
+func (s *Session) answer(p *peer, l LabelAsk) []packet {
+	r := p.out[string(l.Label)]
+	if r == nil {
+		return nil // not sent yet, or never
+	}
+	for ; r.have < min(l.Have, r.sealed); r.have++ {
+		s.release(int64(cap(r.packets[r.have])))
+		r.packets[r.have] = nil
+	}
+	missing := l.Missing
+	if len(missing) == 0 {
+		missing = windowOf(min(firstWindow, r.chunks))
+	}
+	var outs []packet
+	repeat := r.answered.IsZero() || s.now.Sub(r.answered) >= repeatGap
+	limit := r.sealed
+	for _, c := range missing {
+		switch {
+		case c >= r.chunks || c >= r.have+mostAhead:
+		case c >= r.sealed:
+			limit = c + 1
+		case r.packets[c] != nil && repeat:
+			outs = append(outs, packet{p.seat, r.packets[c]})
+		}
+	}
+	if len(outs) > 0 {
+		r.answered = s.now
+		s.stats.Repeated += uint64(len(outs))
+	}
+	return append(outs, s.sealUpTo(p, r, limit)...)
+}
+
+func windowOf(n uint32) []uint32 {
+	w := make([]uint32, n)
+	for i := range w {
+		w[i] = uint32(i)
+	}
+	return w
+}
