@@ -14,7 +14,7 @@ import (
 // party's identity. The zero Key is not valid.
 type Key struct {
 	public string
-	pair   *nkeys.KeyPair // behind a pointer, so that printing a Key shows an address
+	pair   *nkeys.KeyPair // to an interface, which fmt prints as an address for every verb
 }
 
 // NewKey makes a fresh key.

@@ -17,7 +17,7 @@ const MaxLifetime = 30 * 24 * time.Hour
 // Authority is the consortium's certificate authority: an Ed25519 key and its self-signed certificate.
 type Authority struct {
 	cert *x509.Certificate
-	key  *ed25519.PrivateKey // behind a pointer, so that printing an Authority shows an address
+	key  func() ed25519.PrivateKey // a function, see Identity
 }
 
 // NewAuthority makes an authority with a fresh key. The name is for people, 1 to 64 characters. The authority outlives
@@ -53,7 +53,7 @@ func authority(der []byte, key ed25519.PrivateKey) (*Authority, error) {
 	if !key.Public().(ed25519.PublicKey).Equal(cert.PublicKey) {
 		return nil, errors.New("the authority's key does not belong to its certificate: bring back the pair that was made together")
 	}
-	return &Authority{cert: cert, key: &key}, nil
+	return &Authority{cert: cert, key: func() ed25519.PrivateKey { return key }}, nil
 }
 
 // Certificate is the authority's own certificate in DER, to be handed to NewRoots of every party.
@@ -96,7 +96,7 @@ func (a *Authority) issue(name, organisation string, pub ed25519.PublicKey, notB
 		KeyUsage: x509.KeyUsageDigitalSignature, BasicConstraintsValid: true,
 	}
 	t.UnknownExtKeyUsage = append(t.UnknownExtKeyUsage, usageParty)
-	der, err := x509.CreateCertificate(rand.Reader, t, a.cert, pub, *a.key)
+	der, err := x509.CreateCertificate(rand.Reader, t, a.cert, pub, a.key())
 	if err != nil {
 		return nil, err
 	}

@@ -53,7 +53,7 @@ func LoadIdentity(crtPEMPath, keyPEMPath string) (*Identity, error) {
 
 // Save writes ca.crt and ca.key into the folder dir as Identity.Save does. The key belongs on a machine of its own.
 func (a *Authority) Save(dir string) error {
-	der, err := x509.MarshalPKCS8PrivateKey(*a.key)
+	der, err := x509.MarshalPKCS8PrivateKey(a.key())
 	if err != nil {
 		return fmt.Errorf("encoding the authority's key: %w", err)
 	}

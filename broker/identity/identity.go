@@ -14,7 +14,7 @@ import (
 type Identity struct {
 	Leaf *Leaf
 
-	key *ed25519.PrivateKey // behind a pointer, so that printing an Identity shows an address
+	key func() ed25519.PrivateKey // a function, so that printing an Identity shows an address: fmt follows pointers for some verbs
 }
 
 // New makes an identity with a fresh key and has it certified: for demos, tests and the command that does both at once.
@@ -43,7 +43,7 @@ func FromKey(leafDER []byte, key ed25519.PrivateKey) (*Identity, error) {
 	if !bytes.Equal(own[32:], key[32:]) || !own.Public().(ed25519.PublicKey).Equal(leaf.Key) {
 		return nil, fmt.Errorf("the private key does not belong to the certificate of %q: bring back the pair that was made together", leaf.Name)
 	}
-	return &Identity{Leaf: leaf, key: &own}, nil
+	return &Identity{Leaf: leaf, key: func() ed25519.PrivateKey { return own }}, nil
 }
 
 // Sign gives the signature of 64 bytes over msg in the context c, which must be one of those listed here.
@@ -51,7 +51,7 @@ func (i *Identity) Sign(c Context, msg []byte) []byte {
 	if !slices.Contains(contexts, c) {
 		panic("identity: signing in unknown context " + string(c))
 	}
-	return sign(*i.key, c, msg)
+	return sign(i.key(), c, msg)
 }
 
 // FP is the fingerprint of the identity's key.
@@ -62,7 +62,7 @@ func (i *Identity) Name() string { return i.Leaf.Name }
 
 // MarshalPKCS8 is the private key in DER (RFC 5958), for a file that only its owner can read.
 func (i *Identity) MarshalPKCS8() (Secret, error) {
-	der, err := x509.MarshalPKCS8PrivateKey(*i.key)
+	der, err := x509.MarshalPKCS8PrivateKey(i.key())
 	if err != nil {
 		return nil, fmt.Errorf("encoding the private key of %q: %w", i.Leaf.Name, err)
 	}

@@ -7,8 +7,9 @@ import (
 
 // Secret holds bytes that must not be seen. Every way of printing or marshalling it gives [secret].
 //
-// It protects where fmt and encoders can call its methods. They cannot through an unexported field: a struct that keeps
-// a secret unexported holds it behind a pointer, of which fmt prints the address only.
+// It protects where fmt and encoders can call its methods, which is not so for unexported fields: a struct that holds a
+// secret in one either has a Format method itself or keeps the secret in a function value, of which fmt prints the address.
+// A pointer does not help: for a verb that does not fit, fmt prints what it points to.
 type Secret []byte
 
 const hidden = "[secret]"
