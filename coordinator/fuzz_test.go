@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"bytes"
+	"reflect"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -19,7 +20,7 @@ func canonical[T any](t *testing.T, b []byte, decode func([]byte) (T, error), en
 		t.Fatalf("encoding differs:\n%x\n%x", got, given)
 	}
 	w, err := decode(given)
-	if err != nil || !cmp.Equal(v, w) {
+	if err != nil || !reflect.DeepEqual(v, w) {
 		t.Fatalf("decoding again: %v\n%s", err, cmp.Diff(v, w))
 	}
 }

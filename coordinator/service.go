@@ -16,6 +16,7 @@ import (
 
 const (
 	sweepEvery     = 5 * time.Second
+	stopWait       = 2 * time.Second
 	defaultVersion = "0.1.0"
 )
 
@@ -87,7 +88,11 @@ func (s *Service) run(ctx context.Context) {
 		case <-ticker.C:
 			s.table.Sweep()
 		case <-ctx.Done():
-			if err := s.micro.Stop(); err != nil {
+			err := s.micro.Stop()
+			if err == nil { // until the broker has taken the subscriptions away, parties would be answered from a dead table
+				err = s.nc.FlushTimeout(stopWait)
+			}
+			if err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
 				s.logger.Warn("coordinator: stopping", "error", err)
 			}
 			return
