@@ -3,6 +3,7 @@ package channel
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -337,6 +338,29 @@ func TestSignedButUnusableInit(t *testing.T) {
 	agree(t, left, right)
 }
 
+// An INIT names the two ends as well as their bundles, and both are compared.
+func TestInitNamesBothEnds(t *testing.T) {
+	ps := parties(t, "ann", "bob", "cem")
+	a, b := ps[0].bundle(t, noon), ps[1].bundle(t, noon)
+	left, right := ps[0].pair(t, a, b, noon), ps[1].pair(t, b, a, noon)
+	for name, bend := range map[string]func(*initMessage){
+		"another sender":   func(m *initMessage) { m.from = ps[2].id.FP() },
+		"another receiver": func(m *initMessage) { m.to = ps[2].id.FP() },
+		"the ends swapped": func(m *initMessage) { m.from, m.to = m.to, m.from },
+	} {
+		m, err := decodeInit(right.Init())
+		if err != nil {
+			t.Fatal(err)
+		}
+		bend(&m)
+		copy(m.sig[:], ps[1].id.Sign(identity.ContextInit, m.signed()))
+		if err := left.Accept(m.encode()); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+		secretless(t, left)
+	}
+}
+
 // The same bytes, signed in another context, are no INIT.
 func TestInitInAnotherContext(t *testing.T) {
 	ps := parties(t, "ann", "bob")
@@ -423,6 +447,47 @@ func TestParallelFirstContacts(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Computations that begin at once share one bundle.
+func TestParallelBundles(t *testing.T) {
+	p := parties(t, "ann")[0]
+	var wg sync.WaitGroup
+	var got [16][]byte
+	for i := range got {
+		wg.Go(func() {
+			var err error
+			if got[i], err = p.Bundle(noon); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	for _, b := range got[1:] {
+		if !bytes.Equal(b, got[0]) {
+			t.Fatal("two bundles were made")
+		}
+	}
+	if len(p.own) != 1 {
+		t.Errorf("%d keys were made", len(p.own))
+	}
+}
+
+func TestPairsOfOneBundleAreBounded(t *testing.T) {
+	ps := parties(t, "ann", "bob", "cem")
+	a, b, c := ps[0].bundle(t, noon), ps[1].bundle(t, noon), ps[2].bundle(t, noon)
+	listed := ps[0].pair(t, a, b, noon)
+	for i := range uint32(pairsPerBundle - 1) {
+		var h [32]byte
+		binary.BigEndian.PutUint32(h[:], i)
+		ps[0].own[hash(a)].pairs[h] = &Pair{}
+	}
+	if _, err := ps[0].Pair(a, c, noon); err == nil {
+		t.Error("one more pair was made")
+	}
+	if ps[0].pair(t, a, b, noon) != listed {
+		t.Error("a pair that was there is not found")
 	}
 }
 

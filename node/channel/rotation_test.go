@@ -130,6 +130,17 @@ func forgeLater(t *testing.T, p party, raw []byte, now time.Time) []byte {
 	})
 }
 
+// Between the end of the own bundle and the next Tick its key is not used either.
+func TestEndedBeforeTick(t *testing.T) {
+	ps := parties(t, "ann", "bob")
+	a := ps[0].bundle(t, noon)
+	end := noon.Add(BundleValid)
+	b := ps[1].bundle(t, end)
+	if _, err := ps[0].Pair(a, b, end); !errors.Is(err, ErrNoKey) {
+		t.Errorf("got %v, want ErrNoKey", err)
+	}
+}
+
 // A pair that waits for the peer's INIT when its bundle ends keeps nothing either.
 func TestErasureBeforeFirstInit(t *testing.T) {
 	ps := parties(t, "ann", "bob")
@@ -161,6 +172,10 @@ func TestErasureAtPeersEnd(t *testing.T) {
 	ps[0].Tick(end)
 	secretless(t, left)
 	agree(t, other, far)
+	if err := left.Accept(right.Init()); !errors.Is(err, ErrErased) {
+		t.Errorf("Accept after erasure: %v, want ErrErased", err)
+	}
+	secretless(t, left)
 	// Somebody read the clock before Tick and asks only now: no second INIT for these bundles.
 	if _, err := ps[0].Pair(a, b, end.Add(-1)); !errors.Is(err, ErrErased) {
 		t.Errorf("Pair after erasure: %v, want ErrErased", err)
