@@ -49,7 +49,7 @@ type Member struct {
 
 // Members splits an object. It returns ok = false if raw is another JSON value. raw has passed Check.
 func Members(raw json.RawMessage) (members []Member, ok bool) {
-	s := scanner{b: raw, checked: true}
+	s := scanner{b: raw}
 	s.space()
 	if s.peek() != '{' {
 		return nil, false
@@ -68,9 +68,7 @@ func Members(raw json.RawMessage) (members []Member, ok bool) {
 		s.i++ // the colon
 		s.space()
 		start := s.i
-		if err := s.value(0); err != nil {
-			return nil, false
-		}
+		s.skip()
 		members = append(members, Member{string(key), raw[start:s.i]})
 	}
 	return members, true
@@ -78,7 +76,7 @@ func Members(raw json.RawMessage) (members []Member, ok bool) {
 
 // Elements splits a list. It returns ok = false if raw is another JSON value. raw has passed Check.
 func Elements(raw json.RawMessage) (elements []json.RawMessage, ok bool) {
-	s := scanner{b: raw, checked: true}
+	s := scanner{b: raw}
 	s.space()
 	if s.peek() != '[' {
 		return nil, false
@@ -90,8 +88,8 @@ func Elements(raw json.RawMessage) (elements []json.RawMessage, ok bool) {
 			s.space()
 		}
 		start := s.i
-		if err := s.value(0); err != nil {
-			return nil, false
+		if s.skip(); s.i == start {
+			return nil, false // not a text that has passed Check
 		}
 		elements = append(elements, raw[start:s.i])
 	}
@@ -125,10 +123,9 @@ func IsEmpty(raw json.RawMessage) bool {
 }
 
 type scanner struct {
-	b       []byte
-	i       int
-	keys    [][]byte // of all open objects, innermost last
-	checked bool     // the text has passed Check: keys need no comparison
+	b    []byte
+	i    int
+	keys [][]byte // of all open objects, innermost last
 }
 
 func (s *scanner) fail(reason string) error { return &SyntaxError{s.i, reason} }
@@ -148,6 +145,39 @@ func (s *scanner) space() {
 		default:
 			return
 		}
+	}
+}
+
+// skip passes one value of a text that has passed Check.
+func (s *scanner) skip() {
+	depth := 0
+	for s.i < len(s.b) {
+		switch s.b[s.i] {
+		case '"':
+			for s.i++; s.i < len(s.b) && s.b[s.i] != '"'; s.i++ {
+				if s.b[s.i] == '\\' {
+					s.i++
+				}
+			}
+		case '{', '[':
+			depth++
+		case '}', ']', ',':
+			if depth == 0 {
+				s.trim()
+				return
+			}
+			if s.b[s.i] != ',' {
+				depth--
+			}
+		}
+		s.i++
+	}
+}
+
+// trim goes back over the white space that follows a value.
+func (s *scanner) trim() {
+	for s.i > 0 && (s.b[s.i-1] == ' ' || s.b[s.i-1] == '\t' || s.b[s.i-1] == '\n' || s.b[s.i-1] == '\r') {
+		s.i--
 	}
 }
 
@@ -202,7 +232,7 @@ func (s *scanner) object(depth int) error {
 		if err != nil {
 			return err
 		}
-		if !s.checked && s.doubled(key, first, &many) {
+		if s.doubled(key, first, &many) {
 			s.i = at
 			return s.fail("an object has the same key twice")
 		}
