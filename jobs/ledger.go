@@ -188,7 +188,7 @@ func (s *Store) Line(ctx context.Context, sid [32]byte) (Line, error) {
 // Lines returns all readable lines, oldest write first.
 func (s *Store) Lines(context.Context) ([]Line, error) {
 	var out []Line
-	s.sids.Each(func(_ string, e mirror.Entry[Line]) {
+	s.sids.Each(func(_ string, e *mirror.Entry[Line]) {
 		if e.Err == nil {
 			out = append(out, e.Value)
 		}

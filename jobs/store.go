@@ -291,27 +291,31 @@ func (s *Store) fetch(ctx context.Context, id uuid.UUID) (Job, error) {
 // List returns the jobs of a caller, newest first; the empty caller stands for all. Records that cannot be read have no
 // known caller: Unreadable lists them.
 func (s *Store) List(_ context.Context, caller string) ([]Job, error) {
-	var out []Job
-	s.jobs.Each(func(_ string, e mirror.Entry[Job]) {
+	var found []*Job // a Job is large: they are sorted by pointer, and copied once
+	s.jobs.Each(func(_ string, e *mirror.Entry[Job]) {
 		if e.Err == nil && (caller == "" || e.Value.Caller == caller) {
-			out = append(out, e.Value)
+			found = append(found, &e.Value)
 		}
 	})
-	slices.SortFunc(out, func(a, b Job) int {
+	slices.SortFunc(found, func(a, b *Job) int {
 		return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(b.Revision, a.Revision))
 	})
+	out := make([]Job, len(found))
+	for i, j := range found {
+		out[i] = *j
+	}
 	return out, nil
 }
 
 // Unreadable returns a *RecordError per record, of jobs and ledger, that a newer weft wrote or that is damaged, by key.
 func (s *Store) Unreadable() []error {
 	errs := map[string]error{}
-	s.jobs.Each(func(key string, e mirror.Entry[Job]) {
+	s.jobs.Each(func(key string, e *mirror.Entry[Job]) {
 		if e.Err != nil {
 			errs[key] = e.Err
 		}
 	})
-	s.sids.Each(func(key string, e mirror.Entry[Line]) {
+	s.sids.Each(func(key string, e *mirror.Entry[Line]) {
 		if e.Err != nil {
 			errs[key] = e.Err
 		}

@@ -34,7 +34,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) error {
 func (s *Store) sweepJobs(ctx context.Context, now time.Time) error {
 	var ended []uuid.UUID
 	damaged := map[string]uint64{}
-	s.jobs.Each(func(key string, e mirror.Entry[Job]) {
+	s.jobs.Each(func(key string, e *mirror.Entry[Job]) {
 		switch {
 		case e.Err != nil && old(e.Err, e.Written, now, s.o.Retain):
 			damaged[key] = e.Revision
@@ -56,7 +56,7 @@ func (s *Store) sweepJobs(ctx context.Context, now time.Time) error {
 
 func (s *Store) sweepLines(ctx context.Context, now time.Time) error {
 	gone := map[string]uint64{}
-	s.sids.Each(func(key string, e mirror.Entry[Line]) {
+	s.sids.Each(func(key string, e *mirror.Entry[Line]) {
 		if (e.Err != nil && old(e.Err, e.Written, now, LineKept)) || (e.Err == nil && now.After(e.Value.Kept)) {
 			gone[key] = e.Revision
 		}
@@ -81,7 +81,7 @@ func old(err error, written, now time.Time, keep time.Duration) bool {
 func (s *Store) named() map[string]bool {
 	names := map[string]bool{}
 	readable := true
-	s.jobs.Each(func(_ string, e mirror.Entry[Job]) {
+	s.jobs.Each(func(_ string, e *mirror.Entry[Job]) {
 		readable = readable && e.Err == nil
 		for _, b := range e.Value.bodies() {
 			if b.Object != "" {

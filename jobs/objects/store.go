@@ -304,7 +304,7 @@ func (s *Store) Delete(ctx context.Context, id uuid.UUID) error {
 // List returns the objects of a caller, newest first and without their data; the empty caller stands for all.
 func (s *Store) List(_ context.Context, caller string) ([]Record, error) {
 	var out []Record
-	s.items.Each(func(_ string, e mirror.Entry[item]) {
+	s.items.Each(func(_ string, e *mirror.Entry[item]) {
 		if e.Err == nil && (caller == "" || e.Value.Caller == caller) {
 			out = append(out, e.Value.Record)
 		}
@@ -325,7 +325,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) error {
 		body     body.Body
 	}
 	var victims []victim
-	s.items.Each(func(key string, e mirror.Entry[item]) {
+	s.items.Each(func(key string, e *mirror.Entry[item]) {
 		if s.unused(e, now) {
 			victims = append(victims, victim{key, e.Revision, e.Value.body})
 		}
@@ -348,7 +348,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-func (s *Store) unused(e mirror.Entry[item], now time.Time) bool {
+func (s *Store) unused(e *mirror.Entry[item], now time.Time) bool {
 	if e.Err != nil {
 		var damaged *RecordError
 		return errors.As(e.Err, &damaged) && !damaged.Newer() && !e.Written.IsZero() && now.Sub(e.Written) > s.o.Grace
@@ -361,7 +361,7 @@ func (s *Store) unused(e mirror.Entry[item], now time.Time) bool {
 // named returns the names of all bytes that records name; nil if some record cannot be read.
 func (s *Store) named() map[string]bool {
 	names, readable := map[string]bool{}, true
-	s.items.Each(func(_ string, e mirror.Entry[item]) {
+	s.items.Each(func(_ string, e *mirror.Entry[item]) {
 		readable = readable && e.Err == nil
 		if e.Value.body.Object != "" {
 			names[e.Value.body.Object] = true

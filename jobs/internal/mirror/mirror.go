@@ -226,13 +226,14 @@ func (m *Mirror[T]) Prune(ctx context.Context, before time.Time) error {
 	return nil
 }
 
-// Each calls f for every key, unreadable records included, in no order. f must not block and not call the mirror.
-func (m *Mirror[T]) Each(f func(key string, e Entry[T])) {
+// Each calls f for every key, unreadable records included, in no order. f must not block and not call the mirror. It may
+// keep the pointer to the value, which never changes, but not the one to the entry.
+func (m *Mirror[T]) Each(f func(key string, e *Entry[T])) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	for key, x := range m.entries {
 		if !x.gone {
-			f(key, x.Entry)
+			f(key, &x.Entry)
 		}
 	}
 }

@@ -1,0 +1,246 @@
+package mirror_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/weftmpc/weft/broker"
+	"github.com/weftmpc/weft/broker/brokertest"
+	"github.com/weftmpc/weft/jobs/internal/mirror"
+)
+
+// frail is a bucket whose watchers can be cut off.
+type frail struct {
+	jetstream.KeyValue
+	mu      sync.Mutex
+	current *frailWatcher
+	held    chan struct{} // while not nil, no new watcher begins before it is closed
+}
+
+type frailWatcher struct {
+	jetstream.KeyWatcher
+	out chan jetstream.KeyValueEntry
+	cut chan struct{}
+}
+
+func (w *frailWatcher) Updates() <-chan jetstream.KeyValueEntry { return w.out }
+
+func (f *frail) WatchAll(ctx context.Context, o ...jetstream.WatchOpt) (jetstream.KeyWatcher, error) {
+	f.mu.Lock()
+	held := f.held
+	f.mu.Unlock()
+	if held != nil {
+		select {
+		case <-held:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	real, err := f.KeyValue.WatchAll(ctx, o...)
+	if err != nil {
+		return nil, err
+	}
+	w := &frailWatcher{KeyWatcher: real, out: make(chan jetstream.KeyValueEntry), cut: make(chan struct{})}
+	f.mu.Lock()
+	f.current = w
+	f.mu.Unlock()
+	go func() {
+		defer close(w.out)
+		for {
+			select {
+			case e, ok := <-real.Updates():
+				if !ok {
+					return
+				}
+				w.out <- e
+			case <-w.cut:
+				_ = real.Stop()
+				for range real.Updates() {
+				}
+				return
+			}
+		}
+	}()
+	return w, nil
+}
+
+// cut ends the watcher; the next one begins when the returned function is called.
+func (f *frail) cut() (restore func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.held = make(chan struct{})
+	close(f.current.cut)
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		close(f.held)
+		f.held = nil
+	}
+}
+
+func opened(t *testing.T, p *brokertest.PrivateBroker, kv jetstream.KeyValue, changed func(old, new *string)) *mirror.Mirror[string] {
+	t.Helper()
+	m, err := mirror.Open(t.Context(), p.JS, mirror.Config[string]{
+		Bucket: broker.BucketObjects, KV: kv, Logger: slog.New(slog.DiscardHandler), Changed: changed,
+		Decode: func(_ string, b []byte, _ uint64) (string, error) {
+			if string(b) == "bad" {
+				return "", errors.New("bad")
+			}
+			return string(b), nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Close)
+	return m
+}
+
+// A watcher that ends starts again, and what happened meanwhile, removals without a trace included, is caught up with.
+func TestWatcherStartsAgain(t *testing.T) {
+	p := brokertest.Private(t)
+	f := &frail{KeyValue: p.Buckets.Objects}
+	count := 0
+	m := opened(t, p, f, func(old, new *string) {
+		if old != nil {
+			count--
+		}
+		if new != nil {
+			count++
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	put := func(key, value string) {
+		t.Helper()
+		if _, err := p.Buckets.Objects.Put(ctx, key, []byte(value)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, key := range []string{"kept", "changed", "marked", "purged", "spoiled"} {
+		if _, err := m.Create(ctx, key, []byte("one")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	restore := f.cut()
+	put("changed", "two")
+	put("new", "one")
+	put("spoiled", "bad")
+	if err := p.Buckets.Objects.Delete(ctx, "marked"); err != nil {
+		t.Fatal(err)
+	}
+	other := opened(t, p, p.Buckets.Objects, nil)
+	e, _, _ := other.Get("purged")
+	if err := other.Forget(ctx, "purged", e.Revision); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := m.Update(ctx, "kept", []byte("own"), 1); err != nil || v != "own" {
+		t.Fatal("an own write without a watcher:", v, err)
+	}
+	if e, _, _ := m.Get("changed"); e.Value != "one" {
+		t.Fatal("the watcher was not cut")
+	}
+	// A write over the old copy is refused by the server, not by luck.
+	if _, err := m.Update(ctx, "changed", []byte("lost"), 2); !errors.Is(err, mirror.ErrConflict) {
+		t.Fatal(err)
+	}
+	restore()
+	for key, want := range map[string]string{"changed": "two"} {
+		if _, err := m.Wait(ctx, key, func(v string) bool { return v == want }); err != nil {
+			t.Fatal(key, err)
+		}
+	}
+	for _, key := range []string{"purged", "marked"} { // the end of the replay tells of the first
+		if _, err := m.Wait(ctx, key, func(string) bool { return false }); !errors.Is(err, mirror.ErrNotFound) {
+			t.Fatal(key, err)
+		}
+	}
+	if e, found, _ := m.Get("spoiled"); !found || e.Err == nil {
+		t.Error("spoiled:", e, found)
+	}
+	if e, _, _ := m.Get("kept"); e.Value != "own" {
+		t.Error("kept:", e)
+	}
+	readable := 0
+	m.Each(func(_ string, e *mirror.Entry[string]) {
+		if e.Err == nil {
+			readable++
+		}
+	})
+	m.Locked(func() {
+		if readable != 3 || count != 3 { // kept, changed, new
+			t.Errorf("%d readable keys, %d counted", readable, count)
+		}
+	})
+}
+
+// A marker that Delete guessed the revision of becomes the real one, and Prune then removes it; a key that was written
+// again meanwhile stays.
+func TestPruneRemovesMarkersOnly(t *testing.T) {
+	p := brokertest.Private(t)
+	m := opened(t, p, p.Buckets.Objects, nil)
+	ctx := t.Context()
+	for i := range 20 {
+		if _, err := m.Create(ctx, fmt.Sprint("k", i), []byte("v")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 20 {
+		key := fmt.Sprint("k", i)
+		e, _, _ := m.Get(key)
+		if err := m.Delete(ctx, key, e.Revision); err != nil {
+			t.Fatal(err)
+		}
+		if _, found, known := m.Get(key); found || !known {
+			t.Fatal("an own delete is not read")
+		}
+		if err := m.Delete(ctx, key, e.Revision); !errors.Is(err, mirror.ErrConflict) {
+			t.Fatal("twice:", err)
+		}
+		if i%2 == 0 {
+			if _, err := m.Create(ctx, key, []byte("again")); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	// The watcher is behind the last write; what comes after it in the stream comes after it here.
+	if _, err := p.Buckets.Objects.Put(ctx, "last", []byte("v")); err != nil {
+		t.Fatal(err)
+	}
+	watched := m.Watch(ctx)
+	for v := range watched {
+		if v == "v" {
+			break
+		}
+	}
+	if err := m.Prune(ctx, time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	keys, err := p.Buckets.Objects.Keys(ctx)
+	if err != nil || len(keys) != 11 {
+		t.Fatal(keys, err)
+	}
+	st, err := p.JS.Stream(ctx, "KV_"+broker.BucketObjects)
+	if err != nil || st.CachedInfo().State.Msgs != 11 {
+		t.Errorf("%d messages for 11 keys: %v", st.CachedInfo().State.Msgs, err)
+	}
+}
+
+func TestClosedConnectionEndsTheMirror(t *testing.T) {
+	p := brokertest.Private(t)
+	m := opened(t, p, p.Buckets.Objects, nil)
+	if _, err := m.Create(t.Context(), "k", []byte("v")); err != nil {
+		t.Fatal(err)
+	}
+	p.Conn.Close()
+	if _, err := m.Wait(t.Context(), "k", func(string) bool { return false }); !errors.Is(err, mirror.ErrClosed) {
+		t.Fatal(err)
+	}
+}
