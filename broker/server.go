@@ -19,6 +19,7 @@ const startTimeout = 10 * time.Second
 type Server struct {
 	srv    *server.Server
 	listen bool
+	users  map[string]bool // public keys
 	log    *slog.Logger
 
 	mu    sync.Mutex
@@ -28,17 +29,10 @@ type Server struct {
 
 // Start runs a broker, which is ready when Start returns.
 func Start(c Config) (*Server, error) {
-	text, err := c.Render()
+	o, err := c.options()
 	if err != nil {
 		return nil, err
 	}
-	o := &server.Options{}
-	if err := o.ProcessConfigString(text); err != nil {
-		return nil, fmt.Errorf("configuring broker %q: %w", c.Name, err)
-	}
-	o.NoSigs = true // signals are the program's
-	o.DontListen = c.Listen == ""
-	o.JetStreamKey = string(c.StoreKey)
 	if o.JetStream {
 		if err := checkStoreKey(c.StoreDir, c.StoreKey); err != nil {
 			return nil, fmt.Errorf("opening the store of broker %q: %w", c.Name, err)
@@ -66,7 +60,29 @@ func Start(c Config) (*Server, error) {
 		}
 		return nil, fmt.Errorf("starting broker %q: %w", c.Name, err)
 	}
-	return &Server{srv: srv, listen: c.Listen != "", log: l.log}, nil
+	s := &Server{srv: srv, listen: c.Listen != "", users: map[string]bool{}, log: l.log}
+	for _, a := range c.Accounts {
+		for _, u := range a.Users {
+			s.users[u.NKey] = true
+		}
+	}
+	return s, nil
+}
+
+// options are the rendered text, and what it does not have.
+func (c Config) options() (*server.Options, error) {
+	text, err := c.Render()
+	if err != nil {
+		return nil, err
+	}
+	o := &server.Options{}
+	if err := o.ProcessConfigString(text); err != nil {
+		return nil, fmt.Errorf("configuring broker %q: %w", c.Name, err)
+	}
+	o.NoSigs = true // signals are the program's
+	o.DontListen = c.Listen == ""
+	o.JetStreamKey = string(c.StoreKey)
+	return o, nil
 }
 
 // Connect opens a connection in process. The caller drains it when done; Shutdown closes it in any case. The options
@@ -77,9 +93,12 @@ func (s *Server) Connect(user Key, opts ...nats.Option) (*nats.Conn, error) {
 	if s.down {
 		return nil, errors.New("connecting to the broker in this process: it was shut down")
 	}
+	if !s.users[user.public] { // the server would hang up without a word, and only when write_deadline has passed
+		return nil, fmt.Errorf("connecting to the broker in this process: no account has the user %q", user.public)
+	}
 	nc, err := nats.Connect("", options(user, s.log, append([]nats.Option{nats.InProcessServer(s.srv)}, opts...))...)
-	if err != nil { // the server hangs up on an unknown key without a word
-		return nil, fmt.Errorf("connecting to the broker in this process as %s: %w: is this user in its accounts?", user.public, err)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the broker in this process as %s: %w", user.public, err)
 	}
 	s.conns = append(slices.DeleteFunc(s.conns, (*nats.Conn).IsClosed), nc)
 	return nc, nil

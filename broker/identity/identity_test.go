@@ -385,7 +385,7 @@ func TestSaveAndLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(j.Leaf.DER, i.Leaf.DER) || !j.key().Equali.key() {
+	if !bytes.Equal(j.Leaf.DER, i.Leaf.DER) || !j.key().Equal(i.key()) {
 		t.Error("another identity came back")
 	}
 	b, err := LoadAuthority(dir)
