@@ -174,7 +174,7 @@ func (r *Run) prepare(job jobs.Job, ownJoin [32]byte) error {
 			r.writeErr = fmt.Errorf("writing the ledger: %w", err)
 			return
 		}
-		r.line.Revision = stored.Revision
+		r.line = stored
 	}()
 	return nil
 }

@@ -238,7 +238,7 @@ func (c *Conflict) Error() string {
 		if i > 0 {
 			b.WriteByte(';')
 		}
-		fmt.Fprintf(&b, " %s is %s here and %s at %s", d.Field, d.Mine, d.Theirs, c.Party)
+		fmt.Fprintf(&b, " %s is %s here and %s at %s", d.Name, d.Mine, d.Theirs, c.Party)
 	}
 	return b.String()
 }
