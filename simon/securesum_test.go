@@ -509,7 +509,7 @@ func naiveSum(data []byte) (columns int, samples int, sums []*big.Rat, ok bool) 
 			return nil, false
 		}
 		x, err := strconv.ParseFloat(string(n), 64)
-		if err != nil || x > 1e22 || x < -1e22 {
+		if err != nil || x > 1e22 || x < -1e22 || x == 0 && strings.ContainsAny(string(n), "eE") { // big.Rat takes forever on 1e-999999999
 			return nil, false
 		}
 		return new(big.Rat).SetString(string(n))
