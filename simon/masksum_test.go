@@ -322,3 +322,34 @@ func uniform(b []byte, position int) bool {
 	}
 	return chi > 159.2 && chi < 381.3
 }
+
+// TestMaskedVectorsOfAnotherProgram compares with vectors that a Python program computed (big integers, its own AES-CTR,
+// Decimal and Fraction), with 32 bytes of 16·i+j as the key of seats i < j.
+func TestMaskedVectorsOfAnotherProgram(t *testing.T) {
+	data := []string{"85", "[120.5, 1]", "-7e-3", "[-1e23, 1e-20]"}
+	want := []string{
+		"f88ef31990558c3bc908b7fc8b1d7d1e13dfc34a54a55d80d8fae0301308e4d0",
+		"e96925af6c0e2e3c60f57ad14258b089f836a994a0cf8bb723d34e5ff0f535a4",
+		"74632ef341138bf86e5ebbf66b1119c271a48b9b3e2efa82f292d189209a4c97",
+		"b1a3b843c188ba8f6aa3b4141722d19513937aa1aaf943e9452cfee5db6799f3",
+	}
+	o := simontest.Options{Stream: func(_ int, id simontest.StreamID, _ prg.Stream) prg.Stream {
+		s, err := prg.New(bytes.Repeat([]byte{byte(16*id.A + id.B)}, prg.KeySize))
+		if err != nil {
+			panic(err)
+		}
+		return s
+	}}
+	result, r, err := compute(t, o, data, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range r.Messages {
+		if got := fmt.Sprintf("%x", m.Body); got != want[m.From] {
+			t.Errorf("seat %d sent %s, want %s", m.From, got, want[m.From])
+		}
+	}
+	if want := `{"samples":6,"sum":-1e+23}`; result != want {
+		t.Errorf("%s, want %s", result, want)
+	}
+}

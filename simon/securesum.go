@@ -128,6 +128,7 @@ func runSum(ctx context.Context, s Session, c Common, input []byte) ([]byte, err
 	if err != nil {
 		return nil, fmt.Errorf("the stored input: %w", err)
 	}
+	s.Report(Progress{Round: 1, Rounds: 1})
 	sum, err := OpenSum(ctx, s, Label{Round: 1, Vector: "sum"}, x)
 	if err != nil {
 		return nil, err

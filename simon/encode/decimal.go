@@ -13,7 +13,7 @@ import (
 	"strconv"
 )
 
-// MaxText bounds the text of one number in bytes, and the exponent it may spell.
+// MaxText bounds the text of one number in bytes.
 const MaxText = 400
 
 // maxWords is how many limbs a magnitude has while it is encoded: Decimal.Bits is less than 64 times that.
