@@ -144,7 +144,7 @@ func (c *call) run(ctx context.Context, st step) (r ran, err error) {
 	if err == nil {
 		r.salted, err = s.take(w)
 	}
-	if s.cfg.Self >= s.cfg.Parties {
+	if err == nil && s.cfg.Self >= s.cfg.Parties {
 		c.adopt(w)
 	}
 	return r, err
@@ -185,17 +185,22 @@ func (c *call) Exchange(ctx context.Context, from []int, l simon.Label, body []b
 		return nil, misuse("seat %d gives a body to an exchange of %v", self, from)
 	}
 	helper := self >= c.s.cfg.Parties
-	if !helper { // a helper sends and hears nothing
+	if !helper { // a helper sends and hears nothing; it knows the transcript after its own announcement only
 		st.from = without(from, self)
+	} else if !st.send {
+		return nil, misuse("seat %d is a helper's and hears no public bodies", self)
 	}
 	r, err := c.run(ctx, st)
-	if err != nil || helper {
+	if err != nil || (helper && len(from) > 1) {
 		return nil, err
 	}
 	bodies, hashes, _ := c.collect(from, r, body)
 	c.s.mu.Lock()
 	c.th = transcriptStep(c.th, r.label, hashes)
 	c.s.mu.Unlock()
+	if helper {
+		return nil, nil
+	}
 	return bodies, nil
 }
 
