@@ -51,7 +51,7 @@ func newHosts(config []string, d Directory) (hosts, error) {
 	h := hosts{"localhost": true, "127.0.0.1": true, "::1": true}
 	for _, c := range config {
 		name, port := splitHost(c)
-		if name == "" || strings.ContainsAny(name, "/* ") {
+		if name == "" || strings.ContainsAny(c, "/* ") {
 			return nil, fmt.Errorf("gateway: host %q: write a name or an address, with or without a port, like gateway.example.org", c)
 		}
 		if port != "" {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -70,7 +71,8 @@ type Gateway struct {
 	hosts         hosts
 	handles       *handles
 	microprotocol map[string]*simon.Microprotocol
-	catalogue     []byte // the answer of GET /v1/microprotocols
+	catalogue     []byte       // the answer of GET /v1/microprotocols
+	waiting       atomic.Int64 // requests that wait for a job
 	draining      context.Context
 	drain         context.CancelCauseFunc
 }

@@ -159,6 +159,8 @@ func (g *Gateway) await(w http.ResponseWriter, r *http.Request, j jobs.Job, most
 	if most <= 0 {
 		return j, true, nil
 	}
+	g.waiting.Add(1)
+	defer g.waiting.Add(-1)
 	restore := liftDeadlines(w)
 	defer restore()
 	ctx, cancel := context.WithTimeoutCause(r.Context(), most, errWaited)
