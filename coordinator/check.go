@@ -36,8 +36,16 @@ func (r *Refusal) answer(id uuid.UUID) Answer {
 
 // CheckOwn checks what a JOIN's own part, its bundle and the certificate in it say about each other and about the time:
 // one fingerprint in all of them, expiry within the bundle's validity and that within the certificate's, none of them too
-// long, nothing from the future, nothing expired. Signatures and the certificate's chain are the caller's.
-func CheckOwn(o Own, b Bundle, l *identity.Leaf, now time.Time) *Refusal {
+// long, nothing from the future, nothing expired. Signatures and the certificate's chain are the caller's. The error is a
+// *Refusal.
+func CheckOwn(o Own, b Bundle, l *identity.Leaf, now time.Time) error {
+	if r := checkOwn(o, b, l, now); r != nil {
+		return r
+	}
+	return nil
+}
+
+func checkOwn(o Own, b Bundle, l *identity.Leaf, now time.Time) *Refusal {
 	issued, expiry := time.Unix(0, o.Issued), time.Unix(0, o.Expiry)
 	switch {
 	case o.FP != b.FP || o.FP != l.FP:
@@ -169,7 +177,7 @@ func (t *Table) verify(c *candidate, bundle Bundle, now time.Time) *Refusal {
 		return r
 	}
 	e := &c.entry
-	if r := CheckOwn(e.Own, bundle, leaf, now); r != nil {
+	if r := checkOwn(e.Own, bundle, leaf, now); r != nil {
 		return r
 	}
 	if err := identity.Verify(leaf.Key, identity.ContextJoin, SigningBytes(e.Join.Common, e.Join.Own), e.Join.Sig[:]); err != nil {

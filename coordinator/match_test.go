@@ -121,6 +121,8 @@ func TestMatch(t *testing.T) {
 		{"told already", []string{"b:ab/2 a:ab/1 ab", "a:ab/1"}, []string{"dead told ab", "waiting b"}},
 		{"told already, and both anew", []string{"c:abc/2 a:abc/1 abc", "a:abc/3", "b:abc/3"}, []string{"dead told abc", "waiting c", "waiting c"}},
 		{"the matter is over", []string{"a:abc/1 b:abc/2 ab", "b:abc/1", "c:abc/1"}, []string{"dead told ab", "waiting a", "waiting a"}},
+		{"the matter is over, and the other in conflict elsewhere", []string{"a:abc/1 b:abc/2 ab", "b:abc/3 a:abc/4 abc", "c:abc/1"},
+			[]string{"dead told ab", "dead told abc", "waiting ab"}},
 		{"the other has expired", []string{"a:abc/1 b:abc/2 ab", "~b:abc/2 a:abc/1 ab", "c:abc/1"},
 			[]string{"dead told ab", "expired", "waiting ab"}},
 		{"a dead JOIN does not start", []string{"a:ab/1 b:ab/2 ab", "b:ab/1"}, []string{"dead told ab", "waiting a"}},

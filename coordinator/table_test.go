@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -302,6 +303,7 @@ func TestTableRefusals(t *testing.T) {
 		{"no certificate", func(d *draft) { d.bundle.Leaf = []byte("alice") }, CodeMalformed, ""},
 		{"someone's certificate", func(d *draft) { d.bundle.Leaf = w.ids["bob"].Leaf.DER }, CodeMalformed, "not of one key"},
 		{"someone's bundle", func(d *draft) { d.bundle.FP, d.bundle.Leaf = w.fp("bob"), w.ids["bob"].Leaf.DER }, CodeMalformed, "not of one key"},
+		{"a bundle for someone", func(d *draft) { d.bundle.FP = w.fp("bob") }, CodeMalformed, "not of one key"},
 		{"someone's name", func(d *draft) {
 			d.own.FP, d.bundle.FP, d.bundle.Leaf = w.fp("bob"), w.fp("bob"), w.ids["bob"].Leaf.DER
 		}, CodeSignature, "bob"},
@@ -508,6 +510,41 @@ func TestTableRepetitionCompletes(t *testing.T) {
 			if w.opened(start).SID() != w.opened(got[names[0]]).SID() {
 				t.Fatalf("seed %d: %s has another START", seed, n)
 			}
+		}
+	}
+}
+
+// Everybody at once, everything twice: one START.
+func TestTableConcurrent(t *testing.T) {
+	names := strings.Fields("a b c d e f g h")
+	w := newWorld(t, names...)
+	c := w.common(first, names...)
+	var joins [][]byte
+	for _, n := range names {
+		joins = append(joins, w.join(n, c))
+	}
+	starts := make([][]byte, 2*len(joins))
+	var wg sync.WaitGroup
+	for i := range starts {
+		wg.Go(func() {
+			a, push := w.table.Join(joins[i%len(joins)])
+			starts[i] = a.Start
+			for _, d := range push {
+				if d.Answer.Kind != AnswerStart {
+					t.Errorf("%s is told %s", d.Name, d.Answer.Kind)
+				}
+			}
+			w.table.Sweep()
+		})
+	}
+	wg.Wait()
+	if n := w.table.Counts(); n.Started != 1 || n.Accepted != uint64(len(names)) || n.Open != 0 {
+		t.Errorf("%+v", n)
+	}
+	want, _ := w.table.Join(joins[0])
+	for _, s := range starts {
+		if s != nil && !bytes.Equal(s, want.Start) {
+			t.Error("another START")
 		}
 	}
 }
