@@ -58,7 +58,6 @@ type member struct {
 	done    chan struct{}
 	stopped bool
 	end     *simontest.Endpoint
-	replies chan []byte
 	step    func(step string) // called after each durable step and before each send
 }
 
@@ -95,7 +94,7 @@ func newFleet(t *testing.T, faults simontest.Faults, names ...string) *fleet {
 		f.net.Close()
 	})
 	for _, name := range names {
-		m := &member{fleet: f, name: name, private: brokertest.Private(t), key: make(identity.Secret, 32), replies: make(chan []byte, 64)}
+		m := &member{fleet: f, name: name, private: brokertest.Private(t), key: make(identity.Secret, 32)}
 		copy(m.key, name)
 		m.end = f.net.Endpoint(name, m.receive)
 		f.members[name] = m
@@ -224,13 +223,8 @@ func (m *member) receive(from string, b []byte) {
 		return
 	}
 	switch {
-	case from == "coordinator" && b[0] == 'p':
-		n.Seat().DeliverAnswer(b[1:])
 	case from == "coordinator":
-		select {
-		case m.replies <- b[1:]:
-		default:
-		}
+		n.Seat().DeliverAnswer(b[1:])
 	case len(b) > 16:
 		n.Seat().Deliver(uuid.UUID(b[:16]), from, b[16:])
 	}
@@ -261,20 +255,12 @@ func (f *fleet) note(kind byte, b []byte) {
 	}
 }
 
-func (m *member) Join(ctx context.Context, join []byte) ([]byte, error) {
+func (m *member) Join(_ context.Context, join []byte) ([]byte, error) {
 	m.at("before join")
 	if m.dead() {
 		return nil, errors.New("dead")
 	}
-	if err := m.end.Send("coordinator", append([]byte{'j'}, join...)); err != nil {
-		return nil, err
-	}
-	select {
-	case b := <-m.replies:
-		return b, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	return nil, m.end.Send("coordinator", append([]byte{'j'}, join...)) // the answer comes as a datagram
 }
 
 func (m *member) Leave(leave []byte) error {
@@ -308,6 +294,13 @@ func (l *probedLedger) UpdateLine(ctx context.Context, line jobs.Line) (jobs.Lin
 // submit gives a party's part of a sum.
 func (f *fleet) submit(name string, id uuid.UUID, data string, deadline time.Duration, parties ...string) jobs.Job {
 	f.t.Helper()
+	j, err := f.trySubmit(name, id, data, deadline, parties...)
+	must(f.t, err)
+	return j
+}
+
+func (f *fleet) trySubmit(name string, id uuid.UUID, data string, deadline time.Duration, parties ...string) (jobs.Job, error) {
+	f.t.Helper()
 	if len(parties) == 0 {
 		for _, p := range f.peers {
 			parties = append(parties, p.Name)
@@ -324,12 +317,20 @@ func (f *fleet) submit(name string, id uuid.UUID, data string, deadline time.Dur
 		}
 	}
 	m := f.members[name]
-	job, err := m.current().Submit(f.t.Context(), jobs.Job{
+	return m.current().Submit(f.t.Context(), jobs.Job{
 		Caller: "test", UUID: id, Microprotocol: mp.Name, Version: mp.Version, Parameters: prepared.Parameters, Layout: prepared.Layout,
 		Parties: parties, Self: self, Round: 3 * time.Second, Limit: 20 * time.Second, Created: now, Deadline: now.Add(deadline), Attempts: 8,
 	}, prepared.Input)
-	must(f.t, err)
-	return job
+}
+
+// submitted gives a party's part again until its node, which may be down for a moment, has accepted it.
+func (f *fleet) submitted(name string, id uuid.UUID, data string) jobs.Job {
+	for {
+		if j, err := f.trySubmit(name, id, data, patience); err == nil {
+			return j
+		}
+		runtime.Gosched()
+	}
 }
 
 func (m *member) current() *jobs.Store {

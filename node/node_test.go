@@ -201,51 +201,48 @@ func (f *fleet) crashAt(t *testing.T, step string, k int) {
 	f.checkInvariants()
 }
 
-// Two computations with different data under one uuid, with crashes in between: no result ever has data of both.
+// Two computations with different data under one uuid, one after the other at each party, with a crash somewhere: no result
+// ever has data of both.
 func TestResultsNeverMixData(t *testing.T) {
 	f := newFleet(t, simontest.Faults{Seed: 3, Loss: 0.1, MaxDelay: 5 * time.Millisecond}, three...)
-	rounds := 12
+	rounds := 15
 	if testing.Short() {
 		rounds = 3
 	}
+	steps := []string{"job waiting", "line started", "before send 1", "job committed", "line committed", "before send 4", "after send 4", "job done", "line done"}
 	for round := range rounds {
 		r := rand.New(rand.NewPCG(7, uint64(round)))
-		id := uuid.New()
-		first, second := map[string]jobs.Job{}, map[string]jobs.Job{}
-		for _, name := range three {
-			first[name] = f.submit(name, id, "1", patience)
-		}
-		victim := three[r.IntN(3)]
-		steps := []string{"job waiting", "line started", "job committed", "line committed", "before send 4", "after send 4", "job done"}
-		step := steps[r.IntN(len(steps))]
+		victim, step, id := three[r.IntN(3)], steps[r.IntN(len(steps))], uuid.New()
+		m := f.members[victim]
 		var once sync.Once
 		killed := make(chan bool)
-		f.members[victim].onStep(func(s string) {
+		m.onStep(func(s string) {
 			if s == step {
-				once.Do(func() { f.members[victim].kill(); close(killed) })
+				once.Do(func() { m.kill(); close(killed) })
 			}
 		})
-		select {
-		case <-killed:
-		case <-time.After(200 * time.Millisecond): // it was past that step already
-		}
-		f.members[victim].onStep(nil)
-		f.members[victim].restart()
+		restarted := make(chan bool)
+		go func() {
+			defer close(restarted)
+			<-killed
+			m.onStep(nil)
+			m.restart()
+		}()
+		var wg sync.WaitGroup
 		for _, name := range three {
-			second[name] = f.submit(name, id, "100", patience)
-		}
-		for i, all := range []map[string]jobs.Job{first, second} {
-			for name, j := range all {
-				got := f.members[name].ended(j.ID, patience)
-				if got.State == jobs.Done {
-					if sum, _ := f.members[name].sum(got); sum != []string{"3", "300"}[i] {
-						t.Errorf("round %d (%s killed at %s): %s got %s in computation %d", round, victim, step, name, sum, i+1)
+			wg.Go(func() {
+				for i, data := range []string{"1", "100"} {
+					got := f.members[name].ended(f.submitted(name, id, data).ID, patience)
+					if got.State != jobs.Done {
+						t.Errorf("round %d (%s killed at %s): computation %d of %s: %s %v", round, victim, step, i+1, name, got.State, got.Problem)
+					} else if sum, _ := f.members[name].sum(got); sum != []string{"3", "300"}[i] {
+						t.Errorf("round %d (%s killed at %s): computation %d of %s: sum %s", round, victim, step, i+1, name, sum)
 					}
-				} else if got.Problem == nil || got.Problem.Reason != "replaced" && got.Problem.Reason != "not-joined" {
-					t.Errorf("round %d (%s killed at %s): %s ended as %s: %v", round, victim, step, name, got.State, got.Problem)
 				}
-			}
+			})
 		}
+		wg.Wait()
+		<-restarted
 	}
 	f.checkInvariants()
 }

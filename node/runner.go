@@ -24,9 +24,11 @@ import (
 const (
 	joinFirst   = time.Second // until a JOIN is repeated, doubling
 	joinMost    = 10 * time.Second
+	lastLook    = 300 * time.Millisecond // before the deadline
 	joinRequest = 2 * time.Second        // how long one request waits for the coordinator
 	showWaiting = 200 * time.Millisecond // a wait that is shorter is not written down
-	retryMost   = 500 * time.Millisecond // random pause before a new attempt, doubling
+	retryFirst  = 500 * time.Millisecond // at most, at random, before the second attempt, doubling
+	retryMost   = 8 * time.Second
 )
 
 var (
@@ -113,7 +115,7 @@ func (r *runner) attempts(ctx context.Context) error {
 	if err := r.admit(); err != nil {
 		return err
 	}
-	pause := retryMost
+	pause := retryFirst
 	for {
 		err := r.attempt(ctx)
 		if err == nil || !r.again(ctx, err) {
@@ -125,7 +127,7 @@ func (r *runner) attempts(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		pause *= 2
+		pause = min(2*pause, retryMost)
 	}
 }
 

@@ -18,6 +18,7 @@ type wait struct {
 	open    *seat.Open
 	missing []string // parties that have not joined, as the coordinator said last
 	heard   bool     // the coordinator has answered
+	refused string   // what it refused the JOIN for, the last time
 }
 
 // start repeats the JOIN until a valid START has come, or something ends the wait. The JOIN is still open after an error.
@@ -26,12 +27,12 @@ func (w *wait) start(ctx context.Context) (*seat.Run, error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	done := make(chan struct{})
-	go func() { defer close(done); w.repeat(ctx) }()
-	defer func() { stop(); <-done }()
 	until := r.job.Deadline
 	if e := w.open.Expiry(); e.Before(until) {
 		until = e
 	}
+	go func() { defer close(done); w.repeat(ctx, until) }()
+	defer func() { stop(); <-done }()
 	deadline := time.NewTimer(until.Sub(r.node.cfg.Now()))
 	defer deadline.Stop()
 	show := time.NewTimer(showWaiting)
@@ -63,16 +64,22 @@ func (w *wait) start(ctx context.Context) (*seat.Run, error) {
 	}
 }
 
-// repeat sends the JOIN after 1 s, doubling to 10 s, so that a lost START or a restarted coordinator repairs itself.
-func (w *wait) repeat(ctx context.Context) {
+// repeat sends the JOIN after 1 s, doubling to 10 s, so that a lost START or a restarted coordinator repairs itself, and
+// once more shortly before the end, so that the right parties are named as missing.
+func (w *wait) repeat(ctx context.Context, until time.Time) {
+	now := w.runner.node.cfg.Now
 	for pause := joinFirst; ; pause = min(2*pause, joinMost) {
 		one, cancel := context.WithTimeout(ctx, joinRequest)
 		if err := w.open.Send(one); err != nil && ctx.Err() == nil {
 			w.runner.node.cfg.Logger.Debug("coordinator does not answer", "error", err)
 		}
 		cancel()
+		sleep := pause
+		if last := until.Sub(now()) - lastLook; last > 0 {
+			sleep = min(sleep, last)
+		}
 		select {
-		case <-time.After(pause):
+		case <-time.After(sleep):
 		case <-ctx.Done():
 			return
 		}
@@ -83,6 +90,8 @@ func (w *wait) repeat(ctx context.Context) {
 func (w *wait) answer(a coordinator.Answer) error {
 	r := w.runner
 	w.heard = true
+	refused := w.refused
+	w.refused = ""
 	switch a.Kind {
 	case coordinator.AnswerWaiting:
 		w.missing = w.missing[:0]
@@ -95,9 +104,25 @@ func (w *wait) answer(a coordinator.Answer) error {
 			return c
 		}
 	case coordinator.AnswerRefused:
-		return &jobError{int(a.Code), "coordinator", "the coordinator refused the request: " + a.Text}
+		return w.refusal(a, refused)
 	}
 	return nil
+}
+
+// refusal decides what a refusal means. A JOIN that was damaged on its way is refused once; what is wrong with the JOIN
+// itself is refused again.
+func (w *wait) refusal(a coordinator.Answer, before string) error {
+	w.refused = a.Text
+	switch a.Code {
+	case coordinator.CodeBusy:
+		return nil
+	case coordinator.CodeOver, coordinator.CodeReplaced, coordinator.CodeWithdrawn:
+		return &seat.AbortedError{Code: seat.CodeWithdrawn, Cause: errors.New(a.Text)}
+	}
+	if before != a.Text {
+		return nil
+	}
+	return &jobError{502, "coordinator", "the coordinator refused the request: " + a.Text}
 }
 
 // show writes down whom the job waits for, for progress bars.

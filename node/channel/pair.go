@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/weftmpc/weft/broker/identity"
 )
@@ -24,7 +25,16 @@ type Pair struct {
 	epoch  [16]byte
 	ready  bool // k and epoch are there
 	erased bool
+
+	confirmed atomic.Bool
 }
+
+// Confirm notes that the peer has proved to hold the secret, by anything authenticated under it: the own INIT has arrived
+// and need not be sent again.
+func (p *Pair) Confirm() { p.confirmed.Store(true) }
+
+// Confirmed reports whether Confirm was called.
+func (p *Pair) Confirmed() bool { return p.confirmed.Load() }
 
 // Init returns the own INIT, the same bytes ever after.
 func (p *Pair) Init() []byte {

@@ -15,7 +15,8 @@ import (
 	"github.com/weftmpc/weft/node/session"
 )
 
-// openChannel takes the pair's key where the channel stands, else sends the INIT and repeats it until the peer is heard.
+// openChannel takes the pair's key where the channel stands. Until the peer has proved to have it too, the own INIT is sent
+// and repeated: it may have been lost in an earlier computation.
 func (r *Run) openChannel(seat int) {
 	s := r.seat
 	p := &r.peers[seat]
@@ -27,8 +28,8 @@ func (r *Run) openChannel(seat int) {
 	r.mu.Lock()
 	p.pair = pair
 	r.mu.Unlock()
-	if r.key(seat) {
-		return
+	if r.key(seat) && pair.Confirmed() {
+		return // a warm channel: nothing to send
 	}
 	k := pairKey{sha256.Sum256(p.bundle), sha256.Sum256(r.peers[r.self].bundle)}
 	s.mu.Lock()
@@ -198,7 +199,8 @@ func (r *Run) repeatInits(now time.Time) {
 	for i := range r.peers {
 		r.mu.Lock()
 		p := &r.peers[i]
-		if slices.Contains(heard, i) {
+		if p.pair != nil && (p.pair.Confirmed() || slices.Contains(heard, i)) {
+			p.pair.Confirm()
 			p.repeat = time.Time{}
 		}
 		due := !p.repeat.IsZero() && now.After(p.repeat) && p.pair != nil

@@ -255,22 +255,13 @@ func (o *Open) Conflict(a coordinator.Answer) *Conflict {
 		return nil
 	}
 	own, _, err := o.seat.checkJoin(other.Common, other.Signed)
-	if err != nil || !lists(common, o.own.FP) || !lists(o.common, own.FP) {
+	if err != nil || !o.common.Lists(own.FP) { // it need not list this party: that may be the difference
 		return nil
 	}
 	return &Conflict{
 		Party: o.seat.Name(own.FP), Issued: time.Unix(0, own.Issued).UTC(),
 		Differences: coordinator.Differences(o.common, common, o.seat.Name),
 	}
-}
-
-func lists(c coordinator.Common, fp identity.Fingerprint) bool {
-	for _, p := range c.Parties {
-		if p == fp {
-			return true
-		}
-	}
-	return false
 }
 
 // checkJoin verifies one signed JOIN by itself: certificate, allow-list, bundle, signature, times.

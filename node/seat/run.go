@@ -154,12 +154,25 @@ func (r *Run) Play(ctx context.Context, play func(context.Context, simon.Session
 		}
 	}
 	if err == nil {
+		r.confirmChannels()
 		return out, nil
 	}
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
 	}
 	return out, r.Abort(err)
+}
+
+// confirmChannels notes that everybody was heard under the pair's key.
+func (r *Run) confirmChannels() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, seat := range r.session.Heard() {
+		if p := &r.peers[seat]; p.pair != nil {
+			p.pair.Confirm()
+			p.repeat = time.Time{}
+		}
+	}
 }
 
 // Abort ends a run that has not been committed: the line first, then the signed notice to all.

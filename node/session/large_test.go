@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,8 +48,14 @@ func TestVectors(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			l := newLab(t, 3, labOptions{})
 			defer l.close()
+			var mu sync.Mutex
 			largest := 0
-			l.net.Tap(func(d *simontest.Datagram) bool { largest = max(largest, len(d.Body)); return true })
+			l.net.Tap(func(d *simontest.Datagram) bool {
+				mu.Lock()
+				defer mu.Unlock()
+				largest = max(largest, len(d.Body))
+				return true
+			})
 			begun := time.Now()
 			_, errs := l.play(vectors(size))
 			if err := errors.Join(errs...); err != nil {

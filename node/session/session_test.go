@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -241,22 +243,22 @@ func TestDurable(t *testing.T) {
 			}
 		}})
 		defer l.close()
-		sent := 0
+		var sent atomic.Int64
 		l.net.Tap(func(d *simontest.Datagram) bool {
 			if d.From == "p0" {
-				sent++
+				sent.Add(1)
 			}
 			return true
 		})
 		go func() {
 			time.Sleep(3 * time.Second)
-			if sent != 0 {
-				t.Errorf("%d datagrams left before the start was durable", sent)
+			if n := sent.Load(); n != 0 {
+				t.Errorf("%d datagrams left before the start was durable", n)
 			}
 			written <- nil
 		}()
 		outs, errs := l.play(sum(value))
-		if check(t, 2, outs, errs) != 2 || sent == 0 {
+		if check(t, 2, outs, errs) != 2 || sent.Load() == 0 {
 			t.Error(errs)
 		}
 	})
@@ -275,8 +277,14 @@ func TestClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, 2, labOptions{})
 		defer l.close()
+		var mu sync.Mutex
 		var recorded []*simontest.Datagram
-		l.net.Tap(func(d *simontest.Datagram) bool { recorded = append(recorded, d); return true })
+		l.net.Tap(func(d *simontest.Datagram) bool {
+			mu.Lock()
+			defer mu.Unlock()
+			recorded = append(recorded, d)
+			return true
+		})
 		outs, errs := l.play(sum(value))
 		if check(t, 2, outs, errs) != 2 {
 			t.Fatal(errs)
