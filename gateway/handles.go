@@ -50,13 +50,20 @@ const (
 type handles struct {
 	key    []byte
 	roots  []*root
-	list   []byte                          // the answer of GET /representations
-	static map[string]map[uuid.UUID]handle // of the roots, by caller
-	tasks  map[string]*function            // a task's functions
+	list   []byte               // the answer of GET /representations
+	static map[string]*static   // by caller
+	tasks  map[string]*function // a task's functions
 
 	mu     sync.Mutex
 	recent map[uuid.UUID]handle // of tasks; when it is full it becomes old, and old is forgotten
 	old    map[uuid.UUID]handle
+}
+
+// static are one caller's identifiers of the roots and their members.
+type static struct {
+	handles map[uuid.UUID]handle
+	roots   map[*root]uuid.UUID
+	members map[*function]uuid.UUID
 }
 
 // handle is what a derived identifier stands for: a root, a root's function, or a member of a task.
@@ -73,7 +80,7 @@ const (
 )
 
 func newHandles(key []byte) *handles {
-	h := &handles{key: append([]byte(nil), key...), roots: roots(), tasks: taskFunctions(), static: map[string]map[uuid.UUID]handle{}, recent: map[uuid.UUID]handle{}}
+	h := &handles{key: append([]byte(nil), key...), roots: roots(), tasks: taskFunctions(), static: map[string]*static{}, recent: map[uuid.UUID]handle{}}
 	descriptions := make([]representation.Description, len(h.roots))
 	for i, r := range h.roots {
 		descriptions[i] = r.description
@@ -86,11 +93,37 @@ func newHandles(key []byte) *handles {
 }
 
 func (h *handles) rootID(caller string, r *root) uuid.UUID {
-	return representation.Derive(h.key, caller, "root/"+string(mustJSON(r.description)))
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.of(caller).roots[r]
 }
 
 func (h *handles) memberID(caller string, r *root, name string) uuid.UUID {
-	return representation.Derive(h.key, caller, "member/"+string(mustJSON(r.description))+"/"+name)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.of(caller).members[r.members[name]]
+}
+
+// of derives a caller's identifiers once. Its caller locks.
+func (h *handles) of(caller string) *static {
+	if s := h.static[caller]; s != nil {
+		return s
+	}
+	s := &static{map[uuid.UUID]handle{}, map[*root]uuid.UUID{}, map[*function]uuid.UUID{}}
+	for _, r := range h.roots {
+		path := string(mustJSON(r.description))
+		id := representation.Derive(h.key, caller, "root/"+path)
+		s.handles[id], s.roots[r] = handle{root: r}, id
+		for name, f := range r.members {
+			id := representation.Derive(h.key, caller, "member/"+path+"/"+name)
+			s.handles[id], s.members[f] = handle{root: r, member: f}, id
+		}
+	}
+	if len(h.static) >= mostCallers {
+		clear(h.static)
+	}
+	h.static[caller] = s
+	return s
 }
 
 // taskID derives the identifier of a task's member and remembers it.
@@ -131,21 +164,7 @@ func (h *handles) find(caller string, id uuid.UUID, tasks func() ([]uuid.UUID, e
 func (h *handles) remembered(caller string, id uuid.UUID) (handle, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	known := h.static[caller]
-	if known == nil {
-		known = map[uuid.UUID]handle{}
-		for _, r := range h.roots {
-			known[h.rootID(caller, r)] = handle{root: r}
-			for name, f := range r.members {
-				known[h.memberID(caller, r, name)] = handle{root: r, member: f}
-			}
-		}
-		if len(h.static) >= mostCallers {
-			clear(h.static)
-		}
-		h.static[caller] = known
-	}
-	if d, ok := known[id]; ok {
+	if d, ok := h.of(caller).handles[id]; ok {
 		return d, true
 	}
 	if d, ok := h.recent[id]; ok {
