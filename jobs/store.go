@@ -67,7 +67,7 @@ type Store struct {
 	jobs   *mirror.Mirror[Job]
 	sids   *mirror.Mirror[Line]
 	bodies *body.Store
-	quota  quota // guarded by the lock of jobs
+	quotas quotas // guarded by the lock of jobs
 }
 
 // Open makes the buckets where they are missing and reads them. The connection must be one to the party's private
@@ -85,7 +85,7 @@ func Open(ctx context.Context, nc *nats.Conn, o Options) (*Store, error) {
 }
 
 func open(ctx context.Context, js jetstream.JetStream, buckets broker.Buckets, o Options) (*Store, error) {
-	s := &Store{o: o.withDefaults(), quota: quota{active: map[string]int{}}}
+	s := &Store{o: o.withDefaults(), quotas: newQuotas()}
 	var err error
 	defer func() {
 		if err != nil {
@@ -96,7 +96,7 @@ func open(ctx context.Context, js jetstream.JetStream, buckets broker.Buckets, o
 		return nil, fmt.Errorf("opening the job store: %w", err)
 	}
 	s.jobs, err = mirror.Open(ctx, js, mirror.Config[Job]{
-		Bucket: broker.BucketJobs, KV: buckets.Jobs, Logger: s.o.Logger, Changed: s.quota.changed,
+		Bucket: broker.BucketJobs, KV: buckets.Jobs, Logger: s.o.Logger, Changed: s.quotas.changed,
 		Decode: func(key string, b []byte, revision uint64) (Job, error) {
 			return decodeJob(s.o.Version, key, b, revision)
 		},
@@ -156,7 +156,7 @@ func (s *Store) Submit(ctx context.Context, j Job, input []byte) (Job, error) {
 	if j.Created.IsZero() {
 		j.Created = s.o.Now().UTC()
 	}
-	release, err := s.reserve(j.Caller)
+	release, err := s.reserve(j.ID, j.Caller)
 	if err != nil {
 		return Job{}, fmt.Errorf("submitting a job: %w", err)
 	}

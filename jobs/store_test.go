@@ -139,7 +139,7 @@ func TestChangeUnderConcurrency(t *testing.T) {
 	for i := range writers {
 		wg.Go(func() {
 			for range each {
-				if _, err := stores[i%3].Change(ctx, j.ID, func(j Job) (Job, error) { j.Attempt++; return j, nil }); err != nil {
+				if _, err := stores[i%3].Change(ctx, j.ID, func(j Job) (Job, error) { j.Attempt, j.Revision = j.Attempt+1, 0; return j, nil }); err != nil {
 					t.Error(err)
 				}
 			}

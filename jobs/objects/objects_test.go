@@ -179,7 +179,7 @@ func TestBoundsPerCaller(t *testing.T) {
 	r.Data = nil // less is always allowed
 	must(s.Update(ctx, r))(t)
 	s.items.Locked(func() {
-		if got := fmt.Sprint(s.usage); got != "map[alice:{4 30} bob:{1 1000}]" {
+		if got := fmt.Sprint(s.quota.Of("alice"), s.quota.Of("bob")); got != "{4 30} {1 1000}" {
 			t.Error("the count is off:", got)
 		}
 	})

@@ -17,6 +17,7 @@ import (
 	"github.com/weftmpc/weft/broker"
 	"github.com/weftmpc/weft/jobs/internal/body"
 	"github.com/weftmpc/weft/jobs/internal/mirror"
+	"github.com/weftmpc/weft/jobs/internal/quota"
 )
 
 // Limits bounds what one caller may keep.
@@ -50,18 +51,12 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// usage is what a caller keeps, writes under way included.
-type usage struct {
-	count int
-	bytes int64
-}
-
 // Store is a party's objects. Its methods may be called from any goroutine.
 type Store struct {
 	o      Options
 	items  *mirror.Mirror[item]
 	bodies *body.Store
-	usage  map[string]usage // by caller; guarded by the lock of items
+	quota  *quota.Quota // by caller; guarded by the lock of items
 
 	mu   sync.Mutex
 	used map[uuid.UUID]time.Time // last use of each object in this process
@@ -70,7 +65,7 @@ type Store struct {
 // Open makes the buckets where they are missing and reads them. The connection must be one to the party's private
 // account; it stays the caller's, who closes it after the Store.
 func Open(ctx context.Context, nc *nats.Conn, o Options) (*Store, error) {
-	s := &Store{o: o.withDefaults(), usage: map[string]usage{}, used: map[uuid.UUID]time.Time{}}
+	s := &Store{o: o.withDefaults(), quota: quota.New(), used: map[uuid.UUID]time.Time{}}
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, fmt.Errorf("opening the object store: %w", err)
@@ -100,10 +95,11 @@ func (s *Store) Close() { s.items.Close() }
 // changed follows the mirror, under its lock.
 func (s *Store) changed(old, new *item) {
 	if old != nil {
-		s.count(old.Caller, -1, -old.Size)
+		s.quota.Add(old.Caller, quota.Use{Count: -1, Bytes: -old.Size})
 	}
 	if new != nil {
-		s.count(new.Caller, 1, new.Size)
+		s.quota.Settle(new.ID.String())
+		s.quota.Add(new.Caller, quota.Use{Count: 1, Bytes: new.Size})
 		s.touch(new.ID)
 	} else {
 		s.mu.Lock()
@@ -112,36 +108,27 @@ func (s *Store) changed(old, new *item) {
 	}
 }
 
-func (s *Store) count(caller string, n int, bytes int64) {
-	u := s.usage[caller]
-	u.count, u.bytes = u.count+n, u.bytes+bytes
-	if u == (usage{}) {
-		delete(s.usage, caller)
-		return
-	}
-	s.usage[caller] = u
-}
-
 func (s *Store) touch(id uuid.UUID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.used[id] = s.o.Now()
 }
 
-// reserve takes room for a write, until release, so that writes at the same time cannot pass the bounds together.
-func (s *Store) reserve(caller string, n int, bytes int64) (release func(), err error) {
+// reserve takes room for a write; release gives it back if the write failed.
+func (s *Store) reserve(r Record, n int, bytes int64) (release func(), err error) {
+	var room *quota.Reservation
 	s.items.Locked(func() {
-		u := s.usage[caller]
-		if (n > 0 && u.count+n > s.o.Limits.Count) || (bytes > 0 && u.bytes+bytes > s.o.Limits.Bytes) {
+		u := s.quota.Of(r.Caller)
+		if (n > 0 && u.Count+n > s.o.Limits.Count) || (bytes > 0 && u.Bytes+bytes > s.o.Limits.Bytes) {
 			err = ErrTooMany
 			return
 		}
-		s.count(caller, n, bytes)
+		room = s.quota.Reserve(r.ID.String(), r.Caller, quota.Use{Count: n, Bytes: bytes})
 	})
 	if err != nil {
 		return nil, err
 	}
-	return func() { s.items.Locked(func() { s.count(caller, -n, -bytes) }) }, nil
+	return func() { s.items.Locked(func() { s.quota.Release(room) }) }, nil
 }
 
 func known(err error) error {
@@ -174,7 +161,7 @@ func (s *Store) Put(ctx context.Context, r Record) (Record, error) {
 	if r.Created.IsZero() {
 		r.Created = s.o.Now().UTC()
 	}
-	release, err := s.reserve(r.Caller, 1, int64(len(r.Data)))
+	release, err := s.reserve(r, 1, int64(len(r.Data)))
 	if err != nil {
 		return Record{}, fmt.Errorf("storing object %s: %w", r.ID, err)
 	}
@@ -273,7 +260,7 @@ func (s *Store) Update(ctx context.Context, r Record) (Record, error) {
 		return Record{}, fmt.Errorf("updating object %s: %w", r.ID, err)
 	}
 	r.Caller, r.Kind, r.Created = old.Caller, old.Kind, old.Created
-	release, err := s.reserve(r.Caller, 0, int64(len(r.Data))-old.Size)
+	release, err := s.reserve(r, 0, int64(len(r.Data))-old.Size)
 	if err != nil {
 		return Record{}, fmt.Errorf("updating object %s: %w", r.ID, err)
 	}

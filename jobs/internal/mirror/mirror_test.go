@@ -22,6 +22,8 @@ type frail struct {
 	mu      sync.Mutex
 	current *frailWatcher
 	held    chan struct{} // while not nil, no new watcher begins before it is closed
+
+	gate sync.RWMutex // while it is locked, no news pass
 }
 
 type frailWatcher struct {
@@ -59,7 +61,9 @@ func (f *frail) WatchAll(ctx context.Context, o ...jetstream.WatchOpt) (jetstrea
 				if !ok {
 					return
 				}
+				f.gate.RLock()
 				w.out <- e
+				f.gate.RUnlock()
 			case <-w.cut:
 				_ = real.Stop()
 				for range real.Updates() {
@@ -211,6 +215,13 @@ func TestPruneRemovesMarkersOnly(t *testing.T) {
 		}
 	}
 	// The watcher is behind the last write; what comes after it in the stream comes after it here.
+	tail, err := p.Buckets.Objects.Put(ctx, "tail", []byte("v"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Delete(ctx, "tail", tail); err != nil { // its marker has the revision that Delete guesses
+		t.Fatal(err)
+	}
 	if _, err := p.Buckets.Objects.Put(ctx, "last", []byte("v")); err != nil {
 		t.Fatal(err)
 	}
@@ -230,6 +241,82 @@ func TestPruneRemovesMarkersOnly(t *testing.T) {
 	st, err := p.JS.Stream(ctx, "KV_"+broker.BucketObjects)
 	if err != nil || st.CachedInfo().State.Msgs != 11 {
 		t.Errorf("%d messages for 11 keys: %v", st.CachedInfo().State.Msgs, err)
+	}
+}
+
+// News of own writes come late; the copy does not go back to them.
+func TestLateNewsChangeNothing(t *testing.T) {
+	p := brokertest.Private(t)
+	f := &frail{KeyValue: p.Buckets.Objects}
+	var history []string
+	m := opened(t, p, f, func(old, new *string) {
+		if old != nil {
+			history = append(history, "-"+*old)
+		}
+		if new != nil {
+			history = append(history, "+"+*new)
+		}
+	})
+	ctx := t.Context()
+	f.gate.Lock()
+	if _, err := m.Create(ctx, "k", []byte("one")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Update(ctx, "k", []byte("two"), 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Delete(ctx, "k", 2); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Create(ctx, "k", []byte("three")); err != nil {
+		t.Fatal(err)
+	}
+	f.gate.Unlock()
+	if _, err := p.Buckets.Objects.Put(ctx, "last", []byte("last")); err != nil {
+		t.Fatal(err)
+	}
+	for v := range m.Watch(ctx) {
+		if v == "last" {
+			break
+		}
+	}
+	m.Locked(func() {
+		if got, want := fmt.Sprint(history), "[+one -one +two -two +three +last]"; got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	})
+}
+
+// A marker is pruned at its revision: a record that another process has written over it meanwhile stays.
+func TestPruneSparesWhatCameAfter(t *testing.T) {
+	p := brokertest.Private(t)
+	f := &frail{KeyValue: p.Buckets.Objects}
+	m := opened(t, p, f, nil)
+	ctx := t.Context()
+	if _, err := m.Create(ctx, "k", []byte("one")); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Delete(ctx, "k", 1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Buckets.Objects.Put(ctx, "last", []byte("last")); err != nil {
+		t.Fatal(err)
+	}
+	for v := range m.Watch(ctx) { // the marker came before
+		if v == "last" {
+			break
+		}
+	}
+	f.gate.Lock()
+	defer f.gate.Unlock()
+	if _, err := p.Buckets.Objects.Create(ctx, "k", []byte("again")); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Prune(ctx, time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if e, err := p.Buckets.Objects.Get(ctx, "k"); err != nil || string(e.Value()) != "again" {
+		t.Fatal(err)
 	}
 }
 
