@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -268,13 +269,15 @@ func TestTranscriptsDiffer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, 3, labOptions{})
 		defer l.close()
-		used := false
+		var used atomic.Bool
 		play := func(ctx context.Context, s simon.Session) ([]byte, error) {
 			if _, err := s.Exchange(ctx, nil, simon.Label{Round: 1, Vector: "hello"}, []byte{1}); err != nil {
 				return nil, err
 			}
 			_, err := s.Exchange(ctx, []int{0, 1}, simon.Label{Round: 2, Vector: "hello"}, []byte{2})
-			used = used || err == nil
+			if err == nil {
+				used.Store(true)
+			}
 			return nil, err
 		}
 		cheat := l.sessions[2] // never plays
@@ -291,7 +294,7 @@ func TestTranscriptsDiffer(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 		}
-		if used {
+		if used.Load() {
 			t.Error("a round was used although the transcripts differ")
 		}
 	})
