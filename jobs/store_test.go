@@ -519,3 +519,28 @@ func TestCloseLeavesNothingRunning(t *testing.T) {
 	goleak.VerifyNone(t, leak, goleak.IgnoreAnyFunction("github.com/nats-io/nats.go.(*Conn).waitForMsgs"),
 		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.(*Server).startGoRoutine.func1"))
 }
+
+// The place of an accepted job is not counted twice, not even for a moment, as whoever hears of the job can see.
+func TestAnAcceptedJobCountsOnce(t *testing.T) {
+	s, _ := newStore(t, Options{})
+	var counts []int
+	j := sample("alice")
+	j.ID = uuid.New()
+	release, err := s.reserve(j.ID, "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := func() {
+		s.jobs.Locked(func() { counts = append(counts, s.quotas.active.Of("alice").Count, s.quotas.all.Of("").Count) })
+	}
+	count()
+	submit(t, s, j, nil)
+	count()
+	release()
+	count()
+	for _, n := range counts {
+		if n != 1 {
+			t.Fatalf("counted %v", counts)
+		}
+	}
+}

@@ -189,7 +189,8 @@ func TestWatcherStartsAgain(t *testing.T) {
 // again meanwhile stays.
 func TestPruneRemovesMarkersOnly(t *testing.T) {
 	p := brokertest.Private(t)
-	m := opened(t, p, p.Buckets.Objects, nil)
+	f := &frail{KeyValue: p.Buckets.Objects}
+	m := opened(t, p, f, nil)
 	ctx := t.Context()
 	for i := range 20 {
 		if _, err := m.Create(ctx, fmt.Sprint("k", i), []byte("v")); err != nil {
@@ -219,7 +220,13 @@ func TestPruneRemovesMarkersOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := m.Delete(ctx, "tail", tail); err != nil { // its marker has the revision that Delete guesses
+	if _, err := m.Fetch(ctx, "tail"); err != nil {
+		t.Fatal(err)
+	}
+	f.gate.Lock() // the real marker, of the very revision that Delete guesses, comes after the guess
+	err = m.Delete(ctx, "tail", tail)
+	f.gate.Unlock()
+	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := p.Buckets.Objects.Put(ctx, "last", []byte("v")); err != nil {
