@@ -1,0 +1,162 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+)
+
+// enveloped is a result as --json prints it: {"inputs":n,"result":{…}} in one line.
+func enveloped(j job) (json.RawMessage, error) {
+	result, err := compact(j.Result)
+	if err != nil {
+		return nil, err
+	}
+	return fmt.Appendf(nil, `{"inputs":%d,"result":%s}`, len(j.Parties), result), nil
+}
+
+// compact is raw without space between its tokens.
+func compact(raw json.RawMessage) ([]byte, error) {
+	var out bytes.Buffer
+	if err := json.Compact(&out, raw); err != nil {
+		return nil, fmt.Errorf("the gateway's answer is no JSON: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+// printResult writes a result for a person: a line per value, names on the left. Numbers stay as they came.
+func printResult(w io.Writer, envelope json.RawMessage) error {
+	top, err := parseValue(envelope)
+	if err != nil {
+		return fmt.Errorf("the gateway's result is no JSON: %w", err)
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, m := range top.members {
+		if m.key == "result" && m.value.members != nil {
+			for _, inner := range m.value.members {
+				printValue(table, inner.key, inner.value)
+			}
+			continue
+		}
+		printValue(table, m.key, m.value)
+	}
+	return table.Flush()
+}
+
+// printValue writes one value: a scalar or a list of scalars in its line, others in a line per member.
+func printValue(w io.Writer, name string, n element) {
+	name = oneLine(name)
+	switch {
+	case n.members != nil:
+		for _, m := range n.members {
+			printValue(w, name+"."+m.key, m.value)
+		}
+	case n.items != nil && flat(n.items) && len(n.line()) <= 100:
+		fmt.Fprintf(w, "%s\t%s\n", name, n.line())
+	case n.items != nil:
+		for i, item := range n.items {
+			printValue(w, fmt.Sprintf("%s[%d]", name, i), item)
+		}
+	default:
+		fmt.Fprintf(w, "%s\t%s\n", name, n.text)
+	}
+}
+
+func flat(items []element) bool {
+	for _, n := range items {
+		if n.members != nil || n.items != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// element is a JSON value whose members have kept their order.
+type element struct {
+	text    string    // of a scalar, printable
+	items   []element // of an array, not nil
+	members []member
+}
+
+type member struct {
+	key   string
+	value element
+}
+
+// line is a list of scalars in one line.
+func (n element) line() string {
+	if len(n.items) == 0 {
+		return "(none)"
+	}
+	texts := make([]string, len(n.items))
+	for i, item := range n.items {
+		texts[i] = item.text
+	}
+	return strings.Join(texts, ", ")
+}
+
+// maxDepth bounds how deep foreign JSON may be nested.
+const maxDepth = 64
+
+func parseValue(raw json.RawMessage) (element, error) {
+	if !json.Valid(raw) {
+		return element{}, errors.New("it is cut off or malformed")
+	}
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	return readValue(d, maxDepth)
+}
+
+func readValue(d *json.Decoder, depth int) (element, error) {
+	if depth == 0 {
+		return element{}, errors.New("it is nested too deep")
+	}
+	token, err := d.Token()
+	if err != nil {
+		return element{}, err
+	}
+	switch t := token.(type) {
+	case json.Delim:
+		return readNested(d, t, depth)
+	case nil:
+		return element{text: "-"}, nil
+	case json.Number:
+		return element{text: t.String()}, nil
+	case bool:
+		return element{text: strconv.FormatBool(t)}, nil
+	}
+	return element{text: oneLine(fmt.Sprint(token))}, nil
+}
+
+func readNested(d *json.Decoder, open json.Delim, depth int) (element, error) {
+	n := element{items: []element{}}
+	if open == '{' {
+		n = element{members: []member{}}
+	}
+	for d.More() {
+		key := ""
+		if open == '{' {
+			token, err := d.Token()
+			if err != nil {
+				return n, err
+			}
+			key, _ = token.(string)
+		}
+		value, err := readValue(d, depth-1)
+		if err != nil {
+			return n, err
+		}
+		if open == '{' {
+			n.members = append(n.members, member{key, value})
+		} else {
+			n.items = append(n.items, value)
+		}
+	}
+	_, err := d.Token()
+	return n, err
+}
