@@ -109,6 +109,9 @@ func TestManyComputationsOverABadNetwork(t *testing.T) {
 					}
 				case jobs.Failed:
 					what += " " + j.Problem.Reason
+					if j.Problem.Reason != "not-joined" {
+						t.Logf("computation %d: %s: %s", i, name, j.Problem.Message)
+					}
 				default:
 					t.Errorf("computation %d: %s ended as %s", i, name, j.State)
 				}

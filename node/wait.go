@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/weftmpc/weft/coordinator"
@@ -19,6 +20,8 @@ type wait struct {
 	missing []string // parties that have not joined, as the coordinator said last
 	heard   bool     // the coordinator has answered
 	refused string   // what it refused the JOIN for, the last time
+	at      int32    // how often the JOIN had been sent then
+	sent    atomic.Int32
 }
 
 // start repeats the JOIN until a valid START has come, or something ends the wait. The JOIN is still open after an error.
@@ -69,6 +72,7 @@ func (w *wait) start(ctx context.Context) (*seat.Run, error) {
 func (w *wait) repeat(ctx context.Context, until time.Time) {
 	now := w.runner.node.cfg.Now
 	for pause := joinFirst; ; pause = min(2*pause, joinMost) {
+		w.sent.Add(1)
 		one, cancel := context.WithTimeout(ctx, joinRequest)
 		if err := w.open.Send(one); err != nil && ctx.Err() == nil {
 			w.runner.node.cfg.Logger.Debug("coordinator does not answer", "error", err)
@@ -112,6 +116,11 @@ func (w *wait) answer(a coordinator.Answer) error {
 // refusal decides what a refusal means. A JOIN that was damaged on its way is refused once; what is wrong with the JOIN
 // itself is refused again.
 func (w *wait) refusal(a coordinator.Answer, before string) error {
+	sent := w.sent.Load()
+	again := before == a.Text && sent > w.at
+	if before != a.Text {
+		w.at = sent
+	}
 	w.refused = a.Text
 	switch a.Code {
 	case coordinator.CodeBusy:
@@ -119,7 +128,7 @@ func (w *wait) refusal(a coordinator.Answer, before string) error {
 	case coordinator.CodeOver, coordinator.CodeReplaced, coordinator.CodeWithdrawn:
 		return &seat.AbortedError{Code: seat.CodeWithdrawn, Cause: errors.New(a.Text)}
 	}
-	if before != a.Text {
+	if !again {
 		return nil
 	}
 	return &jobError{502, "coordinator", "the coordinator refused the request: " + a.Text}

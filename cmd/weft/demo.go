@@ -257,7 +257,7 @@ func (d *demo) close() error {
 		err = errors.Join(err, <-errs)
 	}
 	if d.coordinator != nil {
-		err = errors.Join(err, d.coordinator.Stop())
+		d.coordinator.Stop()
 	}
 	for _, nc := range d.conns {
 		nc.Close()
