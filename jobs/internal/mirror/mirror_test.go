@@ -28,8 +28,9 @@ type frail struct {
 
 type frailWatcher struct {
 	jetstream.KeyWatcher
-	out chan jetstream.KeyValueEntry
-	cut chan struct{}
+	out   chan jetstream.KeyValueEntry
+	cut   chan struct{}
+	ended chan struct{} // no news pass any more
 }
 
 func (w *frailWatcher) Updates() <-chan jetstream.KeyValueEntry { return w.out }
@@ -49,12 +50,13 @@ func (f *frail) WatchAll(ctx context.Context, o ...jetstream.WatchOpt) (jetstrea
 	if err != nil {
 		return nil, err
 	}
-	w := &frailWatcher{KeyWatcher: real, out: make(chan jetstream.KeyValueEntry), cut: make(chan struct{})}
+	w := &frailWatcher{KeyWatcher: real, out: make(chan jetstream.KeyValueEntry), cut: make(chan struct{}), ended: make(chan struct{})}
 	f.mu.Lock()
 	f.current = w
 	f.mu.Unlock()
 	go func() {
 		defer close(w.out)
+		defer close(w.ended)
 		for {
 			select {
 			case e, ok := <-real.Updates():
@@ -81,6 +83,7 @@ func (f *frail) cut() (restore func()) {
 	defer f.mu.Unlock()
 	f.held = make(chan struct{})
 	close(f.current.cut)
+	<-f.current.ended
 	return func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
