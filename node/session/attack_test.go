@@ -27,6 +27,7 @@ type forger struct {
 	length uint64 // 0: as the body is
 	chunks uint32 // 0: as the length says
 	salt   byte
+	alter  func(h *header) // the rest of the header; nil: as it should be
 }
 
 func (f forger) seal() []byte {
@@ -41,6 +42,9 @@ func (f forger) seal() []byte {
 	h := header{
 		uuid: f.s.cfg.UUID[:], sid: f.s.cfg.SID[:], epoch: p.epoch[:], version: f.s.cfg.Version, label: []byte(f.label),
 		from: own[:], to: p.FP[:], seq: f.seq, chunk: f.chunk, chunks: f.chunks, th: f.th[:], length: f.length,
+	}
+	if f.alter != nil {
+		f.alter(&h)
 	}
 	var w writer
 	h.encode(&w)
@@ -139,7 +143,15 @@ func TestSwap(t *testing.T) {
 	moved := bytes.Clone(other) // claims to be of this computation
 	copy(moved[bytes.Index(moved, elsewhere.cfg.SID[:]):], s.cfg.SID[:])
 	wrongTo := forger{s: forge, to: 2, label: helloLabel(1), th: th, seq: 1, body: []byte("first")}.seal()
+	lie := func(alter func(h *header)) []byte { // authentic under the pair's key nevertheless
+		return forger{s: forge, to: 0, label: helloLabel(1), th: th, seq: 1, body: []byte("first"), alter: alter}.seal()
+	}
 	for what, b := range map[string][]byte{
+		"wrong uuid":                     lie(func(h *header) { h.uuid = make([]byte, 16) }),
+		"wrong epoch":                    lie(func(h *header) { h.epoch = make([]byte, 16) }),
+		"wrong version":                  lie(func(h *header) { h.version++ }),
+		"another sender":                 lie(func(h *header) { h.from = s.cfg.Participants[2].FP[:] }),
+		"another receiver":               lie(func(h *header) { h.to = s.cfg.Participants[2].FP[:] }),
 		"body of another label":          swap(first, second),
 		"body of another computation":    swap(first, other),
 		"message of another computation": other,
@@ -317,20 +329,23 @@ func TestAskForgery(t *testing.T) {
 			return l.net.Count().Sent - before
 		}
 		ask := Ask{SID: s.cfg.SID, From: fp(1), To: fp(0), Labels: []LabelAsk{{Label: []byte(helloLabel(1))}}}
-		swapped, foreign, notices := ask, ask, ask
+		swapped, foreign, unknown := ask, ask, ask
 		swapped.From, swapped.To = ask.To, ask.From
 		foreign.SID = labSID(7)
-		notices.Labels = []LabelAsk{{Label: []byte("nothing")}, {Label: []byte(helloLabel(1)), Have: 1 << 31, Missing: []uint32{1, 1 << 30}}}
-		for what, b := range map[string][]byte{
-			"another pair's key":       sealAsk(ask, askKeyOf(l, 2, 0)),
-			"the other direction":      sealAsk(ask, askKeyOf(l, 0, 1)),
-			"from and to swapped":      sealAsk(swapped, askKeyOf(l, 1, 0)),
-			"of another computation":   sealAsk(foreign, askKeyOf(l, 1, 0)),
-			"unknown label and chunks": sealAsk(notices, askKeyOf(l, 1, 0)),
-			"no MAC":                   EncodeNoticeAsk(s.cfg.SID, nil),
+		unknown.Labels = []LabelAsk{{Label: []byte("nothing")}, {Label: []byte(helloLabel(1)), Have: 1 << 31, Missing: []uint32{1, 1 << 30}}}
+		for _, v := range []struct {
+			what string
+			b    []byte
+		}{
+			{"another pair's key", sealAsk(ask, askKeyOf(l, 2, 0))},
+			{"the other direction", sealAsk(ask, askKeyOf(l, 0, 1))},
+			{"from and to swapped", sealAsk(swapped, askKeyOf(l, 1, 0))},
+			{"of another computation", sealAsk(foreign, askKeyOf(l, 1, 0))},
+			{"no MAC", EncodeNoticeAsk(s.cfg.SID, nil)},
+			{"unknown label and chunks", sealAsk(unknown, askKeyOf(l, 1, 0))},
 		} {
-			if n := answers(b); n != 0 {
-				t.Errorf("%s: %d answers", what, n)
+			if n := answers(v.b); n != 0 {
+				t.Errorf("%s: %d answers", v.what, n)
 			}
 		}
 		good := sealAsk(Ask{SID: ask.SID, From: ask.From, To: ask.To, Labels: []LabelAsk{{Label: sumLabel()}}}, askKeyOf(l, 1, 0))
