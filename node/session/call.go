@@ -163,24 +163,16 @@ func without(seats []int, self int) []int {
 	return slices.DeleteFunc(slices.Clone(seats), func(i int) bool { return i == self })
 }
 
-func (c *call) parties() []int {
-	all := make([]int, c.s.cfg.Parties)
-	for i := range all {
-		all[i] = i
-	}
-	return all
-}
-
 // Exchange sends one body to all parties and waits for those of from. See simon.Session.
 func (c *call) Exchange(ctx context.Context, from []int, l simon.Label, body []byte) ([][]byte, error) {
 	self := c.s.cfg.Self
 	if from == nil {
-		from = c.parties()
+		from = c.s.parties
 	}
 	if !ascending(from, len(c.s.peers)) {
 		return nil, misuse("senders %v are not in ascending order", from)
 	}
-	st := step{label: l, send: slices.Contains(from, self), body: body, to: c.parties()}
+	st := step{label: l, send: slices.Contains(from, self), body: body, to: c.s.parties}
 	if !st.send && body != nil {
 		return nil, misuse("seat %d gives a body to an exchange of %v", self, from)
 	}
@@ -230,13 +222,13 @@ func (c *call) Open(ctx context.Context, l simon.Label, body []byte) ([][]byte, 
 		return nil, misuse("seat %d neither has a share of an opening nor receives it", self)
 	}
 	if receives {
-		st.from = without(c.parties(), self)
+		st.from = without(c.s.parties, self)
 	}
 	r, err := c.run(ctx, st)
 	if err != nil || !receives {
 		return nil, err
 	}
-	bodies, _, salts := c.collect(c.parties(), r, body)
+	bodies, _, salts := c.collect(c.s.parties, r, body)
 	c.s.mu.Lock()
 	c.s.openings = append(c.s.openings, opening{c.order, salts})
 	c.s.mu.Unlock()

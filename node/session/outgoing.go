@@ -18,7 +18,7 @@ const (
 
 // posted is one body that this seat sends under one label.
 type posted struct {
-	label  string
+	label  []byte
 	th     [32]byte
 	salt   [saltSize]byte
 	body   []byte // the caller's while it is sealed, then an own copy, or nil once all is sealed
@@ -55,7 +55,7 @@ func (s *Session) post(label string, th [32]byte, to []int, body []byte) (salt [
 		return salt, nil, misuse("%s is sent a second time", describe(label))
 	}
 	s.used[label] = true
-	p := &posted{label: label, th: th, body: body, length: uint64(len(body)) + saltSize}
+	p := &posted{label: []byte(label), th: th, body: body, length: uint64(len(body)) + saltSize}
 	p.chunks = chunksOf(p.length)
 	if _, err := io.ReadFull(s.rand, p.salt[:]); err != nil {
 		return salt, nil, fmt.Errorf("session: reading randomness: %w", err)
@@ -120,7 +120,7 @@ func (s *Session) sealNext(p *peer, r *receiver) []byte {
 	}
 	own := &s.peers[s.cfg.Self].FP
 	h := header{
-		uuid: s.cfg.UUID[:], sid: s.cfg.SID[:], epoch: p.epoch[:], version: s.cfg.Version, label: []byte(r.label),
+		uuid: s.cfg.UUID[:], sid: s.cfg.SID[:], epoch: p.epoch[:], version: s.cfg.Version, label: r.label,
 		from: own[:], to: p.FP[:], seq: p.seq, chunk: c, chunks: r.chunks, th: r.th[:], length: r.length,
 	}
 	w := &s.w

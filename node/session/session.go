@@ -7,6 +7,8 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -73,6 +75,7 @@ type Stats struct {
 // Session is one computation at one seat. Its methods are safe for concurrent use.
 type Session struct {
 	cfg     Config
+	parties []int // their seats
 	rand    io.Reader
 	durable sync.Once
 	closed  atomic.Bool
@@ -138,12 +141,17 @@ func New(c Config) (*Session, error) {
 	if c.Memory == 0 {
 		c.Memory = defaultMemory
 	}
+	c.Participants, c.Positions, c.Recipients = slices.Clone(c.Participants), slices.Clone(c.Positions), slices.Clone(c.Recipients)
+	c.Roles = maps.Clone(c.Roles)
 	s := &Session{
 		cfg: c, rand: &lockedReader{r: c.Rand}, dead: make(chan struct{}), now: c.Started, ctx: context.Background(),
 		peers: make([]*peer, len(c.Participants)), used: map[string]bool{}, streams: map[streamID]bool{},
 	}
 	if c.Rand == nil {
 		s.rand = rand.Reader
+	}
+	for i := range c.Parties {
+		s.parties = append(s.parties, i)
 	}
 	for i, p := range c.Participants {
 		s.peers[i] = &peer{Participant: p, seat: i, out: map[string]*receiver{}, in: map[string]*incoming{}}
@@ -207,6 +215,11 @@ func (l *lockedReader) Read(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.r.Read(b)
+}
+
+// String names the computation and the seat, and shows nothing that a session holds.
+func (s *Session) String() string {
+	return fmt.Sprintf("session of %s in seat %d", s.cfg.UUID, s.cfg.Self)
 }
 
 // SetKey gives the secret that is shared with a peer, and the id of the channel it came from. Before it, bodies to and
@@ -352,6 +365,12 @@ func (s *Session) Close() {
 
 // awaitDurable waits, once, until the start is durable. The lock is not held.
 func (s *Session) awaitDurable() error {
+	s.mu.Lock()
+	if s.ready || s.err != nil {
+		defer s.mu.Unlock()
+		return s.err
+	}
+	s.mu.Unlock()
 	s.durable.Do(func() {
 		var err error
 		if s.cfg.Durable != nil {

@@ -131,6 +131,22 @@ func TestTimeout(t *testing.T) {
 	})
 }
 
+// A stream waits for the pair's key, but not for ever.
+func TestTimeoutOfKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, 2, labOptions{noKeys: true})
+		defer l.close()
+		_, errs := l.play(func(_ context.Context, s simon.Session) ([]byte, error) {
+			_, err := s.Stream(simon.Mask, 1-s.Self(), simon.Label{})
+			return nil, err
+		})
+		var timeout *TimeoutError
+		if !errors.As(errs[0], &timeout) || !slices.Equal(timeout.Seats, []int{1}) || timeout.Names[0] != "p1" {
+			t.Error(errs)
+		}
+	})
+}
+
 func TestLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, 2, labOptions{change: func(_ int, c *Config) { c.Limit = 5 * time.Second }})
