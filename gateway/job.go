@@ -161,8 +161,7 @@ func (g *Gateway) await(w http.ResponseWriter, r *http.Request, j jobs.Job, most
 	}
 	g.waiting.Add(1)
 	defer g.waiting.Add(-1)
-	restore := liftDeadlines(w)
-	defer restore()
+	defer renewWriteDeadline(w)
 	ctx, cancel := context.WithTimeoutCause(r.Context(), most, errWaited)
 	defer cancel()
 	ctx, drain := context.WithCancelCause(ctx)
@@ -182,14 +181,11 @@ func (g *Gateway) await(w http.ResponseWriter, r *http.Request, j jobs.Job, most
 	return j, false, context.Cause(ctx)
 }
 
-// liftDeadlines lets one request last longer than the server's time-outs; the function that it returns gives the answer a
-// time-out again.
-func liftDeadlines(w http.ResponseWriter) (restore func()) {
-	rc := http.NewResponseController(w)
+// renewWriteDeadline gives the answer the server's whole time-out, which has perhaps passed during the wait. The deadline
+// for reading needs no care: net/http lifts it once the body has been read, and every handler reads it first.
+func renewWriteDeadline(w http.ResponseWriter) {
 	// An error means that there is no connection with deadlines below, as in a test's recorder.
-	_ = rc.SetReadDeadline(time.Time{}) // else the server takes the client for gone when it passes
-	_ = rc.SetWriteDeadline(time.Time{})
-	return func() { _ = rc.SetWriteDeadline(time.Now().Add(writeTimeout)) }
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
 }
 
 // preference is what the Prefer header (RFC 7240) asks of a download.
