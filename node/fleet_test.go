@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,10 +40,22 @@ type fleet struct {
 	profile policy.Profile
 	logger  *slog.Logger
 
+	catalogue []simon.Microprotocol
+	terms     terms        // of the jobs that submit makes
+	ahead     atomic.Int64 // nanoseconds by which all clocks of the fleet are ahead of the real one
+
 	mu      sync.Mutex
 	notices []session.Notice // every notice that any node has sent
 	shares  int              // share messages that any node has sent
 }
+
+// terms are what the parties of a computation have agreed on beside its parameters.
+type terms struct {
+	round, limit time.Duration
+	attempts     int
+}
+
+func (f *fleet) now() time.Time { return time.Now().Add(time.Duration(f.ahead.Load())) }
 
 // member is one party of a fleet. stopped says that its process is "dead": nothing leaves it any more.
 type member struct {
@@ -66,6 +79,7 @@ func newFleet(t *testing.T, faults simontest.Faults, names ...string) *fleet {
 	f := &fleet{
 		t: t, net: simontest.NewNetwork(faults), ids: map[string]*identity.Identity{}, members: map[string]*member{},
 		profile: policy.Teaching, logger: slog.New(slog.DiscardHandler),
+		catalogue: simon.Catalogue(), terms: terms{round: 3 * time.Second, limit: 20 * time.Second, attempts: 8},
 	}
 	if testing.Verbose() {
 		f.logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -112,7 +126,7 @@ func must(t testing.TB, err error) {
 
 // newCoordinator is a coordinator that knows nothing, as after a restart.
 func (f *fleet) newCoordinator() {
-	t := coordinator.NewTable(coordinator.Config{Identity: f.center, Roots: f.roots, Logger: f.logger})
+	t := coordinator.NewTable(coordinator.Config{Identity: f.center, Roots: f.roots, Logger: f.logger, Now: f.now})
 	f.mu.Lock()
 	f.table = t
 	f.mu.Unlock()
@@ -142,12 +156,12 @@ func (f *fleet) coordinate(center *simontest.Endpoint, from string, b []byte) {
 func (m *member) start() {
 	t := m.fleet.t
 	t.Helper()
-	store, err := jobs.Open(context.Background(), m.private.Conn, jobs.Options{Logger: m.fleet.logger})
+	store, err := jobs.Open(context.Background(), m.private.Conn, jobs.Options{Logger: m.fleet.logger, Now: m.fleet.now})
 	must(t, err)
 	config := Config{
 		Identity: m.fleet.ids[m.name], Roots: m.fleet.roots, Parties: m.fleet.peers, Coordinator: m.fleet.center.FP(),
-		Policy: policy.Policy{Profile: m.fleet.profile}, Catalogue: simon.Catalogue(), Jobs: store, Transport: m,
-		StoreKey: m.key, Logger: m.fleet.logger.With("node", m.name),
+		Policy: policy.Policy{Profile: m.fleet.profile}, Catalogue: m.fleet.catalogue, Jobs: store, Transport: m,
+		StoreKey: m.key, Now: m.fleet.now, Logger: m.fleet.logger.With("node", m.name),
 		ledger: &probedLedger{store, m}, probe: func(step string) { m.at("job " + step) },
 	}
 	n, err := New(config)
@@ -306,10 +320,10 @@ func (f *fleet) trySubmit(name string, id uuid.UUID, data string, deadline time.
 			parties = append(parties, p.Name)
 		}
 	}
-	mp := simon.Catalogue()[0]
+	mp := f.catalogue[0]
 	prepared, err := mp.Prepare(strings.NewReader(data), nil)
 	must(f.t, err)
-	now := time.Now().UTC()
+	now := f.now().UTC()
 	self := -1
 	for i, p := range parties {
 		if p == name {
@@ -319,7 +333,7 @@ func (f *fleet) trySubmit(name string, id uuid.UUID, data string, deadline time.
 	m := f.members[name]
 	return m.current().Submit(f.t.Context(), jobs.Job{
 		Caller: "test", UUID: id, Microprotocol: mp.Name, Version: mp.Version, Parameters: prepared.Parameters, Layout: prepared.Layout,
-		Parties: parties, Self: self, Round: 3 * time.Second, Limit: 20 * time.Second, Created: now, Deadline: now.Add(deadline), Attempts: 8,
+		Parties: parties, Self: self, Round: f.terms.round, Limit: f.terms.limit, Created: now, Deadline: now.Add(deadline), Attempts: f.terms.attempts,
 	}, prepared.Input)
 }
 
