@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/weftmpc/weft/jobs"
+	"github.com/weftmpc/weft/jobs/objects"
 )
 
 func TestRootsAndMembers(t *testing.T) {
@@ -250,6 +251,8 @@ func TestWaitOutlastsTheServersTimeouts(t *testing.T) {
 	p := newParty(t, nil)
 	p.server.Close()
 	p.server = newServer(p, func(s *http.Server) { s.ReadTimeout, s.WriteTimeout = 100*time.Millisecond, 100*time.Millisecond })
+	// On a connection that was used before, the transport would send a GET again that got no answer.
+	p.server.Client().Transport.(*http.Transport).DisableKeepAlives = true
 	id := p.compute()
 	got := make(chan answer, 1)
 	go func() {
@@ -325,4 +328,36 @@ func TestSubstitution(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.want(p.do("PATCH", compute, kwargs("microprotocol", `"Add"`, "data", stands(loop), "network", network3)), 400, "circle")
+}
+
+// TestObjectsOfOthersAreUnknown has records of another caller, as they will be once there is access control.
+func TestObjectsOfOthersAreUnknown(t *testing.T) {
+	p := newParty(t, nil)
+	j, err := p.gateway.submit(t.Context(), request{
+		id: uuid.New(), caller: "somebody else", microprotocol: p.gateway.microprotocol["Add"], parties: []string{"alice", "bob"},
+		uuid: uuid.New(), deadline: time.Minute, data: []byte(`[1]`),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	value, err := p.objects.Put(t.Context(), objects.Record{ID: uuid.New(), Caller: "somebody else", Kind: objects.Value, Data: []byte(`1`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	task, err := p.gateway.storeTask(t.Context(), "somebody else", task{Microprotocol: "Add", Parties: []string{"alice", "bob"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := p.gateway.handles.taskID("somebody else", task, "start")
+	for _, id := range []uuid.UUID{j.ID, value.ID, task} {
+		for _, method := range []string{"GET", "PATCH", "DELETE"} {
+			p.want(p.do(method, "/representation/"+id.String(), "{}"), 404, "no such representation")
+		}
+	}
+	p.want(p.do("GET", "/representation/"+task.String()+"/start", "{}"), 404, "no such representation")
+	p.want(p.do("PATCH", "/representation/"+start.String(), "{}"), 404, "deleted")
+	for method, path := range map[string]string{"GET": "", "DELETE": "", "POST": "/cancel"} {
+		p.want(p.do(method, "/v1/jobs/"+j.ID.String()+path, ""), 404, "no such job")
+	}
+	p.want(p.do("GET", "/v1/jobs", ""), 200, `{"jobs":[],"more":false}`)
 }
