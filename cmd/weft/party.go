@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -95,7 +94,7 @@ func (p *party) openStores(ctx context.Context, c partyConfig) error {
 	if err != nil {
 		return err
 	}
-	config := broker.Private(c.identity.Name(), filepath.Join(c.state.dir, "jetstream"), c.state.derive("jetstream"), user.Public(), c.power)
+	config := broker.Private(c.identity.Name(), c.state.dir, c.state.derive("jetstream"), user.Public(), c.power)
 	config.Logger = c.logger
 	if p.private, err = broker.Start(config); err != nil {
 		return fmt.Errorf("starting the private broker of %s: %w", c.identity.Name(), err)
