@@ -23,7 +23,6 @@ func TestRunPrintsTheResult(t *testing.T) {
 	w.ends(exitDone)
 	w.wantOut("inputs   3\nsamples  3\nsum      85.0\n")
 	w.lackErr("\r", "error")
-
 	var s submission
 	if err := json.Unmarshal([]byte(w.gateway.submitted(t)), &s); err != nil {
 		t.Fatal(err)

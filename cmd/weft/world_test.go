@@ -84,6 +84,11 @@ func (w *world) ends(want int) {
 		if got != want {
 			w.t.Fatalf("exit code %d, want %d\nstdout: %s\nstderr: %s", got, want, w.stdout, w.stderr)
 		}
+		w.gateway.mu.Lock()
+		defer w.gateway.mu.Unlock()
+		if w.gateway.stale {
+			w.t.Error("the gateway was asked without the revision of its last answer")
+		}
 	case <-time.After(20 * time.Second):
 		w.t.Fatalf("the program does not end\nstdout: %s\nstderr: %s", w.stdout, w.stderr)
 	}
@@ -169,6 +174,8 @@ type double struct {
 	job       map[string]any
 	result    string // served at /result
 	revision  uint64
+	served    uint64 // the revision that the program saw last
+	stale     bool   // it asked for changes since another one
 	changed   chan struct{}
 	posted    [][]byte
 	requests  []string
@@ -256,6 +263,7 @@ func (d *double) get(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if since := r.URL.Query().Get("revision"); r.URL.Query().Get("wait") == "30s" {
+		d.stale = d.stale || strconv.FormatUint(d.served, 10) != since
 		for strconv.FormatUint(d.revision, 10) == since {
 			changed := d.changed
 			d.mu.Unlock()
@@ -278,7 +286,7 @@ func (d *double) write(w http.ResponseWriter, code int) {
 }
 
 func (d *double) view() []byte {
-	d.job["revision"] = d.revision
+	d.job["revision"], d.served = d.revision, d.revision
 	b, err := json.Marshal(d.job)
 	if err != nil {
 		panic(err)
