@@ -35,4 +35,3 @@ func (w *writer) u32(n uint32)   { _ = w.e().EncodeUint32(n) }
 func (w *writer) u64(n uint64)   { _ = w.e().EncodeUint64(n) }
 func (w *writer) bytesLen(n int) { _ = w.e().EncodeBytesLen(n) }
 func (w *writer) bytes(b []byte) { w.bytesLen(len(b)); w.b = append(w.b, b...) }
-func (w *writer) text(s string)  { w.bytesLen(len(s)); w.b = append(w.b, s...) }
