@@ -22,13 +22,14 @@ import (
 )
 
 const (
-	joinFirst   = time.Second // until a JOIN is repeated, doubling
-	joinMost    = 10 * time.Second
-	lastLook    = 300 * time.Millisecond // before the deadline
-	joinRequest = 2 * time.Second        // how long one request waits for the coordinator
-	showWaiting = 200 * time.Millisecond // a wait that is shorter is not written down
-	retryFirst  = 500 * time.Millisecond // at most, at random, before the second attempt, doubling
-	retryMost   = 8 * time.Second
+	joinFirst       = time.Second // until a JOIN is repeated, doubling
+	joinMost        = 10 * time.Second
+	lastLook        = 300 * time.Millisecond // before the deadline
+	joinRequest     = 2 * time.Second        // how long one request waits for the coordinator
+	showWaiting     = 200 * time.Millisecond // a wait that is shorter is not written down
+	showUnconfirmed = time.Second
+	retryFirst      = 500 * time.Millisecond // at most, at random, before the second attempt, doubling
+	retryMost       = 8 * time.Second
 )
 
 var (
@@ -261,10 +262,43 @@ func (r *runner) compute(ctx context.Context, run *seat.Run) error {
 	if err != nil {
 		return run.Abort(fmt.Errorf("storing the opened result: %w", err))
 	}
-	if err := run.Confirm(ctx, out); err != nil {
+	err = r.watched(ctx, run, func() error { return run.Confirm(ctx, out) })
+	if err != nil {
 		return err
 	}
 	return r.finish(ctx, out.Opened)
+}
+
+// watched runs wait and, if it takes long, writes down whose confirmation is missing.
+func (r *runner) watched(ctx context.Context, run *seat.Run, wait func() error) error {
+	over, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		t := time.NewTicker(showUnconfirmed)
+		defer t.Stop()
+		for {
+			select {
+			case <-over:
+				return
+			case <-t.C:
+			}
+			missing := run.Unconfirmed()
+			if slices.Equal(missing, r.job.Waiting) {
+				continue
+			}
+			job, err := r.node.cfg.Jobs.Change(ctx, r.id, func(j jobs.Job) (jobs.Job, error) {
+				j.Waiting = missing
+				return j, nil
+			})
+			if err == nil {
+				r.job = job
+			}
+		}
+	}()
+	err := wait()
+	close(over)
+	<-done
+	return err
 }
 
 // resume goes on with a job that an earlier process committed.
@@ -272,7 +306,7 @@ func (r *runner) resume(ctx context.Context) error {
 	if r.left == nil { // its line is done, peer-aborted or failed, or was never committed: the process died between two writes
 		return r.reread(ctx)
 	}
-	if err := r.left.Resume(ctx); err != nil {
+	if err := r.watched(ctx, r.left, func() error { return r.left.Resume(ctx) }); err != nil {
 		return err
 	}
 	return r.release(ctx)

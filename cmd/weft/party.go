@@ -79,6 +79,12 @@ func startParty(ctx context.Context, c partyConfig) (_ *party, err error) {
 	g, err := gateway.New(gateway.Config{
 		Catalogue: simon.Catalogue(), Jobs: p.jobs, Objects: p.objects, Directory: directory, Key: c.state.derive("representations"),
 		Version: version(), Deadline: c.deadline, CORS: c.cors, Logger: c.logger,
+		Ready: func() error {
+			if !c.fabric.IsConnected() {
+				return errors.New("no connection to the hub")
+			}
+			return nil
+		},
 	})
 	if err != nil {
 		return nil, err

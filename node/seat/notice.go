@@ -152,6 +152,19 @@ func (r *Run) answer(to string, wanted []identity.Fingerprint) {
 	}
 }
 
+// Unconfirmed names the participants whose notice is missing, after the own CONFIRM.
+func (r *Run) Unconfirmed() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var names []string
+	if r.commit != nil {
+		for _, seat := range r.commit.Missing() {
+			names = append(names, r.peers[seat].Name)
+		}
+	}
+	return names
+}
+
 // ask asks every peer for the notices that are missing.
 func (r *Run) ask() {
 	r.mu.Lock()
