@@ -1,8 +1,6 @@
 package session
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/binary"
@@ -56,17 +54,6 @@ func labelBytes(path []byte, l simon.Label) []byte {
 	b := appendLP(make([]byte, 0, 12+len(path)+len(l.Vector)), path)
 	b = binary.BigEndian.AppendUint32(b, l.Round)
 	return appendLP(b, l.Vector)
-}
-
-func newAEAD(key *[32]byte) cipher.AEAD {
-	block, err := aes.NewCipher(key[:])
-	if err == nil {
-		var aead cipher.AEAD
-		if aead, err = cipher.NewGCM(block); err == nil {
-			return aead
-		}
-	}
-	panic("session: AES-256-GCM: " + err.Error()) // only for a wrong length of key
 }
 
 // nonceOf is the 96-bit counter of a sealing key.
