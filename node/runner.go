@@ -232,6 +232,7 @@ func (r *runner) interrupted() error {
 
 // compute plays the protocol, commits to what it opened, and releases the result when all have confirmed.
 func (r *runner) compute(ctx context.Context, run *seat.Run) error {
+	common := simon.Common{Parties: len(r.job.Parties), Parameters: r.job.Parameters}
 	started := make(chan error, 1)
 	go func() { // shown to users; the ledger line is what counts
 		started <- r.move(ctx, jobs.Started, func(j *jobs.Job) { j.SID, j.Waiting = run.SID(), nil })
@@ -245,7 +246,6 @@ func (r *runner) compute(ctx context.Context, run *seat.Run) error {
 		case <-playing.Done():
 		}
 	}()
-	common := simon.Common{Parties: len(r.job.Parties), Parameters: r.job.Parameters}
 	out, err := run.Play(playing, func(ctx context.Context, s simon.Session) ([]byte, error) {
 		return r.m.Run(ctx, s, common, r.input)
 	})

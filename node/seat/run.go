@@ -225,8 +225,8 @@ func (r *Run) Confirm(ctx context.Context, out session.Outcome) error {
 // startCommit begins to count notices, with the own one and those that came early.
 func (r *Run) startCommit(own session.Notice) {
 	parts := make([]session.Participant, len(r.peers))
-	for i, p := range r.peers {
-		parts[i] = p.Participant
+	for i := range r.peers {
+		parts[i] = r.peers[i].Participant
 	}
 	c := session.NewCommit(r.sid, parts, r.self, r.line.Parties, r.line.Recipients, own.TH, own.RH)
 	r.mu.Lock()
@@ -373,10 +373,10 @@ func (r *Run) close() {
 }
 
 func (r *Run) toAll(b []byte) {
-	for i, p := range r.peers {
+	for i := range r.peers {
 		if i != r.self {
-			if err := r.seat.cfg.Fabric.Send(r.uuid, p.Name, b); err != nil {
-				r.seat.cfg.Logger.Debug("notice not sent", "to", p.Name, "error", err)
+			if err := r.seat.cfg.Fabric.Send(r.uuid, r.Name(i), b); err != nil {
+				r.seat.cfg.Logger.Debug("notice not sent", "to", r.Name(i), "error", err)
 			}
 		}
 	}
