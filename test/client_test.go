@@ -87,13 +87,19 @@ func TestEightTriplesOfOfficialClientsAtOnce(t *testing.T) {
 	wg.Wait()
 }
 
-// The client raises what the server says, so that its user can act on it.
+// The client raises what the server says, so that its user can act on it: here the range of numbers. (It refuses NaN by
+// itself, before anything is sent.)
 func TestOfficialClientShowsTheReason(t *testing.T) {
 	py, d := python(t), startDemo(t)
-	script := strings.Replace(sumScript, `data=secret`, `data=float("nan")`, 1)
+	script := strings.Replace(sumScript, "data=secret", "data=1e300", 1)
 	began := time.Now()
 	out, err := exec.Command(py, "-c", script, "0", "1", uuid.NewString(), strings.Join(d.urls, ","), "0").CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "NaN") || time.Since(began) > 30*time.Second {
-		t.Errorf("NaN: %v: %s", err, out)
+	if err == nil || time.Since(began) > 30*time.Second {
+		t.Errorf("1e300: %v: %s", err, out)
+	}
+	for _, want := range []string{"400", "data: is out of range", "2.23e23"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("1e300: %q is missing in %s", want, out)
+		}
 	}
 }

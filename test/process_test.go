@@ -78,9 +78,15 @@ func startDemo(t *testing.T, args ...string) *demoProcess {
 
 func startDemoEnv(t *testing.T, env []string, args ...string) *demoProcess {
 	t.Helper()
-	d := &demoProcess{t: t, stdout: &lockedBuffer{}, stderr: &lockedBuffer{}, exited: make(chan struct{})}
-	d.cmd = exec.Command(binary, append([]string{"demo"}, args...)...)
-	d.cmd.Env = append(os.Environ(), env...)
+	cmd := exec.Command(binary, append([]string{"demo"}, args...)...)
+	cmd.Env = append(os.Environ(), env...)
+	return watchDemo(t, cmd)
+}
+
+// watchDemo starts a command that runs a demo, and waits until the demo has said everything.
+func watchDemo(t *testing.T, cmd *exec.Cmd) *demoProcess {
+	t.Helper()
+	d := &demoProcess{t: t, cmd: cmd, stdout: &lockedBuffer{}, stderr: &lockedBuffer{}, exited: make(chan struct{})}
 	d.cmd.Stderr = d.stderr
 	out, err := d.cmd.StdoutPipe()
 	if err != nil {
