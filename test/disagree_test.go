@@ -52,9 +52,9 @@ func TestVectorsOfDifferentLengths(t *testing.T) {
 	d, id := strictDemo(t), uuid.NewString()
 	results := []string{d.give(t, 0, `[[1, 2, `+private+`]]`, id), d.give(t, 1, `[[3, `+private+`]]`, id), d.give(t, 2, `[[5, 6]]`, id)}
 	for party, want := range []string{
-		"columns is 3 here and 2 at (bob|carol)$", // the first that the coordinator knows of
-		"^alice asked for something else.* columns is 2 here and 3 at alice$",
-		"^alice asked for something else.* columns is 2 here and 3 at alice$",
+		"columns is 3 here and 2 at (bob|carol)\\b", // the first that the coordinator knows of
+		"^alice asked for something else.* columns is 2 here and 3 at alice\\b",
+		"^alice asked for something else.* columns is 2 here and 3 at alice\\b",
 	} {
 		a := d.download(t, party, results[party])
 		refused(t, fmt.Sprintf("party %d", party), a, 409, "under this uuid")
