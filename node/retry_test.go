@@ -1,0 +1,91 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/weftmpc/weft/simon"
+	"github.com/weftmpc/weft/simon/simontest"
+)
+
+// A retry sends what Prepare made when the job was submitted: the source that it read has changed before the second
+// attempt, and at bob another process makes that attempt.
+func TestRetrySendsThePreparedInput(t *testing.T) {
+	f := newFleet(t, simontest.Faults{}, three...)
+	var mu sync.Mutex
+	var preparations int
+	source := maps.Clone(data)                                // what a party's data are called, and what they are
+	stored, ran := map[string]string{}, map[string][]string{} // what Prepare made, and what each attempt was given
+	base := simon.SecureSum()
+	named := base
+	named.Prepare = func(r io.Reader, parameters json.RawMessage) (simon.Prepared, error) {
+		name, err := io.ReadAll(r)
+		must(t, err)
+		mu.Lock()
+		defer mu.Unlock()
+		preparations++
+		p, err := base.Prepare(strings.NewReader(source[string(name)]), parameters)
+		stored[string(name)] = string(p.Input)
+		return p, err
+	}
+	fps := map[string]string{}
+	for _, p := range f.peers {
+		fps[string(p.FP[:])] = p.Name
+	}
+	order := slices.Sorted(maps.Keys(fps)) // seats are in the order of fingerprints
+	named.Run = func(ctx context.Context, s simon.Session, c simon.Common, input []byte) ([]byte, error) {
+		name := fps[order[s.Self()]]
+		mu.Lock()
+		ran[name] = append(ran[name], string(input))
+		mu.Unlock()
+		return base.Run(ctx, s, c, input)
+	}
+	f.catalogue = []simon.Microprotocol{named}
+	f.again()
+	f.terms.round = time.Second
+	w, id, bob := f.watch(), uuid.New(), f.members["bob"]
+	var first [32]byte
+	w.rule(func(d sent) bool { // nobody hears carol in the first attempt
+		if !is(kindShare, id)(d) {
+			return true
+		}
+		if first == [32]byte{} {
+			first = d.sid()
+		}
+		return d.sid() != first || d.from != "carol"
+	})
+	killed := bob.killAt("after send 1", 2) // both shares of bob's are out
+	all := f.submitAll(id, map[string]string{"alice": "alice", "bob": "bob", "carol": "carol"})
+	mu.Lock()
+	maps.Copy(source, map[string]string{"alice": "1000", "bob": "2000", "carol": "3000"})
+	mu.Unlock()
+	<-killed
+	bob.onStep(nil)
+	bob.restart()
+	f.wantSum(f.endedAll(all), "85", "3")
+	mu.Lock()
+	defer mu.Unlock()
+	if preparations != 3 {
+		t.Errorf("Prepare ran %d times for 3 jobs", preparations)
+	}
+	for _, name := range three {
+		if len(ran[name]) < 2 {
+			t.Errorf("%s ran %d attempts, want 2", name, len(ran[name]))
+		}
+		for i, input := range ran[name] {
+			if input != stored[name] {
+				t.Errorf("%s: attempt %d was given %x, Prepare made %x", name, i+1, input, stored[name])
+			}
+		}
+	}
+	f.checkInvariants()
+}
