@@ -111,7 +111,7 @@ func watchDemo(t *testing.T, cmd *exec.Cmd) *demoProcess {
 		_ = d.cmd.Wait()
 	}()
 	t.Cleanup(func() {
-		_ = d.cmd.Process.Kill()
+		_ = d.send(syscall.SIGKILL)
 		<-d.exited
 		if t.Failed() {
 			t.Logf("the demo said:\n%s\n%s", d.stdout, d.stderr)
@@ -130,7 +130,7 @@ func watchDemo(t *testing.T, cmd *exec.Cmd) *demoProcess {
 // signal sends a signal and waits for the end of the process.
 func (d *demoProcess) signal(s syscall.Signal) {
 	d.t.Helper()
-	if err := d.cmd.Process.Signal(s); err != nil {
+	if err := d.send(s); err != nil {
 		d.t.Fatal(err)
 	}
 	select {
@@ -138,6 +138,14 @@ func (d *demoProcess) signal(s syscall.Signal) {
 	case <-time.After(patience):
 		d.t.Fatalf("the demo goes on after %s", s)
 	}
+}
+
+// send passes a signal on, to all of the command's own group if it has one.
+func (d *demoProcess) send(s syscall.Signal) error {
+	if d.cmd.SysProcAttr != nil {
+		return signalGroup(d.cmd.Process, s)
+	}
+	return d.cmd.Process.Signal(s)
 }
 
 // call makes one request with a JSON body and decodes the answer.
