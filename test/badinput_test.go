@@ -442,6 +442,7 @@ func (z *zeros) Read(p []byte) (int, error) {
 }
 
 func TestABodyOverTheLimitIsRefused(t *testing.T) {
+	t.Parallel()
 	const limit = 64 << 20
 	d := strictDemo(t)
 	before := d.jobs(t)

@@ -170,6 +170,7 @@ func TestRunAtThreeTerminals(t *testing.T) {
 
 // What the command prints of a refusal: the gateway's words, and nothing of the data.
 func TestRunShowsTheGatewaysRefusal(t *testing.T) {
+	t.Parallel()
 	d := startDemo(t)
 	d.weft(t, 0, "", "run", "SecureSum", "--parties", "alice,bob,mallory", "--data", private).fails(1, "weft: error: ", "parties[2]", `"mallory"`)
 	d.weft(t, 0, "", "run", "SecureProduct", "--parties", "alice,bob", "--data", private).fails(1, "SecureProduct", "SecureSum")
@@ -238,12 +239,13 @@ func TestAnInterruptedRunGoesOn(t *testing.T) {
 
 // One party gives its job up. The others go on waiting, for that party too; nobody is named who did nothing wrong.
 func TestCancelMakesTheOthersWait(t *testing.T) {
+	t.Parallel()
 	d, again, late := startDemo(t), uuid.NewString(), uuid.NewString()
 	run := func(party int, id, data string, more ...string) *command {
 		return d.weft(t, party, "", append([]string{"run", "SecureSum", "--parties", "alice,bob,carol", "--uuid", id, "--data", data}, more...)...)
 	}
 	// Twice at once: under one uuid alice comes back, under the other she does not.
-	bob, abandoned := run(1, again, "5"), run(1, late, "5", "--deadline", "3s")
+	bob, abandoned := run(1, again, "5"), run(1, late, "5", "--deadline", "6s")
 	alice, gone := run(0, again, "1000"), run(0, late, "19")
 	for _, c := range []*command{alice, gone} {
 		c.says("waiting for carol")
@@ -272,7 +274,7 @@ func TestCancelMakesTheOthersWait(t *testing.T) {
 	}
 
 	d.waitsFor(t, 1, bobs, "alice", "carol")
-	abandoned.fails(1, "weft: error: SecureSum: alice, carol did not join within 3s")
+	abandoned.fails(1, "weft: error: SecureSum: alice, carol did not join within 6s")
 
 	alice, carol := run(0, again, "19"), run(2, again, "61")
 	for i, c := range []*command{alice, bob, carol} {

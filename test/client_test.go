@@ -68,6 +68,7 @@ func TestOfficialClientAgainAndAgainUnderOneUUID(t *testing.T) {
 }
 
 func TestOfficialClientsThatStartTenSecondsApart(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Log("5 seconds apart")
 		py, d := python(t), startDemo(t)

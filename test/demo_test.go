@@ -57,6 +57,7 @@ func TestDemoSaysWhatItDidAndEndsAtOnce(t *testing.T) {
 }
 
 func TestDemoWithOtherNumbersOfParties(t *testing.T) {
+	t.Parallel()
 	for _, n := range []int{2, 16} {
 		d := startDemo(t, "--parties", strconv.Itoa(n))
 		if len(d.urls) != n {
@@ -92,6 +93,7 @@ func TestDemoListensOnLoopbackOnly(t *testing.T) {
 
 // A demo with a state folder is killed while jobs wait. Started again, it completes them when the other parties come.
 func TestDemoGoesOnAfterAKill(t *testing.T) {
+	t.Parallel()
 	state, id := t.TempDir(), uuid.NewString()
 	d := startDemo(t, "--state", state)
 	alice, bob := d.submit(0, id, "19"), d.submit(1, id, "5")
@@ -125,6 +127,7 @@ func TestOneDemoPerStateFolder(t *testing.T) {
 }
 
 func TestALatePartyIsNamed(t *testing.T) {
+	t.Parallel()
 	d := startDemo(t, "--deadline", "1s")
 	id := uuid.NewString()
 	began := time.Now()

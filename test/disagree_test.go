@@ -104,6 +104,7 @@ func TestAShorterListOfNodes(t *testing.T) {
 
 // Those who came hear at the deadline who did not, by either API.
 func TestAPartyThatNeverComes(t *testing.T) {
+	t.Parallel()
 	d, id := strictDemo(t, "--deadline", "1s"), uuid.NewString()
 	began := time.Now()
 	alice, carol := d.give(t, 0, private, id), d.submit(2, id, private)
@@ -117,7 +118,7 @@ func TestAPartyThatNeverComes(t *testing.T) {
 	if a.reason != "not-joined" {
 		t.Errorf("the reason is %q", a.reason)
 	}
-	if took := time.Since(began); took < time.Second || took > 10*time.Second {
+	if took := time.Since(began); took < time.Second || took > 30*time.Second {
 		t.Errorf("that took %s", took)
 	}
 }
@@ -161,6 +162,7 @@ func TestTwoParties(t *testing.T) {
 
 // As many parties as the demo has names for: one sum through all their gateways.
 func TestSixteenParties(t *testing.T) {
+	t.Parallel()
 	d, id := strictDemo(t, "--parties", "16"), uuid.NewString()
 	if len(d.urls) != 16 {
 		t.Fatalf("there are %d gateways", len(d.urls))

@@ -88,6 +88,10 @@ func watchDemo(t *testing.T, cmd *exec.Cmd) *demoProcess {
 	t.Helper()
 	d := &demoProcess{t: t, cmd: cmd, stdout: &lockedBuffer{}, stderr: &lockedBuffer{}, exited: make(chan struct{})}
 	d.cmd.Stderr = d.stderr
+	if d.cmd.Env == nil {
+		d.cmd.Env = os.Environ()
+	}
+	d.cmd.Env = append(d.cmd.Env, "TMPDIR="+t.TempDir()) // a killed demo cannot clear its folder away
 	out, err := d.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
