@@ -2,6 +2,7 @@ package test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -16,7 +17,9 @@ import (
 )
 
 func TestDemoOnce(t *testing.T) {
-	cmd := exec.Command(binary, "demo", "--once", "--port", "0")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary, "demo", "--once", "--port", "0")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
