@@ -27,7 +27,13 @@ import (
 	"github.com/weftmpc/weft/simon"
 )
 
-const tickEvery = 50 * time.Millisecond
+const (
+	tickEvery  = 50 * time.Millisecond
+	sweepEvery = 30 * time.Minute
+	sweepLimit = time.Minute // for one sweep
+
+	pendingBytes = 512 << 20 // of messages that have arrived and are not looked at
+)
 
 // Config describes a party's node.
 type Config struct {
@@ -103,6 +109,7 @@ func (n *Node) Run(ctx context.Context) error {
 	defer n.wg.Wait()
 	defer stop()
 	n.wg.Go(func() { n.tick(ctx) })
+	n.wg.Go(func() { n.sweep(ctx) })
 	if n.cfg.Fabric != nil {
 		unsubscribe, err := n.subscribe()
 		if err != nil {
@@ -127,21 +134,31 @@ func (n *Node) Run(ctx context.Context) error {
 func (n *Node) tick(ctx context.Context) {
 	t := time.NewTicker(tickEvery)
 	defer t.Stop()
-	sweep := n.cfg.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			n.seat.Tick(n.cfg.Now())
+		}
+	}
+}
+
+// sweep lets old jobs and ledger lines go, apart from the clock of the protocols: a store that is slow must not stop them.
+func (n *Node) sweep(ctx context.Context) {
+	t := time.NewTicker(sweepEvery)
+	defer t.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-t.C:
 		}
-		now := n.cfg.Now()
-		n.seat.Tick(now)
-		if now.Sub(sweep) > time.Minute {
-			sweep = now
-			if err := n.cfg.Jobs.Sweep(ctx, now); err != nil && ctx.Err() == nil {
-				n.cfg.Logger.Error("sweeping old jobs", "error", err)
-			}
+		one, cancel := context.WithTimeout(ctx, sweepLimit)
+		if err := n.cfg.Jobs.Sweep(one, n.cfg.Now()); err != nil && ctx.Err() == nil {
+			n.cfg.Logger.Error("sweeping old jobs", "error", err)
 		}
+		cancel()
 	}
 }
 
@@ -166,7 +183,7 @@ func (n *Node) subscribe() (func(), error) {
 		return nil, fmt.Errorf("subscribing to starts: %w", err)
 	}
 	for _, s := range []*nats.Subscription{shares, starts} {
-		if err := s.SetPendingLimits(-1, -1); err != nil { // a dropped share would cost a round; sessions bound what they keep
+		if err := s.SetPendingLimits(-1, pendingBytes); err != nil { // what is dropped beyond is asked for again
 			return nil, err
 		}
 	}

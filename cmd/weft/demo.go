@@ -106,6 +106,7 @@ type demo struct {
 	urls        []string
 	ops         broker.Key
 	opsURL      string
+	context     string // file of the NATS CLI's context
 	temporary   string
 }
 
@@ -114,6 +115,7 @@ func startDemo(ctx context.Context, f demoFlags, logger *slog.Logger) (d *demo, 
 	d = &demo{names: demoNames[:f.parties]}
 	dir := f.state
 	if dir == "" {
+		removeStale(logger)
 		if dir, err = os.MkdirTemp("", "weft-demo-"); err != nil {
 			return d, err
 		}
@@ -272,6 +274,24 @@ func (d *demo) close() error {
 		err = errors.Join(err, os.RemoveAll(d.temporary))
 	}
 	return err
+}
+
+// removeStale removes temporary folders of demos that were killed: they hold keys.
+func removeStale(logger *slog.Logger) {
+	old, _ := filepath.Glob(filepath.Join(os.TempDir(), "weft-demo-*"))
+	for _, dir := range old {
+		if _, err := os.Stat(filepath.Join(dir, "state.key")); err != nil {
+			continue // being made, or not a demo's
+		}
+		s, err := openState(dir)
+		if err != nil {
+			continue // in use, or another user's
+		}
+		s.close()
+		if err := os.RemoveAll(dir); err != nil {
+			logger.Warn("a killed demo's folder is still there", "folder", dir, "error", err)
+		}
+	}
 }
 
 // demoIdentities loads the certificates of the parties and, last, the coordinator, or makes them.

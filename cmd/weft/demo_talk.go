@@ -157,8 +157,9 @@ func (d *demo) explain(w io.Writer, values []int, result []byte, took, ready tim
 		fmt.Fprintf(w, "  %-6s %s\n", d.names[i], url)
 	}
 	if d.opsURL != "" {
+		name := strings.TrimSuffix(filepath.Base(d.context), ".json")
 		fmt.Fprintf(w, "\nBroker at %s. With the NATS CLI:\n  nats --context %s micro ls\n  nats --context %s micro info weft-coordinator\n",
-			d.opsURL, demoContext, demoContext)
+			d.opsURL, name, name)
 	}
 	list := make([]string, len(values))
 	for i, v := range values {
@@ -208,12 +209,40 @@ func (d *demo) writeContext() error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, demoContext+".json"), text, 0o600)
+	d.context = filepath.Join(dir, demoContext+".json")
+	f, err := os.OpenFile(d.context, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrExist) && staleContext(d.context) {
+		f, err = os.OpenFile(d.context, os.O_WRONLY|os.O_TRUNC, 0o600)
+	}
+	if errors.Is(err, os.ErrExist) {
+		d.context = filepath.Join(dir, fmt.Sprintf("%s-%d.json", demoContext, os.Getpid()))
+		f, err = os.OpenFile(d.context, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	}
+	if err != nil {
+		d.context = ""
+		return err
+	}
+	_, err = f.Write(text)
+	return errors.Join(err, f.Close())
+}
+
+// staleContext reports whether a context's key is gone, as after a demo that was killed.
+func staleContext(path string) bool {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return false
+	}
+	var c struct{ NKey string }
+	if json.Unmarshal(b, &c) != nil || c.NKey == "" {
+		return false
+	}
+	_, err = os.Stat(c.NKey)
+	return errors.Is(err, os.ErrNotExist)
 }
 
 func (d *demo) removeContext() {
-	if dir, err := contextDir(); err == nil && d.opsURL != "" {
-		_ = os.Remove(filepath.Join(dir, demoContext+".json"))
+	if d.context != "" {
+		_ = os.Remove(d.context)
 		_ = os.Remove(filepath.Join(d.states[0].dir, "ops.nk"))
 	}
 }

@@ -23,7 +23,7 @@ func main() {
 // run is the whole program for one command line. It returns the exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
 	p := &program{
 		stdin: stdin, stdout: stdout, stderr: stderr,

@@ -22,6 +22,11 @@ import (
 	"github.com/weftmpc/weft/simon"
 )
 
+const (
+	sweepEvery = 30 * time.Minute
+	sweepLimit = time.Minute // for one sweep
+)
+
 // partyConfig is what one party's node needs from outside its state folder.
 type partyConfig struct {
 	state       *stateFolder
@@ -83,15 +88,16 @@ func startParty(ctx context.Context, c partyConfig) (_ *party, err error) {
 			if !c.fabric.IsConnected() {
 				return errors.New("no connection to the hub")
 			}
-			return nil
+			return p.problem()
 		},
 	})
 	if err != nil {
 		return nil, err
 	}
 	ctx, p.stop = context.WithCancel(ctx)
-	p.done.Go(func() { p.failed(n.Run(ctx)) })
-	p.done.Go(func() { p.failed(g.Serve(ctx, c.listener)) })
+	p.done.Go(func() { p.ended("node", n.Run(ctx), c.logger) })
+	p.done.Go(func() { p.ended("gateway", g.Serve(ctx, c.listener), c.logger) })
+	p.done.Go(func() { p.sweep(ctx, c.logger) })
 	return p, nil
 }
 
@@ -117,12 +123,38 @@ func (p *party) openStores(ctx context.Context, c partyConfig) error {
 	return nil
 }
 
-// failed keeps the first error of the party's parts.
-func (p *party) failed(err error) {
-	if err != nil && !errors.Is(err, context.Canceled) {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.err = errors.Join(p.err, err)
+// ended keeps why a part of the party stopped; the gateway is not ready from then on.
+func (p *party) ended(part string, err error, logger *slog.Logger) {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return
+	}
+	logger.Error("a part of the party has stopped", "part", part, "error", err)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.err = errors.Join(p.err, fmt.Errorf("the %s has stopped: %w", part, err))
+}
+
+func (p *party) problem() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.err
+}
+
+// sweep removes uploads and tasks that nobody has used for long.
+func (p *party) sweep(ctx context.Context, logger *slog.Logger) {
+	t := time.NewTicker(sweepEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		one, cancel := context.WithTimeout(ctx, sweepLimit)
+		if err := p.objects.Sweep(one, time.Now()); err != nil && ctx.Err() == nil {
+			logger.Error("sweeping old uploads", "error", err)
+		}
+		cancel()
 	}
 }
 
@@ -142,5 +174,5 @@ func (p *party) close() error {
 	if p.private != nil {
 		p.private.Shutdown()
 	}
-	return p.err
+	return p.problem()
 }

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"github.com/gofrs/flock"
 
@@ -56,6 +57,13 @@ func (s *stateFolder) derive(use string) identity.Secret {
 func loadOrMakeKey(path string) (identity.Secret, error) {
 	key, err := os.ReadFile(path)
 	if err == nil {
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil, err
+		}
+		if runtime.GOOS != "windows" && info.Mode().Perm()&0o007 != 0 {
+			return nil, fmt.Errorf("%s can be read by everybody on this machine: chmod 600 %s", path, path)
+		}
 		if len(key) != 32 {
 			return nil, fmt.Errorf("%s has %d bytes, want 32: restore it from a backup; without it the folder's data cannot be read", path, len(key))
 		}
@@ -68,15 +76,40 @@ func loadOrMakeKey(path string) (identity.Secret, error) {
 	if _, err := rand.Read(key); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if _, err = f.Write(key); err == nil {
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
+	if err := writeWhole(path, key); err != nil {
 		return nil, fmt.Errorf("writing %s: %w", path, err)
 	}
 	return key, nil
+}
+
+// writeWhole makes a file for its owner's eyes that is either whole or not there, also after a power cut.
+func writeWhole(path string, b []byte) (err error) {
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, filepath.Base(path)+".*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(f.Name())
+		}
+	}()
+	if _, err = f.Write(b); err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err = os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil && runtime.GOOS != "windows" {
+		return err
+	}
+	return nil
 }
