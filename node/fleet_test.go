@@ -102,9 +102,6 @@ func newFleet(t *testing.T, faults simontest.Faults, names ...string) *fleet {
 	var center *simontest.Endpoint
 	center = f.net.Endpoint("coordinator", func(from string, b []byte) { f.coordinate(center, from, b) })
 	t.Cleanup(func() {
-		for _, m := range f.members {
-			m.stop()
-		}
 		f.net.Close()
 	})
 	for _, name := range names {
@@ -113,6 +110,7 @@ func newFleet(t *testing.T, faults simontest.Faults, names ...string) *fleet {
 		m.end = f.net.Endpoint(name, m.receive)
 		f.members[name] = m
 		m.start()
+		t.Cleanup(m.stop)
 	}
 	return f
 }

@@ -25,6 +25,14 @@ func laneKey(j jobs.Job) string {
 	return j.Caller + "\x00" + j.UUID.String() + "\x00" + strings.Join(parties, " ")
 }
 
+// issue is the time of a new JOIN, later than that of every other that this node knows of, whatever the clock says.
+func (n *Node) issue(before int64) int64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.issued = max(n.cfg.Now().UnixNano(), before+1, n.issued+1)
+	return n.issued
+}
+
 // take looks at a job record that is new or has changed.
 func (n *Node) take(ctx context.Context, job jobs.Job, left map[uuid.UUID]*seat.Run) {
 	n.mu.Lock()

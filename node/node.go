@@ -64,6 +64,7 @@ type Node struct {
 	mu      sync.Mutex
 	lanes   map[string]*lane
 	runners map[uuid.UUID]*runner
+	issued  int64 // of the newest JOIN
 	wg      sync.WaitGroup
 }
 
@@ -108,6 +109,7 @@ func (n *Node) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer n.wg.Wait()
 	defer stop()
+	n.wg.Go(func() { <-ctx.Done(); n.seat.Stop() })
 	n.wg.Go(func() { n.tick(ctx) })
 	n.wg.Go(func() { n.sweep(ctx) })
 	if n.cfg.Fabric != nil {
@@ -125,8 +127,18 @@ func (n *Node) Run(ctx context.Context) error {
 	for _, r := range committed {
 		left[r.Job()] = r
 	}
+	all, err := n.cfg.Jobs.List(ctx, "")
+	if err != nil {
+		return fmt.Errorf("reading the jobs: %w", err)
+	}
+	for _, job := range all {
+		n.issue(job.Issued)
+	}
 	for job := range n.cfg.Jobs.Watch(ctx) {
 		n.take(ctx, job, left)
+	}
+	if ctx.Err() == nil {
+		return errors.New("the job store was closed")
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -76,6 +77,14 @@ func (r *runner) run(ctx context.Context) {
 		if err == nil || ctx.Err() != nil || errors.Is(err, jobs.ErrNotFound) {
 			return
 		}
+		var step *jobs.MoveError
+		if errors.As(err, &step) {
+			if from, ok := step.From.(jobs.State); (ok && from.Terminal()) || to == jobs.Failed {
+				return
+			}
+			to = jobs.Failed
+			continue
+		}
 		r.node.cfg.Logger.Error("job record not written; trying again", "job", r.id, "error", err)
 		select {
 		case <-time.After(wait):
@@ -101,6 +110,23 @@ func (r *runner) move(ctx context.Context, to jobs.State, change func(*jobs.Job)
 		probe(to.String())
 	}
 	return err
+}
+
+// stored repeats a write or a read of the job store until it succeeds or can never succeed.
+func (r *runner) stored(ctx context.Context, f func() error) error {
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
+		err := f()
+		var step *jobs.MoveError
+		if err == nil || ctx.Err() != nil || errors.As(err, &step) || errors.Is(err, jobs.ErrNotFound) || errors.Is(err, jobs.ErrTooLarge) {
+			return err
+		}
+		r.node.cfg.Logger.Error("job store; trying again", "job", r.id, "error", err)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // attempts runs the job, again after an attempt that nobody can have completed.
@@ -153,11 +179,12 @@ func (r *runner) load(ctx context.Context) error {
 		return &jobError{501, "not-available", fmt.Sprintf("%s version %d is not available at this node", r.job.Microprotocol, r.job.Version)}
 	}
 	r.m = r.node.cfg.Catalogue[i]
-	var err error
-	if r.input, err = r.node.cfg.Jobs.Read(ctx, r.job.Input); err != nil {
-		return fmt.Errorf("reading the prepared input: %w", err)
-	}
-	return nil
+	return r.stored(ctx, func() (err error) {
+		if r.input, err = r.node.cfg.Jobs.Read(ctx, r.job.Input); err != nil {
+			return fmt.Errorf("reading the prepared input: %w", err)
+		}
+		return nil
+	})
 }
 
 // admit asks the policy.
@@ -203,10 +230,12 @@ func (r *runner) attempt(ctx context.Context) error {
 	if err := r.interrupted(); err != nil {
 		return err
 	}
-	issued := max(r.node.cfg.Now().UnixNano(), r.job.Issued+1)
-	err := r.move(ctx, jobs.Waiting, func(j *jobs.Job) {
-		j.Boot, j.Issued, j.SID, j.Waiting, j.Opened = r.node.boot, issued, [32]byte{}, nil, jobs.Body{}
-		j.Attempt++
+	issued := r.node.issue(r.job.Issued)
+	err := r.stored(ctx, func() error {
+		return r.move(ctx, jobs.Waiting, func(j *jobs.Job) {
+			j.Boot, j.Issued, j.SID, j.Waiting, j.Opened = r.node.boot, issued, [32]byte{}, nil, jobs.Body{}
+			j.Attempt++
+		})
 	})
 	if err != nil {
 		return fmt.Errorf("claiming the job: %w", err)
@@ -247,7 +276,7 @@ func (r *runner) compute(ctx context.Context, run *seat.Run) error {
 		}
 	}()
 	out, err := run.Play(playing, func(ctx context.Context, s simon.Session) ([]byte, error) {
-		return r.m.Run(ctx, s, common, r.input)
+		return guarded(func() ([]byte, error) { return r.m.Run(ctx, s, common, r.input) })
 	})
 	if moved := <-started; err == nil && moved != nil {
 		err = run.Abort(fmt.Errorf("writing the job record: %w", moved))
@@ -267,6 +296,16 @@ func (r *runner) compute(ctx context.Context, run *seat.Run) error {
 		return err
 	}
 	return r.finish(ctx, out.Opened)
+}
+
+// guarded turns a panic of a protocol into an error without its values: one bad computation must not end the node.
+func guarded[T any](f func() (T, error)) (v T, err error) {
+	defer func() {
+		if recover() != nil {
+			err = errors.New("the microprotocol failed unexpectedly: please report this")
+		}
+	}()
+	return f()
 }
 
 // watched runs wait and, if it takes long, writes down whose confirmation is missing.
@@ -303,7 +342,7 @@ func (r *runner) watched(ctx context.Context, run *seat.Run, wait func() error) 
 
 // resume goes on with a job that an earlier process committed.
 func (r *runner) resume(ctx context.Context) error {
-	if r.left == nil { // its line is done, peer-aborted or failed, or was never committed: the process died between two writes
+	if r.left == nil || r.left.SID() != r.job.SID { // its line is done, peer-aborted or failed, or was never committed: the process died between two writes
 		return r.reread(ctx)
 	}
 	if err := r.watched(ctx, r.left, func() error { return r.left.Resume(ctx) }); err != nil {
@@ -327,7 +366,11 @@ func (r *runner) reread(ctx context.Context) error {
 }
 
 func (r *runner) release(ctx context.Context) error {
-	opened, err := r.node.cfg.Jobs.Read(ctx, r.job.Opened)
+	var opened []byte
+	err := r.stored(ctx, func() (err error) {
+		opened, err = r.node.cfg.Jobs.Read(ctx, r.job.Opened)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("reading the opened result: %w", err)
 	}
@@ -337,15 +380,17 @@ func (r *runner) release(ctx context.Context) error {
 // finish turns what was opened into the result. It says the same at every recipient.
 func (r *runner) finish(ctx context.Context, opened []byte) error {
 	common := simon.Common{Parties: len(r.job.Parties), Parameters: r.job.Parameters}
-	result, err := r.m.Finish(common, r.input, opened)
+	result, err := guarded(func() (json.RawMessage, error) { return r.m.Finish(common, r.input, opened) })
 	if err != nil {
 		return err
 	}
-	body, err := r.node.cfg.Jobs.Put(ctx, result)
-	if err != nil {
-		return fmt.Errorf("storing the result: %w", err)
-	}
-	return r.move(ctx, jobs.Done, func(j *jobs.Job) { j.Result, j.Problem = body, nil })
+	return r.stored(ctx, func() error {
+		body, err := r.node.cfg.Jobs.Put(ctx, result)
+		if err != nil {
+			return fmt.Errorf("storing the result: %w", err)
+		}
+		return r.move(ctx, jobs.Done, func(j *jobs.Job) { j.Result, j.Problem = body, nil })
+	})
 }
 
 // join proposes the computation and waits for its START.

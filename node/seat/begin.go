@@ -29,27 +29,28 @@ func (o *Open) Begin(b []byte, job jobs.Job) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.cfg.Now().UnixNano() > o.own.Expiry {
+		return nil, fmt.Errorf("the own JOIN has expired")
+	}
 	peers, self, err := o.check(start)
 	if err != nil {
 		return nil, err
-	}
-	sid := start.SID()
-	secret := o.take(&sid)
-	if secret == nil {
-		return nil, ErrWithdrawn
-	}
-	r := &Run{
-		seat: s, uuid: o.common.UUID, sid: sid, common: o.common, self: self, peers: peers,
-		wake: make(chan struct{}, 1), begun: s.cfg.Now(),
 	}
 	for i := range peers {
 		if i == self {
 			continue
 		}
-		if peers[i].shared, err = agree(secret, peers[i].own.E); err != nil {
-			r.release(o)
-			return nil, fmt.Errorf("%w: the key of %s: %w", ErrWithdrawn, peers[i].Name, err)
+		if peers[i].shared, err = agree(o.secret, peers[i].own.E); err != nil {
+			return nil, fmt.Errorf("the key of %s: %w", peers[i].Name, err)
 		}
+	}
+	sid := start.SID()
+	if o.take(&sid) == nil {
+		return nil, ErrWithdrawn
+	}
+	r := &Run{
+		seat: s, uuid: o.common.UUID, sid: sid, common: o.common, self: self, peers: peers,
+		wake: make(chan struct{}, 1), begun: s.cfg.Now(),
 	}
 	if err := r.prepare(job, sha256.Sum256(o.join.Encode())); err != nil {
 		r.release(o)
@@ -112,6 +113,9 @@ func (o *Open) check(start coordinator.Start) ([]participant, int, error) {
 }
 
 func agree(secret *ecdh.PrivateKey, e [32]byte) ([]byte, error) {
+	if secret == nil {
+		return nil, ErrWithdrawn
+	}
 	pub, err := ecdh.X25519().NewPublicKey(e[:])
 	if err != nil {
 		return nil, err
@@ -121,7 +125,7 @@ func agree(secret *ecdh.PrivateKey, e [32]byte) ([]byte, error) {
 
 // pairSecret is prk of a pair: HKDF-Extract (RFC 5869) with salt sid over the channel's key and the JOINs' shared secret.
 func pairSecret(sid, k [32]byte, shared []byte) ([32]byte, error) {
-	ikm := binary.BigEndian.AppendUint32(nil, uint32(len(k)))
+	ikm := binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(k)+4+len(shared)), uint32(len(k)))
 	ikm = append(ikm, k[:]...)
 	ikm = binary.BigEndian.AppendUint32(ikm, uint32(len(shared)))
 	ikm = append(ikm, shared...)
@@ -130,6 +134,7 @@ func pairSecret(sid, k [32]byte, shared []byte) ([32]byte, error) {
 	if err != nil {
 		return [32]byte{}, err
 	}
+	defer clear(prk)
 	return [32]byte(prk), nil
 }
 

@@ -6,11 +6,15 @@ import "github.com/google/uuid"
 const (
 	earlyMessages = 64
 	earlyBytes    = 8 << 20
+	earlyTotal    = 64 << 20 // of a node
 )
 
 // early keeps messages of computations that have an open JOIN here but no START yet. What does not fit is dropped and
 // asked for later. Its owner locks it.
-type early struct{ byUUID map[uuid.UUID]*earlyBox }
+type early struct {
+	byUUID map[uuid.UUID]*earlyBox
+	bytes  int
+}
 
 type earlyBox struct {
 	joins int // open JOINs of this uuid
@@ -22,10 +26,10 @@ type earlyPeer struct {
 	bytes    int
 }
 
-func newEarly() early { return early{map[uuid.UUID]*earlyBox{}} }
+func newEarly() early { return early{byUUID: map[uuid.UUID]*earlyBox{}} }
 
 // expect opens the box of a uuid, once per open JOIN.
-func (e early) expect(id uuid.UUID) {
+func (e *early) expect(id uuid.UUID) {
 	b := e.byUUID[id]
 	if b == nil {
 		b = &earlyBox{peers: map[string]*earlyPeer{}}
@@ -35,15 +39,16 @@ func (e early) expect(id uuid.UUID) {
 }
 
 // release ends one expect. The box goes with the last.
-func (e early) release(id uuid.UUID) {
+func (e *early) release(id uuid.UUID) {
 	if b := e.byUUID[id]; b != nil {
 		if b.joins--; b.joins == 0 {
+			e.take(id)
 			delete(e.byUUID, id)
 		}
 	}
 }
 
-func (e early) keep(id uuid.UUID, from string, m []byte) {
+func (e *early) keep(id uuid.UUID, from string, m []byte) {
 	b := e.byUUID[id]
 	if b == nil {
 		return
@@ -53,14 +58,15 @@ func (e early) keep(id uuid.UUID, from string, m []byte) {
 		p = &earlyPeer{}
 		b.peers[from] = p
 	}
-	if len(p.messages) < earlyMessages && p.bytes+len(m) <= earlyBytes {
+	if len(p.messages) < earlyMessages && p.bytes+len(m) <= earlyBytes && e.bytes+len(m) <= earlyTotal {
 		p.messages = append(p.messages, m)
 		p.bytes += len(m)
+		e.bytes += len(m)
 	}
 }
 
 // take empties the box of a uuid: its messages by sender.
-func (e early) take(id uuid.UUID) map[string][][]byte {
+func (e *early) take(id uuid.UUID) map[string][][]byte {
 	b := e.byUUID[id]
 	if b == nil {
 		return nil
@@ -68,6 +74,7 @@ func (e early) take(id uuid.UUID) map[string][][]byte {
 	all := make(map[string][][]byte, len(b.peers))
 	for name, p := range b.peers {
 		all[name] = p.messages
+		e.bytes -= p.bytes
 	}
 	b.peers = map[string]*earlyPeer{}
 	return all

@@ -59,10 +59,11 @@ func (r *Run) key(seat int) bool {
 	if err != nil {
 		return false
 	}
-	if err := r.session.SetKey(seat, prk, epoch); err != nil {
+	err = r.session.SetKey(seat, prk, epoch)
+	clear(prk[:])
+	if err != nil {
 		return false
 	}
-	clear(prk[:])
 	clear(p.shared)
 	p.keyed, p.shared = true, nil
 	return true
@@ -231,7 +232,8 @@ func (r *Run) repeatInits(now time.Time) {
 
 // noticeFor answers a START that this seat cannot serve, from the ledger or with ABORT "withdrawn or not open".
 func (s *Seat) noticeFor(common coordinator.Common, sid [32]byte) {
-	ctx := context.Background()
+	ctx, cancel := context.WithTimeout(context.Background(), ledgerLook)
+	defer cancel()
 	line, err := s.cfg.Ledger.Line(ctx, sid)
 	var raw []byte
 	switch {
@@ -282,6 +284,11 @@ func (s *Seat) Recover(ctx context.Context) (committed []*Run, err error) {
 		switch line.State {
 		case jobs.LineStarted:
 			raw, err := s.abortLine(ctx, line)
+			if errors.Is(err, jobs.ErrConflict) { // a START that came meanwhile has aborted it
+				if line, err = s.cfg.Ledger.Line(ctx, line.SID); err == nil && line.State == jobs.LineAborted {
+					continue
+				}
+			}
 			if err != nil {
 				return nil, err
 			}

@@ -114,7 +114,14 @@ func (o *Open) Send(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	o.seat.DeliverAnswer(answer)
+	a, err := coordinator.DecodeAnswer(answer)
+	switch {
+	case err != nil: // as if it had not come
+	case a.Kind == coordinator.AnswerStart:
+		o.seat.deliverStart(a.Start)
+	default: // meant for this JOIN, and for no other of the same uuid
+		o.answer(a)
+	}
 	return nil
 }
 
@@ -206,12 +213,20 @@ func (s *Seat) refuseStart(start coordinator.Start, mine coordinator.Signed) {
 	if s.cfg.Now().UnixNano() > own.Expiry+int64(startGrace) || !hmac.Equal(own.Nonce[16:], s.nonceTag(&own)) {
 		return // too old, or signed by another copy of this node: that one answers
 	}
+	// The tag does not cover the rest: without this, whoever has seen one JOIN could have ABORTs signed for anything.
+	if identity.Verify(s.cfg.Identity.Leaf.Key, identity.ContextJoin, coordinator.SigningBytes(start.Common, mine.Own), mine.Sig[:]) != nil {
+		return
+	}
 	common, err := coordinator.DecodeCommon(start.Common)
 	if err != nil {
 		return
 	}
 	sid := start.SID()
 	s.mu.Lock()
+	if own.Issued < s.horizon {
+		s.mu.Unlock()
+		return
+	}
 	running := s.runs[sid] != nil || s.starting[sid]
 	s.mu.Unlock()
 	if running {

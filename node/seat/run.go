@@ -1,6 +1,7 @@
 package seat
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -183,15 +184,35 @@ func (r *Run) Abort(cause error) error {
 	if errors.As(cause, &peer) {
 		aborted = peer
 	}
-	n := session.SignAbort(r.seat.cfg.Identity, r.sid, aborted.Code)
-	raw := n.Encode()
+	code := aborted.Code
+	if peer != nil { // what others did is said by their own notice, passed on; this node only stops
+		code = CodeFailure
+	}
+	raw := session.SignAbort(r.seat.cfg.Identity, r.sid, code).Encode()
 	err := r.move(jobs.LineAborted, func(l *jobs.Line) { l.Notices[r.self] = raw })
+	if r.line.State == jobs.LineCommitted {
+		return err
+	}
 	r.close()
 	if err != nil { // no ABORT without the line; the next start, or a START that comes again, finishes this
 		return &AbortedError{Code: CodeFailure, Cause: errors.Join(cause, err)}
 	}
+	r.passOn()
 	r.toAll(raw)
 	return aborted
+}
+
+// passOn relays the ABORTs of others that ended this run before its commit.
+func (r *Run) passOn() {
+	r.mu.Lock()
+	pending := r.pending
+	r.pending = nil
+	r.mu.Unlock()
+	for _, n := range pending {
+		if !n.Confirm {
+			r.toAll(n.Encode())
+		}
+	}
 }
 
 func abortCode(cause error) uint16 {
@@ -215,7 +236,10 @@ func (r *Run) Confirm(ctx context.Context, out session.Outcome) error {
 	raw := n.Encode()
 	err := r.move(jobs.LineCommitted, func(l *jobs.Line) { l.TH, l.RH, l.Notices[r.self] = out.TH, out.RH, raw })
 	if err != nil {
-		return r.Abort(err)
+		err = r.Abort(err)
+		if r.line.State != jobs.LineCommitted {
+			return err
+		}
 	}
 	r.startCommit(n)
 	r.toAll(raw)
@@ -346,12 +370,39 @@ func (r *Run) move(to jobs.LineState, change func(*jobs.Line)) error {
 	}
 	l.Notices = append([][]byte(nil), l.Notices...)
 	change(&l)
-	stored, err := r.seat.cfg.Ledger.UpdateLine(context.Background(), l)
-	if err != nil {
-		return err
+	tries := 1 << 30
+	if to == jobs.LineCommitted {
+		tries = 1 // an ABORT is as good, and the compare-and-set says which of the two was written
 	}
-	r.line = stored
-	return nil
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		stored, err := r.seat.cfg.Ledger.UpdateLine(context.Background(), l)
+		if err == nil {
+			r.line = stored
+			return nil
+		}
+		var step *jobs.MoveError
+		if errors.As(err, &step) || errors.Is(err, jobs.ErrLineChanged) {
+			return err
+		}
+		if errors.Is(err, jobs.ErrConflict) { // an earlier write has arrived, or another path ended the line
+			now, errRead := r.seat.cfg.Ledger.Line(context.Background(), r.sid)
+			if errRead == nil && now.Revision > l.Revision {
+				r.line = now
+				if now.State == to && bytes.Equal(now.Notices[r.self], l.Notices[r.self]) {
+					return nil
+				}
+				return err
+			}
+		}
+		if tries--; tries == 0 {
+			return err
+		}
+		select {
+		case <-time.After(wait):
+		case <-r.seat.stopping:
+			return err
+		}
+	}
 }
 
 // close erases the session and forgets the run. What others still want to know, the ledger answers.

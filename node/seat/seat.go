@@ -33,6 +33,9 @@ import (
 // ClockTolerance is how far two institutions' clocks may differ.
 const ClockTolerance = 2 * time.Minute
 
+// ledgerLook bounds a look into the ledger that a message from outside causes: a slow disk must not hold all messages up.
+const ledgerLook = 200 * time.Millisecond
+
 // Fabric carries bytes between seats and to the coordinator. Messages may be lost, doubled, reordered and altered.
 type Fabric interface {
 	// Send publishes b to the party named to, under the computation's uuid.
@@ -87,7 +90,13 @@ type Seat struct {
 	inits    map[pairKey][]*Run // runs that wait for a peer's INIT
 	early    early
 	limits   map[string]*rate.Limiter
+	horizon  int64 // JOINs issued before may have lost their line
+	stopping chan struct{}
+	stop     sync.Once
 }
+
+// Stop ends waits for the ledger.
+func (s *Seat) Stop() { s.stop.Do(func() { close(s.stopping) }) }
 
 // pairKey names a pair of bundles: the hashes of the peer's and of the own one.
 type pairKey struct{ from, to [32]byte }
@@ -113,7 +122,7 @@ func New(c Config) (*Seat, error) {
 		cfg: c, channels: channel.New(channel.Config{Identity: c.Identity, Rand: c.Rand}),
 		byName: map[string]Peer{}, byFP: map[identity.Fingerprint]Peer{},
 		open: map[[32]byte]*Open{}, starting: map[[32]byte]bool{}, runs: map[[32]byte]*Run{}, inits: map[pairKey][]*Run{},
-		early: newEarly(), limits: map[string]*rate.Limiter{},
+		early: newEarly(), limits: map[string]*rate.Limiter{}, stopping: make(chan struct{}),
 	}
 	for _, p := range c.Peers {
 		s.byName[p.Name], s.byFP[p.FP] = p, p
@@ -141,6 +150,9 @@ func (s *Seat) Name(fp identity.Fingerprint) string {
 // Tick drives every wait: asks, repeated INITs, time-outs, erasure of old channel keys.
 func (s *Seat) Tick(now time.Time) {
 	s.channels.Tick(now)
+	s.mu.Lock()
+	s.horizon = max(s.horizon, now.Add(-jobs.LineKept).UnixNano())
+	s.mu.Unlock()
 	for _, r := range s.running() {
 		r.tick(now)
 	}
@@ -276,7 +288,9 @@ func (s *Seat) deliverAsk(id uuid.UUID, peer Peer, sid [32]byte, b []byte) {
 
 // answerFromLedger serves notices of a computation that is over, to its participants.
 func (s *Seat) answerFromLedger(id uuid.UUID, peer Peer, sid [32]byte, wanted []identity.Fingerprint) {
-	line, err := s.cfg.Ledger.Line(context.Background(), sid)
+	ctx, cancel := context.WithTimeout(context.Background(), ledgerLook)
+	defer cancel()
+	line, err := s.cfg.Ledger.Line(ctx, sid)
 	if err != nil || line.UUID != id || lineSeat(line, peer.FP) < 0 {
 		return
 	}

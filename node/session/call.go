@@ -110,7 +110,14 @@ type ran struct {
 	salted [][]byte       // the bodies of from
 }
 
-// run sends and waits.
+// rest ends what a successful run began.
+func (c *call) rest() {
+	c.s.mu.Lock()
+	c.busy = false
+	c.s.mu.Unlock()
+}
+
+// run sends and waits. After success the call is busy until rest.
 func (c *call) run(ctx context.Context, st step) (r ran, err error) {
 	s := c.s
 	if err := s.awaitDurable(); err != nil {
@@ -140,10 +147,10 @@ func (c *call) run(ctx context.Context, st step) (r ran, err error) {
 	err = s.finished(ctx, w)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c.busy = false
 	if err == nil {
 		r.salted, err = s.take(w)
 	}
+	c.busy = err == nil // until rest: the transcript goes on first
 	if err == nil && s.cfg.Self >= s.cfg.Parties {
 		c.adopt(w)
 	}
@@ -183,8 +190,12 @@ func (c *call) Exchange(ctx context.Context, from []int, l simon.Label, body []b
 		return nil, misuse("seat %d is a helper's and hears no public bodies", self)
 	}
 	r, err := c.run(ctx, st)
-	if err != nil || (helper && len(from) > 1) {
+	if err != nil {
 		return nil, err
+	}
+	defer c.rest()
+	if helper && len(from) > 1 {
+		return nil, nil
 	}
 	bodies, hashes, _ := c.collect(from, r, body)
 	c.s.mu.Lock()
@@ -225,8 +236,12 @@ func (c *call) Open(ctx context.Context, l simon.Label, body []byte) ([][]byte, 
 		st.from = without(c.s.parties, self)
 	}
 	r, err := c.run(ctx, st)
-	if err != nil || !receives {
+	if err != nil {
 		return nil, err
+	}
+	defer c.rest()
+	if !receives {
+		return nil, nil
 	}
 	bodies, _, salts := c.collect(c.s.parties, r, body)
 	c.s.mu.Lock()
@@ -244,6 +259,9 @@ func (c *call) Send(ctx context.Context, to []int, l simon.Label, body []byte) e
 		return misuse("receivers %v: give other seats in ascending order", to)
 	}
 	_, err := c.run(ctx, step{label: l, send: true, body: body, to: to})
+	if err == nil {
+		c.rest()
+	}
 	return err
 }
 
@@ -262,6 +280,7 @@ func (c *call) Receive(ctx context.Context, from []int, l simon.Label) ([][]byte
 	if err != nil {
 		return nil, err
 	}
+	defer c.rest()
 	for i, b := range r.salted {
 		r.salted[i] = b[saltSize:]
 	}

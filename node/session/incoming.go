@@ -10,8 +10,10 @@ const (
 	earlyMessages = 64 // datagrams before the pair's key
 	earlyBytes    = 8 << 20
 	mostUnasked   = 4096 // bodies that nobody here waits for yet
-	incomingCost  = 512  // bytes that a record of a body is taken for
+	incomingCost  = 512  // bytes that a record of a body is taken for, beside its label
 )
+
+func recordCost(label int) int64 { return incomingCost + 2*int64(label) }
 
 // incoming is the body of one sender under one label, as far as it has come. A record without chunks is one that is
 // waited for. Records stay when the body is taken: they tell a repetition from a second body.
@@ -92,7 +94,8 @@ func (s *Session) drop() {
 
 // keepEarly keeps a datagram until the pair's key is there.
 func (s *Session) keepEarly(p *peer, b []byte) {
-	if len(p.early) >= earlyMessages || p.earlyBytes+len(b) > earlyBytes {
+	most := min(earlyBytes, int(s.cfg.Memory/8)/len(s.peers))
+	if len(p.early) >= earlyMessages || p.earlyBytes+len(b) > most {
 		s.stats.Dropped++
 		return
 	}
@@ -189,7 +192,7 @@ func (s *Session) unseal(p *peer, in *incoming, m *share) ([]byte, bool) {
 		at := int(m.chunk) * chunkSize
 		dst = in.body[at : at : at+n]
 	} else {
-		need := int64(m.length) + incomingCost
+		need := int64(m.length) + recordCost(len(m.label))
 		room = need <= s.cfg.Memory-s.memory
 		if !awaited {
 			room = room && s.err == nil && (s.playing || !s.played) && p.unasked < mostUnasked &&
@@ -219,10 +222,11 @@ func (s *Session) store(p *peer, in *incoming, m *share, plain []byte) []packet 
 	if in.chunks == 0 {
 		in.chunks, in.length, in.th = m.chunks, m.length, [32]byte(m.th)
 		in.grant = min(firstWindow, in.chunks)
-		s.memory += int64(in.length) + incomingCost
+		cost := int64(in.length) + recordCost(len(in.label))
+		s.memory += cost
 		if in.w == nil {
 			p.unasked++
-			p.unaskedMem += int64(in.length) + incomingCost
+			p.unaskedMem += cost
 		}
 		in.units, in.body = in.single[:], plain
 		if in.chunks > 1 {

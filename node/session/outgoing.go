@@ -92,10 +92,11 @@ func (s *Session) outOfMemory() error {
 	return ErrMemory
 }
 
-// sealUpTo seals the chunks of r below limit that are not sealed yet and returns them. It stops where memory ends.
+// sealUpTo seals the chunks of r below limit that are not sealed yet and returns them. It stops where memory ends. Nothing
+// is sealed after a failure: the body may be the caller's memory still.
 func (s *Session) sealUpTo(p *peer, r *receiver, limit uint32) []packet {
 	var outs []packet
-	for r.sealed < min(limit, r.chunks) {
+	for s.err == nil && r.sealed < min(limit, r.chunks) {
 		b := s.sealNext(p, r)
 		if b == nil {
 			break

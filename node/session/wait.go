@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/weftmpc/weft/simon"
@@ -68,7 +69,7 @@ func (s *Session) expect(label string, th [32]byte, from []int) (*wait, []packet
 		in.w = w
 		if in.chunks > 0 {
 			in.from.unasked--
-			in.from.unaskedMem -= int64(in.length) + incomingCost
+			in.from.unaskedMem -= int64(in.length) + recordCost(len(in.label))
 		}
 		if in.complete() {
 			s.arrived(in)
@@ -294,10 +295,16 @@ func describe(label string) string {
 		if !ok || len(tail) < 4 {
 			break
 		}
-		text += fmt.Sprintf("%s#%d/", name, binary.BigEndian.Uint32(tail))
+		text += fmt.Sprintf("%s#%d/", shown(name), binary.BigEndian.Uint32(tail))
 		path = tail[4:]
 	}
-	return fmt.Sprintf("%s%s, round %d", text, vector, round)
+	return fmt.Sprintf("%s%s, round %d", text, shown(vector), round)
+}
+
+// shown makes a name printable and short: a label may be a peer's.
+func shown(name []byte) string {
+	q := strconv.QuoteToASCII(string(name[:min(len(name), 40)]))
+	return q[1 : len(q)-1]
 }
 
 func cutLP(b []byte) (head, tail []byte, ok bool) {
