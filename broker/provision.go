@@ -2,14 +2,24 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
 // sidsTTL is how long a line of the ledger is kept after its last change: the 24 hours that it answers for, and one more.
 const sidsTTL = 25 * time.Hour
+
+// What the streams may hold at most, in bytes on disk. Together they are 15 of the 16 GiB of a store (defaultMaxStore), which
+// the server sets aside for them: however much clients upload or submit, the ledger has the last GiB.
+const (
+	maxBodies  = 12 << 30
+	maxJobs    = 2 << 30 // 100,000 records of 20 KiB
+	maxObjects = 1 << 30
+)
 
 // Buckets are the durable records of a party.
 type Buckets struct {
@@ -20,7 +30,8 @@ type Buckets struct {
 // Provision makes the buckets of a private account, or finds them. It is the only place that does.
 //
 // None of them is ever deleted: a server that deletes an account's last stream removes the account's folder, and a
-// stream that is made at the same moment then fails ("error creating store").
+// stream that is made at the same moment then fails ("error creating store"). A stream that is new here was never there
+// before: Start fails when one that was there is not.
 func Provision(ctx context.Context, js jetstream.JetStream) (Buckets, error) {
 	var b Buckets
 	for _, v := range []struct {
@@ -28,13 +39,14 @@ func Provision(ctx context.Context, js jetstream.JetStream) (Buckets, error) {
 		name   string
 		about  string
 		ttl    time.Duration
+		most   int64 // bytes; 0: what the store has
 	}{
-		{&b.Jobs, BucketJobs, "jobs by id", 0},
-		{&b.Sids, BucketSids, "ledger of computations by sid", sidsTTL},
-		{&b.Objects, BucketObjects, "uploaded values and tasks by id", 0},
+		{&b.Jobs, BucketJobs, "jobs by id", 0, maxJobs},
+		{&b.Sids, BucketSids, "ledger of computations by sid", sidsTTL, 0},
+		{&b.Objects, BucketObjects, "uploaded values and tasks by id", 0, maxObjects},
 	} {
 		kv, err := js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
-			Bucket: v.name, Description: v.about, TTL: v.ttl,
+			Bucket: v.name, Description: v.about, TTL: v.ttl, MaxBytes: v.most,
 			History: 1, MaxValueSize: MaxPayload, Storage: jetstream.FileStorage, Replicas: 1,
 		})
 		if err != nil {
@@ -44,11 +56,28 @@ func Provision(ctx context.Context, js jetstream.JetStream) (Buckets, error) {
 	}
 	bodies, err := js.CreateOrUpdateObjectStore(ctx, jetstream.ObjectStoreConfig{
 		Bucket: StoreBodies, Description: "inputs, opened elements and results too large for a record",
-		Storage: jetstream.FileStorage, Replicas: 1,
+		MaxBytes: maxBodies, Storage: jetstream.FileStorage, Replicas: 1,
 	})
 	if err != nil {
 		return Buckets{}, fmt.Errorf("provisioning object store %s: %w", StoreBodies, err)
 	}
 	b.Bodies = bodies
 	return b, nil
+}
+
+// The server's codes for a write for which a stream or the whole store has no room.
+const (
+	codeNoResources = 10023
+	codeNoStorage   = 10047
+	codeNotStored   = 10077 // of any bound of a stream; the description tells which
+)
+
+// IsFull says whether a write failed because the bytes set aside for it on disk are used up.
+func IsFull(err error) bool {
+	var e *jetstream.APIError
+	if !errors.As(err, &e) {
+		return false
+	}
+	return e.ErrorCode == codeNoResources || e.ErrorCode == codeNoStorage ||
+		e.ErrorCode == codeNotStored && e.Description == server.ErrMaxBytes.Error()
 }

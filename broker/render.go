@@ -13,7 +13,7 @@ import (
 
 const (
 	defaultMaxMemory = 64 << 20 // bytes
-	defaultMaxStore  = 16 << 30 // bytes
+	defaultMaxStore  = 16 << 30 // bytes; what Provision lets the streams have fits into it
 )
 
 // Render writes the configuration of a stock nats-server. The same Config gives the same text; the key of the store is

@@ -27,14 +27,18 @@ type Server struct {
 	down  bool
 }
 
-// Start runs a broker, which is ready when Start returns.
+// Start runs a broker, which is ready when Start returns. It fails if the store has a stream that cannot be read.
 func Start(c Config) (*Server, error) {
 	o, err := c.options()
 	if err != nil {
 		return nil, err
 	}
+	var streams []string
 	if o.JetStream {
 		if err := checkStoreKey(c.StoreDir, c.StoreKey); err != nil {
+			return nil, fmt.Errorf("opening the store of broker %q: %w", c.Name, err)
+		}
+		if streams, err = listStreams(c.StoreDir, len(c.StoreKey) > 0); err != nil {
 			return nil, fmt.Errorf("opening the store of broker %q: %w", c.Name, err)
 		}
 	}
@@ -59,6 +63,13 @@ func Start(c Config) (*Server, error) {
 			return nil, fmt.Errorf("starting broker %q on %s: %w: is another process using this address?", c.Name, c.Listen, err)
 		}
 		return nil, fmt.Errorf("starting broker %q: %w", c.Name, err)
+	}
+	if o.JetStream {
+		if err := checkStreams(srv, c.StoreDir, streams); err != nil {
+			srv.Shutdown()
+			srv.WaitForShutdown()
+			return nil, fmt.Errorf("opening the store of broker %q: %w", c.Name, err)
+		}
 	}
 	s := &Server{srv: srv, listen: c.Listen != "", users: map[string]bool{}, log: l.log}
 	for _, a := range c.Accounts {

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/weftmpc/weft/broker/identity"
@@ -26,7 +27,7 @@ func checkStoreKey(dir string, key identity.Secret) error {
 	case errors.Is(err, fs.ErrNotExist) && len(key) == 0:
 		return nil
 	case errors.Is(err, fs.ErrNotExist):
-		return writeKeyCheck(dir, path, keyMark(key))
+		return writeDurably(dir, path, keyMark(key)+"\n")
 	case err != nil:
 		return err
 	case len(key) == 0:
@@ -44,7 +45,8 @@ func keyMark(key identity.Secret) string {
 	return hex.EncodeToString(m.Sum(nil))
 }
 
-func writeKeyCheck(dir, path, mark string) error {
+// writeDurably writes a small file in dir, whole or not at all: it is on disk under its name once this returns.
+func writeDurably(dir, path, text string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
@@ -53,7 +55,7 @@ func writeKeyCheck(dir, path, mark string) error {
 		return err
 	}
 	defer os.Remove(f.Name()) //nolint:errcheck // gone already if it was renamed
-	_, err = f.WriteString(mark + "\n")
+	_, err = f.WriteString(text)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -63,5 +65,18 @@ func writeKeyCheck(dir, path, mark string) error {
 	if err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	if err = d.Sync(); runtime.GOOS == "windows" {
+		err = nil // a folder cannot be synced there
+	}
+	if e := d.Close(); err == nil {
+		err = e
+	}
+	return err
 }
