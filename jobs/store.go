@@ -27,6 +27,7 @@ var (
 	ErrActive    = errors.New("the job has not ended: cancel it first")
 	ErrTooMany   = errors.New("too many jobs: delete ended ones, or wait until running ones end")
 	ErrTooLarge  = body.ErrTooLarge
+	ErrFull      = body.ErrFull
 	ErrClosed    = errors.New("the job store is closed")
 )
 
@@ -137,13 +138,15 @@ func known(err error) error {
 		return ErrConflict
 	case errors.Is(err, mirror.ErrClosed):
 		return ErrClosed
+	case broker.IsFull(err):
+		return ErrFull
 	}
 	return err
 }
 
 // Submit accepts a job: once it returns without an error, the job survives. The input's bytes are stored before the
 // record that names them. A job without an ID gets a random one; ErrExists: the ID is taken. After another error the job
-// may have been accepted all the same, unless the error is ErrTooMany or ErrTooLarge; Get tells.
+// may have been accepted all the same, unless the error is ErrTooMany, ErrTooLarge or ErrFull; Get tells.
 func (s *Store) Submit(ctx context.Context, j Job, input []byte) (Job, error) {
 	if j.ID == uuid.Nil {
 		id, err := uuid.NewRandom()
@@ -171,7 +174,7 @@ func (s *Store) Submit(ctx context.Context, j Job, input []byte) (Job, error) {
 		if errCreate == nil {
 			return out, nil
 		}
-		err, sure = errCreate, errors.Is(errCreate, mirror.ErrExists)
+		err, sure = errCreate, errors.Is(errCreate, mirror.ErrExists) || broker.IsFull(errCreate)
 	}
 	if sure {
 		s.drop(ctx, j.Input)

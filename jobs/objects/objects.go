@@ -31,6 +31,7 @@ var (
 	ErrConflict = errors.New("the object has changed since it was read: read it again")
 	ErrTooMany  = errors.New("too many objects, or too many bytes in them: delete some")
 	ErrTooLarge = body.ErrTooLarge
+	ErrFull     = body.ErrFull
 	ErrClosed   = errors.New("the object store is closed")
 )
 

@@ -141,12 +141,14 @@ func known(err error) error {
 		return ErrConflict
 	case errors.Is(err, mirror.ErrClosed):
 		return ErrClosed
+	case broker.IsFull(err):
+		return ErrFull
 	}
 	return err
 }
 
 // Put stores a new object, with a random ID if it has none. ErrExists: the ID is taken. ErrTooMany: the caller has
-// reached a bound. After an error other than these and ErrTooLarge the object may be there all the same.
+// reached a bound. After an error other than these, ErrTooLarge and ErrFull the object may be there all the same.
 func (s *Store) Put(ctx context.Context, r Record) (Record, error) {
 	if r.ID == uuid.Nil {
 		id, err := uuid.NewRandom()
@@ -190,7 +192,7 @@ func (s *Store) write(ctx context.Context, r Record, record func(key string, b [
 			out.Data = r.Data
 			return out, nil
 		}
-		sure = errors.Is(err, mirror.ErrExists) || errors.Is(err, mirror.ErrConflict)
+		sure = errors.Is(err, mirror.ErrExists) || errors.Is(err, mirror.ErrConflict) || broker.IsFull(err)
 	}
 	if sure {
 		s.drop(ctx, x.body)

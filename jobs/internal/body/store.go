@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/weftmpc/weft/broker"
 )
 
 // Orphan is the age at which a body that no record names is removed: a process died between the write of the body and
@@ -20,6 +22,7 @@ const Orphan = time.Hour
 var (
 	ErrNotFound = errors.New("the bytes are gone")
 	ErrTooLarge = errors.New("too many bytes")
+	ErrFull     = errors.New("the disk space for jobs and uploaded values is used up: delete ended jobs or uploaded values, or try again later")
 )
 
 // Store keeps bodies. Several stores may share one object store: each has its own prefix.
@@ -54,6 +57,10 @@ func (s *Store) Put(ctx context.Context, b []byte) (Body, error) {
 	}
 	name := s.prefix + id.String()
 	if _, err := s.objects.PutBytes(ctx, name, b); err != nil {
+		if broker.IsFull(err) {
+			err = ErrFull
+			_ = s.Drop(ctx, Body{Object: name}) // the name may have had room where the bytes had none; else Sweep removes it
+		}
 		return Body{}, fmt.Errorf("storing %d bytes: %w", len(b), err)
 	}
 	return Body{Object: name, Size: int64(len(b))}, nil
