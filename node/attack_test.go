@@ -212,7 +212,9 @@ func TestStartDuringRecovery(t *testing.T) {
 	case err := <-ended:
 		t.Errorf("the node did not come up: %v", err)
 	case <-time.After(time.Second):
-		bob.ended(all["bob"].ID, patience)
+	}
+	if j := bob.ended(all["bob"].ID, patience); j.State != jobs.Failed || j.Problem.Reason != "peer" {
+		t.Errorf("the job had one attempt, which a restart ended: %s %v", j.State, j.Problem)
 	}
 	f.checkInvariants()
 }

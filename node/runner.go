@@ -35,6 +35,7 @@ const (
 
 var (
 	errCancelled = errors.New("cancelled by the caller")
+	errRestarted = errors.New("this node was restarted meanwhile")
 	errReplaced  = errors.New("replaced by a newer request; use a new uuid for computations side by side")
 )
 
@@ -139,6 +140,12 @@ func (r *runner) attempts(ctx context.Context) error {
 			return err
 		}
 	}
+	if r.job.State == jobs.Started { // by a process that is gone; the ledger says aborted
+		err := &seat.AbortedError{Code: seat.CodeFailure, Cause: errRestarted}
+		if !r.again(ctx, err) {
+			return err
+		}
+	}
 	if err := r.admit(); err != nil {
 		return err
 	}
@@ -230,11 +237,13 @@ func (r *runner) attempt(ctx context.Context) error {
 	if err := r.interrupted(); err != nil {
 		return err
 	}
-	issued := r.node.issue(r.job.Issued)
+	issued, from := r.node.issue(r.job.Issued), r.job.State
 	err := r.stored(ctx, func() error {
 		return r.move(ctx, jobs.Waiting, func(j *jobs.Job) {
 			j.Boot, j.Issued, j.SID, j.Waiting, j.Opened = r.node.boot, issued, [32]byte{}, nil, jobs.Body{}
-			j.Attempt++
+			if from != jobs.Waiting { // a JOIN that was open at a restart has not been an attempt
+				j.Attempt++
+			}
 		})
 	})
 	if err != nil {
@@ -360,7 +369,7 @@ func (r *runner) reread(ctx context.Context) error {
 	case jobs.LineDone:
 		return r.release(ctx)
 	case jobs.LineAborted, jobs.LinePeerAborted:
-		return &seat.AbortedError{Code: seat.CodeFailure, Cause: errors.New("this node was restarted")}
+		return &seat.AbortedError{Code: seat.CodeFailure, Cause: errRestarted}
 	}
 	return &seat.NotConfirmedError{Reason: "not confirmed by all parties; the others may have the result: ask them before you compute again"}
 }
