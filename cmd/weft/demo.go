@@ -63,7 +63,7 @@ two parties is allowed. Data that matters needs a node of its own at each party.
 	fl := c.Flags()
 	fl.IntVar(&f.parties, "parties", 3, "number of parties, 2 to 16")
 	fl.IntVar(&f.port, "port", 55501, "port of the first party's gateway; the others follow. 0 takes free ones")
-	fl.StringVar(&f.nats, "nats", "", "open the broker on this loopback address for the NATS CLI, such as 127.0.0.1:4222")
+	fl.StringVar(&f.nats, "nats", "", "open the broker on this loopback address for the NATS CLI, such as 127.0.0.1:4222; port 0 takes a free one")
 	fl.StringVar(&f.state, "state", "", "keep the state in this folder, so that a restarted demo goes on (default: a temporary one)")
 	fl.BoolVar(&f.once, "once", false, "compute 19 + 5 + 61, print the result as JSON, exit")
 	fl.DurationVar(&f.deadline, "deadline", 5*time.Minute, "how long a computation waits for all its parties, at most 1h")
@@ -207,6 +207,9 @@ func (d *demo) startHub(listen string, logger *slog.Logger) ([]broker.Key, error
 	var err error
 	if d.ops, err = broker.NewKey(); err != nil {
 		return nil, err
+	}
+	if host, port, err := net.SplitHostPort(listen); err == nil && port == "0" {
+		listen = net.JoinHostPort(host, "-1") // any free one, as the server spells it
 	}
 	config := broker.Hub("weft-demo", listen, members[:len(d.names)], members[len(d.names)], d.ops.Public())
 	config.Logger = logger.With("at", "broker")
