@@ -29,7 +29,7 @@ func (f *fleet) sumAll(id uuid.UUID, values map[string]string) map[string]jobs.J
 		submitted[name] = f.submit(name, id, v, patience)
 	}
 	for name, j := range submitted {
-		submitted[name] = f.members[name].ended(j.ID, patience)
+		submitted[name] = f.members[name].ended(j.ID, 2*patience)
 	}
 	return submitted
 }

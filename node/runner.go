@@ -25,6 +25,7 @@ import (
 const (
 	joinFirst       = time.Second // until a JOIN is repeated, doubling
 	joinMost        = 10 * time.Second
+	refusals        = 2                      // repetitions of a JOIN after which the coordinator's refusal is final
 	lastLook        = 300 * time.Millisecond // before the deadline
 	joinRequest     = 2 * time.Second        // how long one request waits for the coordinator
 	showWaiting     = 200 * time.Millisecond // a wait that is shorter is not written down

@@ -114,10 +114,10 @@ func (w *wait) answer(a coordinator.Answer) error {
 }
 
 // refusal decides what a refusal means. A JOIN that was damaged on its way is refused once; what is wrong with the JOIN
-// itself is refused again.
+// itself is refused each time.
 func (w *wait) refusal(a coordinator.Answer, before string) error {
 	sent := w.sent.Load()
-	again := before == a.Text && sent > w.at
+	again := before == a.Text && sent >= w.at+refusals
 	if before != a.Text {
 		w.at = sent
 	}
