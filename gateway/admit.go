@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"mime"
@@ -13,12 +12,19 @@ import (
 
 // origins are the web pages that may call the gateway.
 type origins struct {
-	any  bool
-	list map[string]bool
+	any    bool
+	list   map[string]bool
+	secure map[string]bool // own names, of the directory, that are served by https only
 }
 
-func newOrigins(config []string) (origins, error) {
-	o := origins{list: map[string]bool{}}
+func newOrigins(config []string, d Directory) (origins, error) {
+	o := origins{list: map[string]bool{}, secure: map[string]bool{}}
+	for _, u := range ownURLs(d) {
+		name := normalHost(u.Hostname())
+		if before, again := o.secure[name]; !again || before {
+			o.secure[name] = strings.EqualFold(u.Scheme, "https")
+		}
+	}
 	for _, c := range config {
 		if c == "*" {
 			o.any = true
@@ -33,14 +39,41 @@ func newOrigins(config []string) (origins, error) {
 	return o, nil
 }
 
-// allows says whether a page from origin may call the gateway that it reached under host: a listed one, or the gateway's
-// own pages.
-func (o origins) allows(origin, host string) bool {
+// allows says whether a page from origin may send the request: a listed one, or one of the gateway's own. Those may come by
+// https in any case, because a proxy in front of the gateway may speak it, but by http only where the gateway's name is not
+// one of https alone: anybody on the way can put a page there.
+func (o origins) allows(origin string, r *http.Request) bool {
 	if o.any || o.list[strings.ToLower(origin)] {
 		return true
 	}
-	_, from, ok := strings.Cut(origin, "://")
-	return ok && strings.EqualFold(from, host)
+	scheme, from, _ := strings.Cut(origin, "://")
+	if !strings.EqualFold(from, r.Host) {
+		return false
+	}
+	name, _ := splitHost(r.Host)
+	switch strings.ToLower(scheme) {
+	case "https":
+		return true
+	case "http":
+		return r.TLS == nil && !o.secure[name]
+	}
+	return false
+}
+
+// ownURLs are the URLs of this gateway that the directory has.
+func ownURLs(d Directory) []*url.URL {
+	var list []*url.URL
+	for _, p := range d.Parties() {
+		if p.Name != d.Self() {
+			continue
+		}
+		for _, raw := range p.URLs {
+			if u, err := url.Parse(raw); err == nil && u.Hostname() != "" {
+				list = append(list, u)
+			}
+		}
+	}
+	return list
 }
 
 // hosts are the gateway's own names, with a port or for any port. A page that rebinds its own name to this address would
@@ -59,15 +92,8 @@ func newHosts(config []string, d Directory) (hosts, error) {
 		}
 		h[name] = true
 	}
-	for _, p := range d.Parties() {
-		if p.Name != d.Self() {
-			continue
-		}
-		for _, raw := range p.URLs {
-			if u, err := url.Parse(raw); err == nil && u.Hostname() != "" {
-				h[normalHost(u.Hostname())] = true
-			}
-		}
+	for _, u := range ownURLs(d) {
+		h[normalHost(u.Hostname())] = true
 	}
 	return h, nil
 }
@@ -77,11 +103,18 @@ func (h hosts) has(header string) bool {
 	return h[name] || port != "" && h[net.JoinHostPort(name, port)]
 }
 
-// splitHost takes a Host header apart; the name is in normal form.
+// splitHost takes a Host header apart; the name is in normal form, and empty where it is none. Brackets stand around an
+// IPv6 address, once.
 func splitHost(s string) (name, port string) {
 	name, port, err := net.SplitHostPort(s)
 	if err != nil {
-		name, port = strings.Trim(s, "[]"), ""
+		name, port = s, ""
+		if strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") {
+			name = s[1 : len(s)-1]
+		}
+	}
+	if strings.ContainsAny(name, "[]") || s != "" && s[0] == '[' && net.ParseIP(name) == nil {
+		return "", ""
 	}
 	return normalHost(name), port
 }
@@ -98,7 +131,7 @@ func (g *Gateway) admit(w http.ResponseWriter, r *http.Request) error {
 		h.Set("Access-Control-Allow-Origin", "*")
 	case origin != "":
 		h.Add("Vary", "Origin")
-		if g.origins.allows(origin, r.Host) {
+		if g.origins.allows(origin, r) {
 			h.Set("Access-Control-Allow-Origin", origin)
 		}
 	}
@@ -109,14 +142,15 @@ func (g *Gateway) admit(w http.ResponseWriter, r *http.Request) error {
 	if !isProbe(r.URL.Path) && !g.hosts.has(r.Host) {
 		return fail(http.StatusMisdirectedRequest, "wrong-host", "this gateway is not called %s; if it should be, add the name to the hosts of its configuration", representationShow(r.Host))
 	}
-	if origin != "" && !g.origins.allows(origin, r.Host) {
+	if origin != "" && !g.origins.allows(origin, r) {
 		return fail(http.StatusForbidden, "wrong-origin", "web pages of %s may not use this gateway; its configuration lists those that may", representationShow(origin))
 	}
 	return nil
 }
 
-// checkBody refuses a body that is not called JSON. Without an Origin header a missing content type passes; with one it
-// does not, because browsers let any page send other types without asking first.
+// checkBody refuses a body that is not called JSON. From a program a missing content type passes; from a web page it does
+// not, because browsers let any page send other types without asking first. A page shows by its Origin or, where a browser
+// leaves that out, by Sec-Fetch-Site.
 func (g *Gateway) checkBody(r *http.Request) error {
 	switch r.Method {
 	case http.MethodPost, http.MethodPut, http.MethodPatch:
@@ -131,7 +165,7 @@ func (g *Gateway) checkBody(r *http.Request) error {
 	switch {
 	case err == nil && media == "application/json":
 		return nil
-	case r.Header.Get("Origin") != "":
+	case r.Header.Get("Origin") != "", foreignPage(r):
 		return fail(http.StatusForbidden, "origin-needs-json", "a request from a web page must have Content-Type: application/json")
 	case ct == "":
 		return nil
@@ -139,22 +173,44 @@ func (g *Gateway) checkBody(r *http.Request) error {
 	return fail(http.StatusUnsupportedMediaType, "not-json", "the body must be JSON: send Content-Type: application/json")
 }
 
-// readBody reads the whole body, at most MaxBody bytes.
-func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+// foreignPage says whether a browser sent the request for a page of another origin.
+func foreignPage(r *http.Request) bool {
+	site := strings.ToLower(r.Header.Get("Sec-Fetch-Site"))
+	return site == "cross-site" || site == "same-site"
+}
+
+// readBody reads the whole body, at most MaxBody bytes. It borrows as the body comes, at most twice what has come: what a
+// stranger announces takes memory from nobody. The body may be used until the loan is given back.
+func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request, l *loan) ([]byte, error) {
 	limit := g.config.MaxBody
 	if r.ContentLength > limit {
 		w.Header().Set("Connection", "close")
 		return nil, tooLarge(limit)
 	}
-	var b bytes.Buffer
-	const most = 1 << 20 // what a stranger's announcement alone makes us reserve
-	if n := min(r.ContentLength, most); n > 0 {
-		b.Grow(int(n) + bytes.MinRead)
+	most := limit
+	if r.ContentLength >= 0 {
+		most = r.ContentLength
 	}
-	if _, err := b.ReadFrom(http.MaxBytesReader(w, r.Body, limit)); err != nil {
-		return nil, bodyError(err)
+	most++ // room to see that it ends there
+	in, b := http.MaxBytesReader(w, r.Body, limit), make([]byte, 0, min(most, freeBody))
+	for {
+		n, err := in.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		switch {
+		case err == io.EOF: //nolint:errorlint // io.Reader's contract
+			return b, nil
+		case err != nil:
+			return nil, bodyError(err)
+		case len(b) < cap(b):
+			continue
+		}
+		larger := min(most, 2*int64(cap(b)))
+		if err := l.take(r.Context(), larger-int64(cap(b))); err != nil {
+			w.Header().Set("Connection", "close")
+			return nil, err
+		}
+		b = append(make([]byte, 0, larger), b...)
 	}
-	return b.Bytes(), nil
 }
 
 // bodyError is a client that stopped sending, but for a body over the limit.

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -120,7 +121,7 @@ func FuzzRequest(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, route byte, body []byte) {
 		// No store and no catalogue: nothing gets beyond the checks.
-		g := &Gateway{config: Config{Directory: directory, MaxBody: 1 << 20, MaxParties: 32}, handles: newHandles(make([]byte, 32))}
+		g := &Gateway{config: Config{Directory: directory, MaxBody: 1 << 20, MaxParties: 32}, handles: newHandles(make([]byte, 32)), memory: newMemory(4 << 20), draining: context.Background()}
 		if err := g.config.fill(); err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 
 	"github.com/weftmpc/weft/gateway/representation"
 	"github.com/weftmpc/weft/jobs"
@@ -20,6 +21,7 @@ type Error struct {
 	Reason  string // one word for programs, like unknown-node
 	Field   string // which part of the request, like network.nodes[1]; may be empty
 	Message string
+	retry   int   // seconds after which to send the request again (Retry-After); 0: not said
 	cause   error // for the log only
 }
 
@@ -87,6 +89,8 @@ func asError(err error) *Error {
 		return fail(http.StatusTooManyRequests, "too-many", "%s", objects.ErrTooMany)
 	case errors.Is(err, jobs.ErrTooLarge):
 		return fail(http.StatusRequestEntityTooLarge, "too-large", "the data is too large for a job of this gateway")
+	case errors.Is(err, jobs.ErrFull):
+		return fail(http.StatusInsufficientStorage, "full", "this gateway has no disk space left; nothing was stored, and its operator has to make room")
 	case errors.Is(err, jobs.ErrClosed), errors.Is(err, objects.ErrClosed):
 		return errDraining
 	case errors.Is(err, context.Canceled):
@@ -111,6 +115,9 @@ func writeError(w http.ResponseWriter, v1 bool, e *Error) {
 	} else {
 		w.Header().Set("Content-Type", "application/json")
 		body = mustJSON(wireError{e.Code, e.Message})
+	}
+	if e.retry > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(e.retry))
 	}
 	w.WriteHeader(e.Code)
 	_, _ = w.Write(body) // an error here is the client's absence

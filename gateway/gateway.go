@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
+	"path"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -37,6 +38,13 @@ type Config struct {
 	Attempts   int           // starts of one job; 0: 5
 	Wait       time.Duration // how long a download waits for its job; 0: 10 min
 
+	// MaxConnections is how many connections Serve holds at a time; further ones wait outside. Each takes a file
+	// descriptor, and the stores need some too. 0: 512.
+	MaxConnections int
+	// MaxWaiting is how many requests may wait for a job at a time; further ones are answered with 503. 0: half of
+	// MaxConnections, so that the others stay free for short requests and a supervisor's questions.
+	MaxWaiting int
+
 	// CORS lists the origins of web pages that may call the gateway (https://example.org, or * for any page). Empty: only
 	// the gateway's own pages.
 	CORS []string
@@ -58,6 +66,8 @@ const (
 	defaultDeadline = 5 * time.Minute
 	defaultWait     = 10 * time.Minute
 	defaultBody     = 64 << 20
+
+	defaultConnections = 512 // half of the 1,024 descriptors that a process has where nobody raised the limit
 )
 
 // anyone is the caller of every request. Until access control exists, all clients of a gateway are one caller.
@@ -72,6 +82,8 @@ type Gateway struct {
 	handles       *handles
 	microprotocol map[string]*simon.Microprotocol
 	catalogue     []byte       // the answer of GET /v1/microprotocols
+	memory        *memory      // of the requests' bodies
+	connections   atomic.Int64 // that are open
 	waiting       atomic.Int64 // requests that wait for a job
 	draining      context.Context
 	drain         context.CancelCauseFunc
@@ -88,7 +100,7 @@ func New(c Config) (*Gateway, error) {
 	if err := c.fill(); err != nil {
 		return nil, err
 	}
-	g := &Gateway{config: c, handles: newHandles(c.Key), microprotocol: map[string]*simon.Microprotocol{}}
+	g := &Gateway{config: c, memory: newMemory(bodiesAtOnce * c.MaxBody), handles: newHandles(c.Key), microprotocol: map[string]*simon.Microprotocol{}}
 	for i := range c.Catalogue {
 		m := &c.Catalogue[i]
 		if g.microprotocol[m.Name] != nil {
@@ -98,7 +110,7 @@ func New(c Config) (*Gateway, error) {
 	}
 	g.catalogue = catalogueJSON(c.Catalogue)
 	var err error
-	if g.origins, err = newOrigins(c.CORS); err != nil {
+	if g.origins, err = newOrigins(c.CORS, c.Directory); err != nil {
 		return nil, err
 	}
 	if g.hosts, err = newHosts(c.Hosts, c.Directory); err != nil {
@@ -120,6 +132,14 @@ func (c *Config) fill() error {
 		return fmt.Errorf("gateway: Deadline is %v; at most %v are possible, 0 stands for %v", c.Deadline, maxDeadline, defaultDeadline)
 	case c.MaxBody < 0 || c.Wait < 0 || c.Attempts < 0:
 		return errors.New("gateway: MaxBody, Wait and Attempts must not be negative")
+	case c.MaxConnections < 0 || c.MaxWaiting < 0:
+		return errors.New("gateway: MaxConnections and MaxWaiting must not be negative")
+	}
+	if c.MaxConnections == 0 {
+		c.MaxConnections = defaultConnections
+	}
+	if c.MaxWaiting == 0 {
+		c.MaxWaiting = max(1, c.MaxConnections/2)
 	}
 	if c.MaxParties == 0 {
 		c.MaxParties = 32
@@ -155,6 +175,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
+	if g.crowded() {
+		h.Set("Connection", "close") // rather than hold a place until the next request
+	}
 	if err := cleanPath(r); err != nil {
 		g.answerError(w, r, err)
 		return
@@ -171,7 +194,13 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.handler.ServeHTTP(w, r)
 }
 
-// recover answers a defect of ours with 500. The log gets the place, never the panic's text: it may hold input.
+// crowded says whether few connections are left.
+func (g *Gateway) crowded() bool {
+	return g.config.MaxConnections > 0 && g.connections.Load() > int64(g.config.MaxConnections)*3/4
+}
+
+// recover answers a defect of ours with 500. The log gets the place, never the panic's text nor the words of the functions'
+// arguments, which a usual stack trace shows: either may hold input.
 func (g *Gateway) recover(w http.ResponseWriter, r *http.Request) {
 	v := recover()
 	if v == nil {
@@ -180,8 +209,23 @@ func (g *Gateway) recover(w http.ResponseWriter, r *http.Request) {
 	if v == http.ErrAbortHandler { //nolint:errorlint // net/http compares it the same way
 		panic(v)
 	}
-	g.config.Logger.Error("gateway: a request met a defect", "method", r.Method, "route", r.Pattern, "panic", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
+	g.config.Logger.Error("gateway: a request met a defect", "method", r.Method, "route", r.Pattern, "panic", fmt.Sprintf("%T", v), "at", callers())
 	writeError(w, isV1(r), asError(nil))
+}
+
+// callers lists functions and lines, innermost first, of a panic that a deferred function of its caller has recovered.
+func callers() []string {
+	const most, own = 32, 4 // runtime.Callers, callers, recover and the runtime's own function for panics
+	pc := make([]uintptr, most)
+	frames := runtime.CallersFrames(pc[:runtime.Callers(own, pc)])
+	var list []string
+	for {
+		f, more := frames.Next()
+		list = append(list, fmt.Sprintf("%s %s:%d", f.Function, path.Base(f.File), f.Line))
+		if !more {
+			return list
+		}
+	}
 }
 
 // cleanPath makes one slash of several: clients put "/" between a base URL that ends with a slash and the path, and a

@@ -150,6 +150,8 @@ func (g *Gateway) ownJob(ctx context.Context, caller string, id uuid.UUID) (jobs
 	return j, err
 }
 
+var errBusyWaiting = busy("as many requests wait for results as this gateway allows; the job goes on, ask again in a moment")
+
 // await waits for until, for the client's departure, for the gateway's end or for most, whichever comes first. In the last
 // case it returns the job as it stands and late = true.
 func (g *Gateway) await(w http.ResponseWriter, r *http.Request, j jobs.Job, most time.Duration, until func(jobs.Job) bool) (_ jobs.Job, late bool, err error) {
@@ -159,8 +161,10 @@ func (g *Gateway) await(w http.ResponseWriter, r *http.Request, j jobs.Job, most
 	if most <= 0 {
 		return j, true, nil
 	}
-	g.waiting.Add(1)
 	defer g.waiting.Add(-1)
+	if g.waiting.Add(1) > int64(g.config.MaxWaiting) {
+		return j, false, errBusyWaiting
+	}
 	defer renewWriteDeadline(w)
 	ctx, cancel := context.WithTimeoutCause(r.Context(), most, errWaited)
 	defer cancel()

@@ -27,21 +27,12 @@ func (g *Gateway) readNetwork(raw json.RawMessage) (network, error) {
 	if representation.IsEmpty(raw) {
 		return network{}, invalid("network", "it is missing; %s", shape)
 	}
-	members, ok := representation.Members(raw)
-	if !ok {
+	if !representation.IsObject(raw) {
 		return network{}, invalid("network", "it must be an object; %s", shape)
 	}
-	var nodes, id, myself json.RawMessage
-	for _, m := range members {
-		switch m.Key {
-		case "nodes":
-			nodes = m.Value
-		case "uuid":
-			id = m.Value
-		case "myself":
-			myself = m.Value
-		}
-	}
+	nodes, _ := representation.Find(raw, "nodes")
+	id, _ := representation.Find(raw, "uuid")
+	myself, _ := representation.Find(raw, "myself")
 	var n network
 	var err error
 	if n.parties, err = g.readNodes("network.nodes", nodes); err != nil {
@@ -63,7 +54,7 @@ func (g *Gateway) readNodes(field string, raw json.RawMessage) ([]string, error)
 	if representation.IsNull(raw) {
 		return nil, invalid(field, "it is missing; list the gateway URLs or the names of all parties")
 	}
-	elements, ok := representation.Elements(raw)
+	elements, ok := representation.Elements(raw, g.config.MaxParties+1)
 	if _, single := representation.Text(raw); single {
 		return nil, invalid(field, "it names one node; list at least two")
 	}
@@ -76,7 +67,7 @@ func (g *Gateway) readNodes(field string, raw json.RawMessage) ([]string, error)
 	case n == 1:
 		return nil, invalid(field, "it names one node; list at least two")
 	case n > g.config.MaxParties:
-		return nil, invalid(field, "it names %d nodes; this gateway allows %d", n, g.config.MaxParties)
+		return nil, invalid(field, "it names more than %d nodes; this gateway allows no more", g.config.MaxParties)
 	}
 	parties := make([]string, len(elements))
 	place := map[string]int{}
@@ -185,7 +176,7 @@ func readParameters(raw json.RawMessage) (json.RawMessage, error) {
 	if representation.IsEmpty(raw) {
 		return nil, nil
 	}
-	if _, ok := representation.Members(raw); !ok {
+	if !representation.IsObject(raw) {
 		return nil, invalid("parameters", "it must be an object of named parameters, or be left out")
 	}
 	return raw, nil

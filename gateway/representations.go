@@ -3,9 +3,8 @@ package gateway
 import (
 	"context"
 	"encoding/json"
-	"maps"
+	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -50,8 +49,8 @@ func (g *Gateway) list(w http.ResponseWriter, r *http.Request) error {
 	return write(w, g.handles.list)
 }
 
-func (g *Gateway) readCall(w http.ResponseWriter, r *http.Request) (representation.Call, error) {
-	body, err := g.readBody(w, r)
+func (g *Gateway) readCall(w http.ResponseWriter, r *http.Request, l *loan) (representation.Call, error) {
+	body, err := g.readBody(w, r, l)
 	if err != nil {
 		return representation.Call{}, err
 	}
@@ -64,7 +63,9 @@ func (g *Gateway) readCall(w http.ResponseWriter, r *http.Request) (representati
 
 // create gives the representation of the first root object that meets the requirements.
 func (g *Gateway) create(w http.ResponseWriter, r *http.Request) error {
-	c, err := g.readCall(w, r)
+	l := g.loan()
+	defer l.giveBack()
+	c, err := g.readCall(w, r, l)
 	if err != nil {
 		return err
 	}
@@ -78,7 +79,9 @@ func (g *Gateway) create(w http.ResponseWriter, r *http.Request) error {
 
 // upload stores a value.
 func (g *Gateway) upload(w http.ResponseWriter, r *http.Request) error {
-	c, err := g.readCall(w, r)
+	l := g.loan()
+	defer l.giveBack()
+	c, err := g.readCall(w, r, l)
 	if err != nil {
 		return err
 	}
@@ -94,7 +97,9 @@ func (g *Gateway) upload(w http.ResponseWriter, r *http.Request) error {
 
 // call calls a function.
 func (g *Gateway) call(w http.ResponseWriter, r *http.Request) error {
-	c, err := g.readCall(w, r)
+	l := g.loan()
+	defer l.giveBack()
+	c, err := g.readCall(w, r, l)
 	if err != nil {
 		return err
 	}
@@ -109,13 +114,18 @@ func (g *Gateway) call(w http.ResponseWriter, r *http.Request) error {
 	if t.derived == nil || t.derived.member == nil {
 		return fail(http.StatusBadRequest, "no-function", "this representation stands for no function and cannot be called")
 	}
-	if c.Kwargs, err = g.substitute(r.Context(), anyone, c.Kwargs); err != nil {
-		return err
-	}
 	f := t.derived.member
-	args, err := f.signature.Bind(c)
+	args, err := f.signature.Bind(c) // before anything is read for arguments that the function does not have
 	if err != nil {
 		return fail(http.StatusBadRequest, "wrong-arguments", "%s", err)
+	}
+	s := substitution{g: g, caller: anyone, loan: l, cache: map[uuid.UUID]json.RawMessage{}}
+	for i, p := range f.signature.Parameters {
+		if _, named := c.Kwargs[p.Name]; named {
+			if args[i], err = s.replace(r.Context(), p.Name, args[i]); err != nil {
+				return err
+			}
+		}
 	}
 	b := binding{caller: anyone, task: t.derived.task, args: args, wait: func(j jobs.Job) (jobs.Job, error) {
 		j, _, err := g.await(w, r, j, resultPause, jobs.Job.Terminal)
@@ -134,50 +144,71 @@ func (g *Gateway) call(w http.ResponseWriter, r *http.Request) error {
 // resultPause is how long a task's result() waits before it says None: clients ask again at once.
 const resultPause = time.Second
 
-// substitute replaces the arguments that stand for objects of this gateway by these objects' values.
-func (g *Gateway) substitute(ctx context.Context, caller string, kwargs map[string]json.RawMessage) (map[string]json.RawMessage, error) {
+// substitution replaces arguments of one call that stand for objects of this gateway by these objects' values.
+type substitution struct {
+	g      *Gateway
+	caller string
+	loan   *loan
+	cache  map[uuid.UUID]json.RawMessage
+	size   int64 // bytes of all that was put in
+}
+
+// replace is the value that raw stands for, and raw itself where it stands for nothing here. name is the argument's.
+func (s *substitution) replace(ctx context.Context, name string, raw json.RawMessage) (json.RawMessage, error) {
 	const most = 16 // uploads may stand for uploads, in a circle too
-	for _, name := range slices.Sorted(maps.Keys(kwargs)) {
-		raw := kwargs[name]
-		for depth := 0; ; depth++ {
-			id, ok := standsFor(raw)
-			if !ok {
-				break
-			}
-			if depth == most {
-				return nil, invalid(name, "representations stand for representations in a circle")
-			}
-			t, err := g.resolve(ctx, caller, id)
-			if err == errUnknownRepresentation { //nolint:errorlint // exactly this value: it stays as it was sent
-				break
-			}
-			if err != nil {
-				return nil, err
-			}
-			if raw, err = g.value(ctx, caller, t); err != nil {
-				e := *asError(err)
-				e.Field, e.Message = name, name+": "+e.Message
-				return nil, &e
-			}
-			kwargs[name] = raw
+	for depth := 0; ; depth++ {
+		id, ok := standsFor(raw)
+		if !ok {
+			return raw, nil
 		}
+		if depth == most {
+			return nil, invalid(name, "representations stand for representations in a circle")
+		}
+		value, err := s.read(ctx, id)
+		if err == errUnknownRepresentation { //nolint:errorlint // exactly this value: it stays as it was sent
+			return raw, nil
+		}
+		if err != nil {
+			e := *asError(err)
+			e.Field, e.Message = name, name+": "+e.Message
+			return nil, &e
+		}
+		if s.size += int64(len(value)); s.size > s.g.config.MaxBody {
+			return nil, &Error{Code: http.StatusRequestEntityTooLarge, Reason: "too-large", Field: name, Message: fmt.Sprintf(
+				"%s: with it the values that the arguments stand for are together larger than the %d bytes that this gateway accepts", name, s.g.config.MaxBody)}
+		}
+		raw = value
 	}
-	return kwargs, nil
+}
+
+// read is the value of a representation; one call reads each once.
+func (s *substitution) read(ctx context.Context, id uuid.UUID) (json.RawMessage, error) {
+	if value, ok := s.cache[id]; ok {
+		return value, nil
+	}
+	t, err := s.g.resolve(ctx, s.caller, id)
+	if err != nil {
+		return nil, err
+	}
+	value, err := s.g.value(ctx, s.caller, t)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.loan.take(ctx, int64(len(value))); err != nil {
+		return nil, err
+	}
+	s.cache[id] = value
+	return value, nil
 }
 
 // standsFor reads {"representation_uuid": U}.
 func standsFor(raw json.RawMessage) (uuid.UUID, bool) {
-	members, ok := representation.Members(raw)
+	value, ok := representation.Find(raw, "representation_uuid")
 	if !ok {
 		return uuid.UUID{}, false
 	}
-	for _, m := range members {
-		if m.Key == "representation_uuid" {
-			text, _ := representation.Text(m.Value)
-			return representation.ParseUUID(text)
-		}
-	}
-	return uuid.UUID{}, false
+	text, _ := representation.Text(value)
+	return representation.ParseUUID(text)
 }
 
 // value is what a representation's download gives, without waiting.

@@ -20,12 +20,12 @@ const (
 	maxHeader     = 64 << 10 // bytes
 )
 
-// Serve answers requests on l until ctx ends, then drains and returns within a second: waiting downloads get 503, other
+// Serve answers requests on l, over MaxConnections connections at a time, until ctx ends, then drains and returns within a second: waiting downloads get 503, other
 // running requests are given what is left of that second. Its error is nil after an orderly end.
 func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
 	s := g.server()
 	stopped := make(chan error, 1)
-	go func() { stopped <- s.Serve(l) }()
+	go func() { stopped <- s.Serve(newListener(l, g.config.MaxConnections, &g.connections)) }()
 	select {
 	case err := <-stopped:
 		return fmt.Errorf("gateway on %s: %w", l.Addr(), err)

@@ -91,23 +91,22 @@ func createTask(ctx context.Context, g *Gateway, b binding) (uuid.UUID, bool, er
 
 // joinTask stores the same task as the party that made the invitation has.
 func joinTask(ctx context.Context, g *Gateway, b binding) (uuid.UUID, bool, error) {
-	members, ok := representation.Members(b.args[0])
-	if !ok {
+	if !representation.IsObject(b.args[0]) {
 		return uuid.UUID{}, false, invalid("invitation", "it must be an object, as invite() of the task returns it")
 	}
-	in := map[string]json.RawMessage{}
-	for _, m := range members {
-		in[m.Key] = m.Value
+	in := func(key string) json.RawMessage {
+		value, _ := representation.Find(b.args[0], key)
+		return value
 	}
-	m, n, parameters, err := g.readComputation(in["microprotocol"], b.args[1], in["parameters"])
+	m, n, parameters, err := g.readComputation(in("microprotocol"), b.args[1], in("parameters"))
 	if err != nil {
 		return uuid.UUID{}, false, err
 	}
 	t := task{
 		Microprotocol: m.Name, Parties: n.parties, Self: n.self, Parameters: parameters,
-		Invitation: orNull(in["invitation_id"]), Parent: orNull(in["parent"]),
+		Invitation: orNull(in("invitation_id")), Parent: orNull(in("parent")),
 	}
-	if t.ID, err = readUUID("invitation.task_id", in["task_id"]); err != nil {
+	if t.ID, err = readUUID("invitation.task_id", in("task_id")); err != nil {
 		return uuid.UUID{}, false, err
 	}
 	id, err := g.storeTask(ctx, b.caller, t)

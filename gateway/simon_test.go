@@ -47,7 +47,7 @@ func badNetworks() [][2]string {
 		{nodes(`["alice","http://user:s3cret@127.0.0.1:55599"]`), "http://127.0.0.1:55599"},
 		{nodes(`["alice","` + strings.Repeat("x", 10_000) + `"]`), `xxx\"…`},
 		{nodes(`["bob","carol"]`), "network.nodes: it does not name alice"},
-		{nodes(`[` + strings.Join(names, ",") + `]`), "it names 33 nodes; this gateway allows 32"},
+		{nodes(`[` + strings.Join(names, ",") + `]`), "it names more than 32 nodes"},
 		{nodes(two, `"`+computation+`"`, "null"), "network.myself: it is missing; for this gateway it is 0"},
 		{nodes(two, `"`+computation+`"`, "2"), "network.myself: it is outside the list of 2 nodes"},
 		{nodes(two, `"`+computation+`"`, "-1"), "network.myself: it is outside"},
@@ -328,7 +328,11 @@ func TestParallelInputsAllCount(t *testing.T) {
 		p.want(<-done, 200, "none")
 	}
 	tk, _, err := p.gateway.loadTask(t.Context(), anyone, uuid.MustParse(id))
-	if err != nil || len(tk.Items) != 8 {
-		t.Errorf("%d items, %v", len(tk.Items), err)
+	var items []int
+	if err == nil {
+		err = json.Unmarshal(tk.Items, &items)
+	}
+	if err != nil || len(items) != 8 {
+		t.Errorf("%d items, %v", len(items), err)
 	}
 }

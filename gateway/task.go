@@ -20,16 +20,42 @@ import (
 // Starting it takes three steps, each safe to repeat after a crash: the job's identifier is written into the record, the
 // job is submitted under it, and the record drops the data, which the job now has.
 type task struct {
-	ID            uuid.UUID         `json:"task_id"` // the computation's UUID
-	Microprotocol string            `json:"microprotocol"`
-	Invitation    json.RawMessage   `json:"invitation_id"`
-	Parameters    json.RawMessage   `json:"parameters"`
-	Parent        json.RawMessage   `json:"parent"`
-	Parties       []string          `json:"parties"`
-	Self          int               `json:"self"`
-	Items         []json.RawMessage `json:"items,omitempty"` // private
-	Job           uuid.UUID         `json:"job"`             // zero before start()
-	Submitted     bool              `json:"submitted"`
+	ID            uuid.UUID       `json:"task_id"` // the computation's UUID
+	Microprotocol string          `json:"microprotocol"`
+	Invitation    json.RawMessage `json:"invitation_id"`
+	Parameters    json.RawMessage `json:"parameters"`
+	Parent        json.RawMessage `json:"parent"`
+	Parties       []string        `json:"parties"`
+	Self          int             `json:"self"`
+	Items         json.RawMessage `json:"items,omitempty"` // private: one list, never split; nil for an empty one
+	Job           uuid.UUID       `json:"job"`             // zero before start()
+	Submitted     bool            `json:"submitted"`
+}
+
+// add appends the elements of a list, or one value. It refuses what would make the items larger than limit bytes.
+func (t *task) add(raw json.RawMessage, limit int64) error {
+	more, ok := representation.Inside(raw)
+	switch {
+	case !ok:
+		more = raw
+	case len(more) == 0:
+		return nil
+	}
+	if int64(len(t.Items)+len(more)+2) > limit {
+		return taskTooLarge(limit)
+	}
+	items := make([]byte, 0, len(t.Items)+len(more)+2)
+	if before, _ := representation.Inside(t.Items); len(before) > 0 {
+		items = append(append(append(items, '['), before...), ',')
+	} else {
+		items = append(items, '[')
+	}
+	t.Items = append(append(items, more...), ']')
+	return nil
+}
+
+func taskTooLarge(limit int64) *Error {
+	return fail(http.StatusRequestEntityTooLarge, "too-large", "the task's data together are larger than the %d bytes that this gateway accepts", limit)
 }
 
 // taskNames are all members of a task that have an identifier.
@@ -82,7 +108,7 @@ func (g *Gateway) changeTask(ctx context.Context, caller string, id uuid.UUID, f
 		}
 		r.Data = mustJSON(t)
 		if int64(len(r.Data)) > g.config.MaxBody {
-			return t, fail(http.StatusRequestEntityTooLarge, "too-large", "the task's data together are larger than the %d bytes that this gateway accepts", g.config.MaxBody)
+			return t, taskTooLarge(g.config.MaxBody)
 		}
 		_, err = g.config.Objects.Update(ctx, r)
 		if !errors.Is(err, objects.ErrConflict) || try == tries {
@@ -101,16 +127,11 @@ func invite(ctx context.Context, g *Gateway, b binding) (uuid.UUID, bool, error)
 
 // input adds data: the elements of a list, or one value.
 func input(ctx context.Context, g *Gateway, b binding) (uuid.UUID, bool, error) {
-	items, ok := representation.Elements(b.args[0])
-	if !ok {
-		items = []json.RawMessage{b.args[0]}
-	}
 	_, err := g.changeTask(ctx, b.caller, b.task, func(t *task) error {
 		if t.Job != (uuid.UUID{}) {
 			return fail(http.StatusConflict, "started", "the task has been started and takes no more data; create another one")
 		}
-		t.Items = append(t.Items, items...)
-		return nil
+		return t.add(b.args[0], g.config.MaxBody)
 	})
 	return uuid.UUID{}, false, err
 }
@@ -157,17 +178,14 @@ func (g *Gateway) taskRequest(caller string, t task) (request, error) {
 	if m == nil { // the gateway was restarted with another catalogue
 		return request{}, fail(http.StatusNotImplemented, "unknown-microprotocol", "the task's microprotocol %s is not available any more", t.Microprotocol)
 	}
-	data := []byte{'['}
-	for i, item := range t.Items {
-		if i > 0 {
-			data = append(data, ',')
-		}
-		data = append(data, item...)
+	data := t.Items
+	if len(data) == 0 {
+		data = json.RawMessage("[]")
 	}
 	parameters, err := readParameters(t.Parameters)
 	return request{
 		id: t.Job, caller: caller, microprotocol: m, parties: t.Parties, self: t.Self, uuid: t.ID,
-		parameters: parameters, deadline: g.config.Deadline, data: append(data, ']'),
+		parameters: parameters, deadline: g.config.Deadline, data: data,
 	}, err
 }
 

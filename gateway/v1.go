@@ -19,7 +19,9 @@ import (
 
 // postJob accepts a computation.
 func (g *Gateway) postJob(w http.ResponseWriter, r *http.Request) error {
-	body, err := g.readBody(w, r)
+	l := g.loan()
+	defer l.giveBack()
+	body, err := g.readBody(w, r, l)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,13 @@ type Call struct {
 	Kwargs map[string]json.RawMessage
 }
 
+// Bounds of a call. No function has as many parameters, and members that nobody reads cost memory all the same.
+const (
+	maxArgs    = 16
+	maxKwargs  = 64
+	maxMembers = 64 // of a body
+)
+
 // ParseCall reads {"args":[…],"kwargs":{…}}. Either may be missing or null; an empty object or list stands for the other
 // empty one, as the R client writes it. Other keys are passed over.
 func ParseCall(body []byte) (Call, error) {
@@ -25,15 +32,21 @@ func ParseCall(body []byte) (Call, error) {
 	for _, m := range members {
 		switch m.Key {
 		case "args":
-			elements, ok := Elements(m.Value)
+			elements, ok := Elements(m.Value, maxArgs+1)
 			if !ok && !IsEmpty(m.Value) {
 				return Call{}, errors.New("args must be a list of positional arguments")
 			}
+			if len(elements) > maxArgs {
+				return Call{}, fmt.Errorf("args has more than %d positional arguments; give a list of data as one argument, in brackets of its own", maxArgs)
+			}
 			c.Args = elements
 		case "kwargs":
-			named, ok := Members(m.Value)
+			named, ok := Members(m.Value, maxKwargs+1)
 			if !ok && !IsEmpty(m.Value) {
 				return Call{}, errors.New("kwargs must be an object of named arguments")
+			}
+			if len(named) > maxKwargs {
+				return Call{}, fmt.Errorf("kwargs has more than %d named arguments", maxKwargs)
 			}
 			c.Kwargs = make(map[string]json.RawMessage, len(named))
 			for _, n := range named {
@@ -44,14 +57,17 @@ func ParseCall(body []byte) (Call, error) {
 	return c, nil
 }
 
-// ParseObject reads a body that must be one JSON object.
+// ParseObject reads a body that must be one JSON object of at most 64 members.
 func ParseObject(body []byte) ([]Member, error) {
 	if err := Check(body); err != nil {
 		return nil, err
 	}
-	members, ok := Members(body)
+	members, ok := Members(body, maxMembers+1)
 	if !ok {
 		return nil, errors.New("the body must be a JSON object")
+	}
+	if len(members) > maxMembers {
+		return nil, fmt.Errorf("the body has more than %d members", maxMembers)
 	}
 	return members, nil
 }

@@ -9,8 +9,9 @@ import (
 
 // Bounds of a JSON text, beyond which nobody's data is meant.
 const (
-	maxDepth = 100 // nested lists and objects
-	fewKeys  = 16  // keys of one object up to which a linear search beats a map
+	maxDepth = 100    // nested lists and objects
+	maxKeys  = 50_000 // keys of an object and those around it, which are remembered to find doubled ones
+	fewKeys  = 16     // keys of one object up to which a linear search beats a map
 )
 
 // SyntaxError says where a JSON text is wrong, and never what it holds there: the text may be private.
@@ -47,12 +48,41 @@ type Member struct {
 	Value json.RawMessage
 }
 
-// Members splits an object. It returns ok = false if raw is another JSON value. raw has passed Check.
-func Members(raw json.RawMessage) (members []Member, ok bool) {
+// Members splits an object and stops after most members: ask for one more than are allowed to know that there are too
+// many. It returns ok = false if raw is another JSON value. raw has passed Check.
+func Members(raw json.RawMessage, most int) (members []Member, ok bool) {
+	ok = eachMember(raw, func(key []byte, value json.RawMessage) bool {
+		members = append(members, Member{string(key), value})
+		return len(members) < most
+	})
+	return members, ok
+}
+
+// Find is the value that an object has under key. It returns ok = false if there is none, or if raw is no object. raw has
+// passed Check.
+func Find(raw json.RawMessage, key string) (value json.RawMessage, ok bool) {
+	eachMember(raw, func(k []byte, v json.RawMessage) bool {
+		if string(k) == key {
+			value, ok = v, true
+		}
+		return !ok
+	})
+	return value, ok
+}
+
+// IsObject says whether raw, which has passed Check, is an object.
+func IsObject(raw json.RawMessage) bool {
+	s := scanner{b: raw}
+	s.space()
+	return s.peek() == '{'
+}
+
+// eachMember calls f with the members of an object until f says false. It returns false if raw is no object.
+func eachMember(raw json.RawMessage, f func(key []byte, value json.RawMessage) bool) bool {
 	s := scanner{b: raw}
 	s.space()
 	if s.peek() != '{' {
-		return nil, false
+		return false
 	}
 	s.i++
 	for s.space(); s.peek() != '}'; s.space() {
@@ -62,27 +92,30 @@ func Members(raw json.RawMessage) (members []Member, ok bool) {
 		}
 		key, err := s.text()
 		if err != nil {
-			return nil, false
+			return false
 		}
 		s.space()
 		s.i++ // the colon
 		s.space()
 		start := s.i
 		s.skip()
-		members = append(members, Member{string(key), raw[start:s.i]})
+		if !f(key, raw[start:s.i]) {
+			return true
+		}
 	}
-	return members, true
+	return true
 }
 
-// Elements splits a list. It returns ok = false if raw is another JSON value. raw has passed Check.
-func Elements(raw json.RawMessage) (elements []json.RawMessage, ok bool) {
+// Elements splits a list and stops after most elements, as Members does: a list of a byte each would become many times its
+// size. It returns ok = false if raw is another JSON value. raw has passed Check.
+func Elements(raw json.RawMessage, most int) (elements []json.RawMessage, ok bool) {
 	s := scanner{b: raw}
 	s.space()
 	if s.peek() != '[' {
 		return nil, false
 	}
 	s.i++
-	for s.space(); s.peek() != ']'; s.space() {
+	for s.space(); s.peek() != ']' && len(elements) < most; s.space() {
 		if s.peek() == ',' {
 			s.i++
 			s.space()
@@ -107,6 +140,16 @@ func Text(raw json.RawMessage) (text string, ok bool) {
 	return string(t), err == nil
 }
 
+// Inside is what stands between the brackets of a list, its elements unsplit; empty for an empty list. It returns ok = false
+// if raw is another JSON value. raw has passed Check.
+func Inside(raw json.RawMessage) (inside json.RawMessage, ok bool) {
+	t := bytes.TrimSpace(raw)
+	if len(t) < 2 || t[0] != '[' {
+		return nil, false
+	}
+	return bytes.TrimSpace(t[1 : len(t)-1]), true
+}
+
 // IsNull says whether raw is absent or JSON's null.
 func IsNull(raw json.RawMessage) bool {
 	t := bytes.TrimSpace(raw)
@@ -125,7 +168,8 @@ func IsEmpty(raw json.RawMessage) bool {
 type scanner struct {
 	b    []byte
 	i    int
-	keys [][]byte // of all open objects, innermost last
+	keys [][]byte // of all open objects, innermost last, but for those of large ones
+	open int      // how many keys all open objects have
 }
 
 func (s *scanner) fail(reason string) error { return &SyntaxError{s.i, reason} }
@@ -214,8 +258,8 @@ func (s *scanner) value(depth int) error {
 }
 
 func (s *scanner) object(depth int) error {
-	first := len(s.keys)
-	defer func() { s.keys = s.keys[:first] }()
+	first, open := len(s.keys), s.open
+	defer func() { s.keys, s.open = s.keys[:first], open }()
 	var many map[string]struct{}
 	s.i++
 	s.space()
@@ -235,6 +279,10 @@ func (s *scanner) object(depth int) error {
 		if s.doubled(key, first, &many) {
 			s.i = at
 			return s.fail("an object has the same key twice")
+		}
+		if s.open++; s.open > maxKeys {
+			s.i = at
+			return s.fail(fmt.Sprintf("more than %d keys in one object and those around it", maxKeys))
 		}
 		s.space()
 		if s.peek() != ':' {

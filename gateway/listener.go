@@ -1,0 +1,59 @@
+package gateway
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+)
+
+// listener accepts no more than so many connections at a time. Further ones wait in the system's queue, where they cost
+// the process no file descriptor: without descriptors the stores could not write either.
+type listener struct {
+	net.Listener
+	open   *atomic.Int64 // connections, for all to see
+	slots  chan struct{}
+	closed chan struct{}
+	once   sync.Once
+}
+
+func newListener(l net.Listener, most int, open *atomic.Int64) *listener {
+	return &listener{Listener: l, open: open, slots: make(chan struct{}, most), closed: make(chan struct{})}
+}
+
+// Accept waits for a slot, then for a connection.
+func (l *listener) Accept() (net.Conn, error) {
+	select {
+	case l.slots <- struct{}{}:
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+	c, err := l.Listener.Accept()
+	if err != nil {
+		<-l.slots
+		return nil, err
+	}
+	l.open.Add(1)
+	return &connection{Conn: c, l: l}, nil
+}
+
+// Close also ends an Accept that waits for a slot.
+func (l *listener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return l.Listener.Close()
+}
+
+// connection gives its slot back when it is closed.
+type connection struct {
+	net.Conn
+	l    *listener
+	once sync.Once
+}
+
+func (c *connection) Close() error {
+	err := c.Conn.Close()
+	c.once.Do(func() {
+		c.l.open.Add(-1)
+		<-c.l.slots
+	})
+	return err
+}

@@ -1,0 +1,98 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Bounds of the memory that bodies take.
+const (
+	freeBody     = 64 << 10         // bytes of a body that need no loan, so that small requests never wait for large ones
+	bodiesAtOnce = 4                // times MaxBody: what all bodies together may take
+	memoryWait   = 10 * time.Second // for memory, before the answer is 503
+)
+
+var errBusyMemory = busy("this gateway reads as many large requests as it has memory for; send this one again in a moment")
+
+// memory is what the bodies of all requests share.
+type memory struct {
+	wait time.Duration // how long take waits
+
+	mu    sync.Mutex
+	free  int64
+	freed chan struct{} // closed and replaced when something comes back
+}
+
+func newMemory(bytes int64) *memory {
+	return &memory{wait: memoryWait, free: bytes, freed: make(chan struct{})}
+}
+
+// loan is one request's part of the memory. Only the goroutine of the request uses it.
+type loan struct {
+	of   *memory
+	ends context.Context // the gateway's end
+	size int64
+}
+
+func (g *Gateway) loan() *loan { return &loan{of: g.memory, ends: g.draining} }
+
+// take adds n bytes to the loan. While there are none it waits, at most as long as the memory says: requests that each
+// hold a part and wait for more of it would wait for each other.
+func (l *loan) take(ctx context.Context, n int64) error {
+	var late <-chan time.Time
+	for {
+		freed, ok := l.of.try(n)
+		if ok {
+			l.size += n
+			return nil
+		}
+		if late == nil {
+			t := time.NewTimer(l.of.wait)
+			defer t.Stop()
+			late = t.C
+		}
+		select {
+		case <-freed:
+		case <-late:
+			return errBusyMemory
+		case <-l.ends.Done():
+			return errDraining
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// giveBack ends the loan.
+func (l *loan) giveBack() {
+	if l.size == 0 {
+		return
+	}
+	m := l.of
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.free += l.size
+	l.size = 0
+	close(m.freed)
+	m.freed = make(chan struct{})
+}
+
+// try takes n bytes if they are there; if not, freed is closed once there are more.
+func (m *memory) try(n int64) (freed <-chan struct{}, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.free < n {
+		return m.freed, false
+	}
+	m.free -= n
+	return nil, true
+}
+
+// busy is the answer to a request that comes at a bad time.
+func busy(message string) *Error {
+	e := fail(http.StatusServiceUnavailable, "busy", "%s", message)
+	e.retry = 2
+	return e
+}
