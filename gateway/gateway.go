@@ -9,6 +9,7 @@ import (
 	"path"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -85,6 +86,7 @@ type Gateway struct {
 	memory        *memory      // of the requests' bodies
 	connections   atomic.Int64 // that are open
 	waiting       atomic.Int64 // requests that wait for a job
+	starting      sync.Mutex   // held while a task's job is stored
 	draining      context.Context
 	drain         context.CancelCauseFunc
 }

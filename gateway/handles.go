@@ -45,8 +45,8 @@ const (
 )
 
 // handles knows every identifier that is derived rather than stored. Those of the roots are few. Those of tasks' members
-// are derived from the task's own identifier; the most recent are remembered, and after a restart they are found by
-// deriving them anew for the caller's tasks.
+// are derived from the task's own identifier and remembered; after a restart they are found by deriving them anew for the
+// caller's tasks.
 type handles struct {
 	key    []byte
 	roots  []*root
@@ -54,9 +54,17 @@ type handles struct {
 	static map[string]*static   // by caller
 	tasks  map[string]*function // a task's functions
 
-	mu     sync.Mutex
-	recent map[uuid.UUID]handle // of tasks; when it is full it becomes old, and old is forgotten
-	old    map[uuid.UUID]handle
+	mu      sync.Mutex
+	members map[uuid.UUID]handle             // of tasks
+	indexed map[ownTask]map[string]uuid.UUID // the tasks whose members these are, by the members' names
+
+	search sync.Mutex // held by the one request that looks through the tasks
+}
+
+// ownTask is a task as one caller sees it.
+type ownTask struct {
+	caller string
+	task   uuid.UUID
 }
 
 // static are one caller's identifiers of the roots and their members.
@@ -75,12 +83,12 @@ type handle struct {
 }
 
 const (
-	mostRecent  = 50_000 // derived identifiers of tasks in each of two generations, about 10 MB
+	mostIndexed = 15_000 // tasks whose members are remembered, about 20 MB; more than the store keeps for a caller
 	mostCallers = 1_000
 )
 
 func newHandles(key []byte) *handles {
-	h := &handles{key: append([]byte(nil), key...), roots: roots(), tasks: taskFunctions(), static: map[string]*static{}, recent: map[uuid.UUID]handle{}}
+	h := &handles{key: append([]byte(nil), key...), roots: roots(), tasks: taskFunctions(), static: map[string]*static{}, members: map[uuid.UUID]handle{}, indexed: map[ownTask]map[string]uuid.UUID{}}
 	descriptions := make([]representation.Description, len(h.roots))
 	for i, r := range h.roots {
 		descriptions[i] = r.description
@@ -126,19 +134,34 @@ func (h *handles) of(caller string) *static {
 	return s
 }
 
-// taskID derives the identifier of a task's member and remembers it.
+// taskID is the identifier of a task's member.
 func (h *handles) taskID(caller string, task uuid.UUID, name string) uuid.UUID {
-	id := representation.Derive(h.key, caller, "task/"+task.String()+"/"+name)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.recent) >= mostRecent {
-		h.old, h.recent = h.recent, map[uuid.UUID]handle{}
-	}
-	h.recent[id] = handle{task: task, name: name, member: h.tasks[name]}
-	return id
+	return h.index(caller, task)[name]
 }
 
-// find looks a derived identifier up. tasks gives the caller's tasks if memory does not have it.
+// index derives the identifiers of a task's members once. Its caller locks.
+func (h *handles) index(caller string, task uuid.UUID) map[string]uuid.UUID {
+	own := ownTask{caller, task}
+	if ids := h.indexed[own]; ids != nil {
+		return ids
+	}
+	if len(h.indexed) >= mostIndexed { // most are of tasks that are gone; find derives the others anew
+		clear(h.indexed)
+		clear(h.members)
+	}
+	ids := make(map[string]uuid.UUID, len(taskNames))
+	for _, name := range taskNames {
+		id := representation.Derive(h.key, caller, "task/"+task.String()+"/"+name)
+		ids[name], h.members[id] = id, handle{task: task, name: name, member: h.tasks[name]}
+	}
+	h.indexed[own] = ids
+	return ids
+}
+
+// find looks a derived identifier up. tasks gives the caller's tasks if memory does not have it. Identifiers that somebody
+// invents cost little: one request at a time looks through the tasks, and derives nothing that is remembered.
 func (h *handles) find(caller string, id uuid.UUID, tasks func() ([]uuid.UUID, error)) (handle, bool, error) {
 	if d, ok := h.remembered(caller, id); ok {
 		return d, true, nil
@@ -146,16 +169,18 @@ func (h *handles) find(caller string, id uuid.UUID, tasks func() ([]uuid.UUID, e
 	if id.Version() != 8 || tasks == nil {
 		return handle{}, false, nil
 	}
+	h.search.Lock()
+	defer h.search.Unlock()
 	all, err := tasks()
 	if err != nil {
 		return handle{}, false, err
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	for _, task := range all {
-		for _, name := range taskNames {
-			if representation.Derive(h.key, caller, "task/"+task.String()+"/"+name) == id {
-				h.taskID(caller, task, name)
-				return handle{task: task, name: name, member: h.tasks[name]}, true, nil
-			}
+		h.index(caller, task)
+		if d, ok := h.members[id]; ok {
+			return d, true, nil
 		}
 	}
 	return handle{}, false, nil
@@ -167,10 +192,7 @@ func (h *handles) remembered(caller string, id uuid.UUID) (handle, bool) {
 	if d, ok := h.of(caller).handles[id]; ok {
 		return d, true
 	}
-	if d, ok := h.recent[id]; ok {
-		return d, true
-	}
-	d, ok := h.old[id]
+	d, ok := h.members[id]
 	return d, ok
 }
 

@@ -297,6 +297,10 @@ func TestStartAfterACrash(t *testing.T) {
 		}
 		p.restart()
 		p.want(p.task(id, "input", `{"args":[8]}`), 409, "no more data")
+		if !submitted { // nobody can tell whether it was submitted, cancelled and deleted
+			p.want(p.task(id, "start", `{}`), 409, "create another task")
+			continue
+		}
 		p.want(p.task(id, "start", `{}`), 200, "none")
 		j, err := p.jobs.Get(t.Context(), job)
 		if err != nil {
@@ -307,6 +311,44 @@ func TestStartAfterACrash(t *testing.T) {
 		}
 		p.want(p.task(id, "progress", `{}`), 200, "uuid")
 	}
+	if n := p.jobCount(); n != 1 {
+		t.Errorf("%d jobs", n)
+	}
+}
+
+// TestStartAfterTheJobWasDeleted has a task that was not told of its job, which then was cancelled and deleted.
+func TestStartAfterTheJobWasDeleted(t *testing.T) {
+	p := newParty(t, nil)
+	id := p.uuid("PATCH", "/representation/"+p.member("create_task"), kwargs("microprotocol", `"Add"`, "network", `{"nodes":["alice","bob"],"myself":0}`))
+	p.want(p.task(id, "start", `{}`), 200, "none")
+	tk, err := p.gateway.changeTask(t.Context(), anyone, uuid.MustParse(id), func(t *task) error { t.Submitted = false; return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.move(tk.Job.String(), nil, jobs.Cancelled)
+	p.want(p.do("DELETE", "/v1/jobs/"+tk.Job.String(), ""), 204, "")
+	p.want(p.task(id, "start", `{}`), 409, "it was deleted, has expired")
+	if n := p.jobCount(); n != 0 {
+		t.Errorf("%d jobs", n)
+	}
+}
+
+// TestStartAgainAfterARefusal has a job store that is full at first.
+func TestStartAgainAfterARefusal(t *testing.T) {
+	p := newParty(t, nil)
+	id := p.uuid("PATCH", "/representation/"+p.member("create_task"), kwargs("microprotocol", `"Add"`, "network", `{"nodes":["alice","bob"],"myself":0}`))
+	p.compute()
+	full, err := jobs.Open(t.Context(), p.broker.Conn, jobs.Options{Limits: jobs.Limits{Jobs: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	roomy := p.gateway.config.Jobs
+	p.gateway.config.Jobs = full
+	p.want(p.task(id, "start", `{}`), 429, "too many jobs")
+	p.want(p.task(id, "input", `{"args":[5]}`), 200, "none")
+	p.gateway.config.Jobs = roomy
+	p.want(p.task(id, "start", `{}`), 200, "none")
 	if n := p.jobCount(); n != 2 {
 		t.Errorf("%d jobs", n)
 	}

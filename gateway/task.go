@@ -6,19 +6,23 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/weftmpc/weft/gateway/representation"
 	"github.com/weftmpc/weft/jobs"
 	"github.com/weftmpc/weft/jobs/objects"
+	"github.com/weftmpc/weft/simon"
 )
 
 // task is a computation whose data come by and by. It is stored as JSON in an objects.Record, whose identifier is the
 // task's representation.
 //
-// Starting it takes three steps, each safe to repeat after a crash: the job's identifier is written into the record, the
-// job is submitted under it, and the record drops the data, which the job now has.
+// Starting it takes three steps: the job's identifier is written into the record, the job is submitted under it, and the
+// record drops the data, which the job now has. A job is submitted once at most: a task that names a job which is not there
+// is refused, because the job may have been cancelled and deleted. After a crash between the first two steps the client
+// creates another task; the alternative, to submit again, could run what somebody had cancelled.
 type task struct {
 	ID            uuid.UUID       `json:"task_id"` // the computation's UUID
 	Microprotocol string          `json:"microprotocol"`
@@ -136,6 +140,11 @@ func input(ctx context.Context, g *Gateway, b binding) (uuid.UUID, bool, error) 
 	return uuid.UUID{}, false, err
 }
 
+var errJobGone = fail(http.StatusConflict, "job-gone", "the task was started before, and its job is not here: it was deleted, has expired, or this gateway died while it stored the job; create another task")
+
+// startTime is how long start goes on for a client that has gone.
+const startTime = 30 * time.Second
+
 // start submits the task's job. The second time it does nothing.
 func start(ctx context.Context, g *Gateway, b binding) (uuid.UUID, bool, error) {
 	t, _, err := g.loadTask(ctx, b.caller, b.task)
@@ -150,27 +159,66 @@ func start(ctx context.Context, g *Gateway, b binding) (uuid.UUID, bool, error) 
 	if _, err := q.microprotocol.Prepare(bytes.NewReader(q.data), q.parameters); err != nil {
 		return uuid.UUID{}, false, prepareError(q.microprotocol, err)
 	}
-	t, err = g.changeTask(ctx, b.caller, b.task, func(t *task) error {
-		if t.Job == (uuid.UUID{}) {
+	// A client that goes away now must not leave a task between its steps.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startTime)
+	defer cancel()
+	g.starting.Lock()
+	defer g.starting.Unlock()
+	return uuid.UUID{}, false, g.startTask(ctx, b.caller, b.task)
+}
+
+// startTask takes the steps of a start that are not done yet. No other start runs in this process.
+func (g *Gateway) startTask(ctx context.Context, caller string, id uuid.UUID) error {
+	named := false
+	t, err := g.changeTask(ctx, caller, id, func(t *task) error {
+		if named = t.Job == (uuid.UUID{}); named {
 			t.Job = uuid.New()
 		}
 		return nil
 	})
 	if err != nil || t.Submitted {
-		return uuid.UUID{}, false, err
+		return err
 	}
-	// From here on input() is refused, so t holds all data.
-	if q, err = g.taskRequest(b.caller, t); err != nil {
-		return uuid.UUID{}, false, err
+	if named {
+		// From here on input() is refused, so t holds all data.
+		err = g.submitTask(ctx, caller, id, t)
+	} else if _, err = g.config.Jobs.Get(ctx, t.Job); errors.Is(err, jobs.ErrNotFound) {
+		err = errJobGone
 	}
-	if _, err := g.submit(ctx, q); err != nil && !errors.Is(err, jobs.ErrExists) {
-		return uuid.UUID{}, false, err
+	if err != nil {
+		return err
 	}
-	_, err = g.changeTask(ctx, b.caller, b.task, func(t *task) error {
+	_, err = g.changeTask(ctx, caller, id, func(t *task) error {
 		t.Submitted, t.Items = true, nil
 		return nil
 	})
-	return uuid.UUID{}, false, err
+	return err
+}
+
+// submitTask submits the job that the task names. Where that surely failed the task forgets the name, and may be started
+// again.
+func (g *Gateway) submitTask(ctx context.Context, caller string, id uuid.UUID, t task) error {
+	q, err := g.taskRequest(caller, t)
+	if err != nil {
+		return err
+	}
+	_, err = g.submit(ctx, q)
+	var input *simon.InputError
+	if errors.Is(err, jobs.ErrTooMany) || errors.Is(err, jobs.ErrTooLarge) || errors.Is(err, jobs.ErrFull) || errors.As(err, &input) {
+		_, undo := g.changeTask(ctx, caller, id, func(now *task) error {
+			if now.Job == t.Job {
+				now.Job = uuid.UUID{}
+			}
+			return nil
+		})
+		return errors.Join(err, undo)
+	}
+	if err != nil {
+		if _, there := g.config.Jobs.Get(ctx, t.Job); there == nil {
+			return nil // it was stored all the same
+		}
+	}
+	return err
 }
 
 func (g *Gateway) taskRequest(caller string, t task) (request, error) {
