@@ -57,6 +57,7 @@ type User struct {
 type Export struct {
 	Subject  string
 	Stream   bool     // messages flow out; otherwise requests flow in (a service)
+	Many     bool     // of a service: several answers to one request may pass, such as one of each instance
 	Accounts []string // at least one
 }
 

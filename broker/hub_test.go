@@ -86,7 +86,7 @@ func TestJoinIsAnswered(t *testing.T) {
 	f := brokertest.Hub(t, "alice", "bob")
 	srv := serveCoordinator(t, f)
 	for _, party := range []string{"alice", "bob"} {
-		m, err := f.Conns[party].Request(broker.SubjectJoin, []byte(party), patience)
+		m, err := f.Conns[party].Request(broker.JoinSubject(party), []byte(party), patience)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,7 +112,7 @@ func serveCoordinator(t testing.TB, f *brokertest.Fabric) micro.Service {
 		if err := r.Respond(append([]byte("welcome "), r.Data()...)); err != nil {
 			t.Error(err)
 		}
-	}), micro.WithEndpointSubject(broker.SubjectJoin))
+	}), micro.WithEndpointSubject(broker.JoinSubject("*")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func serveCoordinator(t testing.TB, f *brokertest.Fabric) micro.Service {
 // A request to a coordinator that is not there is answered at once: the hub says that nobody listens.
 func TestJoinWithoutCoordinator(t *testing.T) {
 	f := brokertest.Hub(t, "alice", "bob")
-	_, err := f.Conns["alice"].Request(broker.SubjectJoin, nil, patience)
+	_, err := f.Conns["alice"].Request(broker.JoinSubject("alice"), nil, patience)
 	if err != nats.ErrNoResponders {
 		t.Errorf("got %v, want %v", err, nats.ErrNoResponders)
 	}
@@ -140,12 +140,25 @@ func TestOperatorsSeeServicesAndEventsOnly(t *testing.T) {
 			t.Errorf("%s: %v %s", verb, err, m.Data)
 		}
 	}
+	replica := brokertest.Connect(t, f.Server, f.CoordinatorKey)
+	if _, err := micro.AddService(replica, micro.Config{Name: broker.ServiceCoordinator, Version: "1.0.1"}); err != nil {
+		t.Fatal(err)
+	}
+	flush(t, replica)
+	inbox := ops.NewInbox()
+	answers := listen(t, ops, inbox)
+	if err := ops.PublishRequest("$SRV.PING", inbox, nil); err != nil {
+		t.Fatal(err)
+	}
+	if a, b := next(t, answers), next(t, answers); bytes.Equal(a.Data, b.Data) {
+		t.Errorf("two instances gave the answers %s and %s", a.Data, b.Data)
+	}
 	events := listen(t, ops, broker.EventSubject("*", ">"))
 	publish(t, f.Conns["alice"], broker.EventSubject("alice", "started"), "event")
 	if m := next(t, events); m.Subject != "weft.event.alice.started" || string(m.Data) != "event" {
 		t.Errorf("got %q on %s", m.Data, m.Subject)
 	}
-	for _, subject := range []string{broker.SubjectJoin, broker.StartSubject("alice"), "weft.c.x.alice.bob"} {
+	for _, subject := range []string{broker.JoinSubject("alice"), broker.SubjectStatus, broker.StartSubject("alice"), "weft.c.x.alice.bob"} {
 		publish(t, ops, subject, "no")
 		refusal(t, refused, "publish "+subject)
 	}
@@ -176,12 +189,12 @@ func TestPartyPermissions(t *testing.T) {
 	refused := make(chan error, 8)
 	alice := brokertest.Connect(t, f.Server, f.Keys["alice"], nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { refused <- err }))
 	for _, subject := range []string{
-		broker.Share("u", "bob", "carol"), broker.StartSubject("alice"), broker.EventSubject("bob", "x"), "$SRV.PING", "$JS.API.INFO", "_INBOX.x",
+		broker.Share("u", "bob", "carol"), broker.StartSubject("alice"), broker.EventSubject("bob", "x"), broker.JoinSubject("bob"), broker.LeaveSubject("bob"), "$SRV.PING", "$JS.API.INFO", "_INBOX.x",
 	} {
 		publish(t, alice, subject, "no")
 		refusal(t, refused, "publish "+subject)
 	}
-	for _, subject := range []string{">", "weft.>", broker.ShareInbox("bob"), "weft.c.>", broker.StartSubject("bob"), "weft.coordinator.>", broker.SubjectJoin, "$SYS.>", "_R_.>"} {
+	for _, subject := range []string{">", "weft.>", broker.ShareInbox("bob"), "weft.c.>", broker.StartSubject("bob"), "weft.coordinator.>", broker.JoinSubject("alice"), "$SYS.>", "_R_.>"} {
 		if _, err := alice.SubscribeSync(subject); err != nil {
 			t.Fatal(err)
 		}
@@ -202,7 +215,7 @@ func TestHostileInstitution(t *testing.T) {
 		bob := listen(t, f.Conns["bob"], broker.ShareInbox("bob"))
 		publish(t, f.Conns["alice"], broker.Share(id, "bob", "alice"), "share")
 		only(t, bob, "share")
-		if _, err := f.Conns["alice"].Request(broker.SubjectJoin, []byte("alice"), patience); err != nil {
+		if _, err := f.Conns["alice"].Request(broker.JoinSubject("alice"), []byte("alice"), patience); err != nil {
 			t.Fatal(err)
 		}
 		publish(t, f.Conns["alice"], broker.EventSubject("alice", "started"), "event")
@@ -226,13 +239,13 @@ func TestHostileInstitution(t *testing.T) {
 	t.Run("cannot make another answer into an inbox", func(t *testing.T) {
 		bob := listen(t, f.Conns["bob"], broker.ShareInbox("bob"))
 		// The coordinator answers to the reply subject, and so would the hub if nobody listened.
-		for _, to := range []string{broker.SubjectJoin, "weft.coordinator.nobody", broker.Share(id, "alice", "mallory")} {
+		for _, to := range []string{broker.JoinSubject("mallory"), broker.LeaveSubject("mallory"), "weft.coordinator.nobody", broker.Share(id, "alice", "mallory")} {
 			if err := evil.PublishRequest(to, broker.Share(id, "bob", "alice"), []byte("mallory")); err != nil {
 				t.Fatal(err)
 			}
 			flush(t, evil)
 		}
-		if _, err := f.Conns["bob"].Request(broker.SubjectJoin, []byte("bob"), patience); err != nil { // after the other in the coordinator's queue
+		if _, err := f.Conns["bob"].Request(broker.JoinSubject("bob"), []byte("bob"), patience); err != nil { // after the other in the coordinator's queue
 			t.Fatal(err)
 		}
 		publish(t, f.Conns["alice"], broker.Share(id, "bob", "alice"), "real")
@@ -240,13 +253,25 @@ func TestHostileInstitution(t *testing.T) {
 		drop(everything)
 	})
 
+	t.Run("cannot ask under another's name", func(t *testing.T) {
+		observer := f.Intruder(t, broker.AccountCoordinator)
+		defer observer.Close()
+		heard := listen(t, observer, "weft.coordinator.>")
+		for _, subject := range []string{broker.JoinSubject("bob"), broker.LeaveSubject("bob"), broker.JoinSubject("mallory.bob"), "weft.coordinator.join"} {
+			publish(t, evil, subject, "forged")
+		}
+		publish(t, evil, broker.LeaveSubject("mallory"), "own")
+		only(t, heard, "own")
+		drop(everything)
+	})
+
 	t.Run("cannot answer as coordinator", func(t *testing.T) {
-		if _, err := evil.QueueSubscribe(broker.SubjectJoin, "q", func(m *nats.Msg) { _ = m.Respond([]byte("forged")) }); err != nil {
+		if _, err := evil.QueueSubscribe("weft.coordinator.>", "q", func(m *nats.Msg) { _ = m.Respond([]byte("forged")) }); err != nil {
 			t.Fatal(err)
 		}
 		flush(t, evil)
 		for range 50 {
-			m, err := f.Conns["bob"].Request(broker.SubjectJoin, []byte("bob"), patience)
+			m, err := f.Conns["bob"].Request(broker.JoinSubject("bob"), []byte("bob"), patience)
 			if err != nil || string(m.Data) != "welcome bob" {
 				t.Fatalf("bob got an answer that is not the coordinator's (%v)", err)
 			}
@@ -365,7 +390,7 @@ func BenchmarkJoin(b *testing.B) {
 	f := brokertest.Hub(b, "alice", "bob", "carol")
 	serveCoordinator(b, f)
 	for b.Loop() {
-		if _, err := f.Conns["alice"].Request(broker.SubjectJoin, nil, patience); err != nil {
+		if _, err := f.Conns["alice"].Request(broker.JoinSubject("alice"), nil, patience); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -75,7 +75,7 @@ func (a Account) render(w *writer) {
 	if len(a.Exports) > 0 {
 		w.open("exports: [")
 		for _, e := range a.Exports {
-			w.line("{ %s: %s, accounts: %s }", kind(e.Stream), quote(e.Subject), list(e.Accounts))
+			w.line("{ %s: %s,%s accounts: %s }", kind(e.Stream), quote(e.Subject), answers(e.Many), list(e.Accounts))
 		}
 		w.close("]")
 	}
@@ -116,6 +116,13 @@ func kind(stream bool) string {
 		return "stream"
 	}
 	return "service"
+}
+
+func answers(many bool) string {
+	if many {
+		return ` response_type: "stream",`
+	}
+	return ""
 }
 
 func list(items []string) string {
@@ -184,7 +191,7 @@ func (c Config) check() error {
 	names, keys, users := map[string]bool{}, map[string]bool{}, 0
 	for _, a := range c.Accounts {
 		if names[a.Name] {
-			return fmt.Errorf("account %s stands twice: no two members may have one name, and %s and %s are taken", a.Name, AccountCoordinator, AccountSystem)
+			return fmt.Errorf("account %s stands twice: no two members may have one name, and %s, %s and %s are taken", a.Name, AccountCoordinator, AccountOperators, AccountSystem)
 		}
 		names[a.Name] = true
 	}
@@ -227,6 +234,9 @@ func (c Config) checkAccount(a Account, names, keys map[string]bool) error {
 		}
 	}
 	for _, e := range a.Exports {
+		if e.Stream && e.Many {
+			return fmt.Errorf("export of %q is a stream, which has no answers", e.Subject)
+		}
 		if len(e.Accounts) == 0 { // the server would take it as an export to all
 			return fmt.Errorf("export of %q names no account", e.Subject)
 		}

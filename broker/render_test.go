@@ -119,6 +119,7 @@ func TestHubRefuses(t *testing.T) {
 		"upper case":                 {{"Alice", fixed[0]}},
 		"twice":                      {{"alice", fixed[0]}, {"alice", fixed[1]}},
 		"the coordinator's account":  {{"coordinator", fixed[0]}},
+		"the operators' account":     {{"ops", fixed[0]}},
 		"the system's account":       {{"sys", fixed[0]}},
 		"the coordinator's own key":  {{"alice", fixed[2]}},
 		"two parties with one key":   {{"alice", fixed[0]}, {"bob", fixed[0]}},

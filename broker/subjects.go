@@ -10,8 +10,6 @@ import (
 
 // The subjects of the coordinator's service.
 const (
-	SubjectJoin   = "weft.coordinator.join"
-	SubjectLeave  = "weft.coordinator.leave"
 	SubjectStatus = "weft.coordinator.status"
 
 	// ServiceCoordinator is the coordinator's name as a NATS micro service.
@@ -29,6 +27,8 @@ const (
 const (
 	subjectsShare       = "weft.c."
 	subjectsCoordinator = "weft.coordinator.>"
+	subjectsJoin        = "weft.coordinator.join."
+	subjectsLeave       = "weft.coordinator.leave."
 	subjectsStart       = "weft.start."
 	subjectsEvent       = "weft.event."
 	subjectsInbox       = "_INBOX.>"
@@ -55,6 +55,13 @@ func ParseShare(subject string) (computation, to, from string, ok bool) {
 	}
 	return t[0], t[1], t[2], true
 }
+
+// JoinSubject is where a party sends its JOINs, "*" for those of all parties. It names the party, so that the coordinator
+// can serve every party in turn before it looks at a message; the JOIN itself proves who signed it.
+func JoinSubject(party string) string { return subjectsJoin + party }
+
+// LeaveSubject is where a party sends its LEAVEs, "*" for those of all parties.
+func LeaveSubject(party string) string { return subjectsLeave + party }
 
 // StartSubject is where the coordinator answers a party.
 func StartSubject(party string) string { return subjectsStart + party }

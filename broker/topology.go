@@ -10,6 +10,7 @@ import (
 // The accounts that are no party's.
 const (
 	AccountCoordinator = "COORDINATOR"
+	AccountOperators   = "OPS"
 	AccountSystem      = "SYS"
 	AccountPrivate     = "PRIVATE"
 )
@@ -17,12 +18,17 @@ const (
 // AccountOf is the account that a party has on a hub.
 func AccountOf(party string) string { return strings.ToUpper(party) }
 
-// Hub describes the broker between institutions: an account for each party, one for the coordinator, and SYS.
+// Hub describes the broker between institutions: an account for each party, one for the coordinator, one for the
+// operators, and SYS.
 //
 // For each ordered pair the receiver exports weft.c.*.<to>.<from> to the sender alone, as a service: a service's reply
 // subject is rewritten when it passes from account to account, so nobody can have the hub answer into a third party's
-// inbox. ops, if not empty, is the public key of a user in the coordinator's account who may discover services (such as
-// by "nats micro ls") and see events, nothing else.
+// inbox. For the same reason the operators are not in the coordinator's account: there they could name a party's start
+// subject as reply to what they ask, and the coordinator would answer there. JOINs and LEAVEs go through an export for each
+// party, whose name stands in the subject.
+//
+// ops, if not empty, is the public key of the operators' user, who may discover services (such as by "nats micro ls") and
+// see events, nothing else.
 func Hub(name, listen string, parties []Member, coordinator Member, ops string) Config {
 	c := Config{Name: name, Listen: listen, SystemAccount: AccountSystem}
 	for _, m := range append([]Member{coordinator}, parties...) {
@@ -38,7 +44,7 @@ func Hub(name, listen string, parties []Member, coordinator Member, ops string) 
 	for _, p := range parties {
 		c.Accounts = append(c.Accounts, hubParty(p, parties))
 	}
-	c.Accounts = append(c.Accounts, hubCoordinator(coordinator, parties, all, ops), Account{Name: AccountSystem})
+	c.Accounts = append(c.Accounts, hubCoordinator(coordinator, parties, all), hubOperators(parties, ops), Account{Name: AccountSystem})
 	return c
 }
 
@@ -47,14 +53,18 @@ func hubParty(p Member, parties []Member) Account {
 		Name: AccountOf(p.Name),
 		Users: []User{{
 			NKey:      p.NKey,
-			Publish:   []string{Share("*", "*", p.Name), "weft.coordinator.*", EventSubject(p.Name, ">")},
+			Publish:   []string{Share("*", "*", p.Name), JoinSubject(p.Name), LeaveSubject(p.Name), SubjectStatus, EventSubject(p.Name, ">")},
 			Subscribe: []string{ShareInbox(p.Name), StartSubject(p.Name), subjectsInbox},
 		}},
 		Exports: []Export{
 			{Subject: StartSubject(p.Name), Accounts: []string{AccountCoordinator}},
-			{Subject: EventSubject(p.Name, ">"), Stream: true, Accounts: []string{AccountCoordinator}},
+			{Subject: EventSubject(p.Name, ">"), Stream: true, Accounts: []string{AccountOperators}},
 		},
-		Imports: []Import{{Subject: subjectsCoordinator, Account: AccountCoordinator}},
+		Imports: []Import{
+			{Subject: JoinSubject(p.Name), Account: AccountCoordinator},
+			{Subject: LeaveSubject(p.Name), Account: AccountCoordinator},
+			{Subject: SubjectStatus, Account: AccountCoordinator},
+		},
 	}
 	for _, q := range parties {
 		if q.Name == p.Name {
@@ -66,7 +76,7 @@ func hubParty(p Member, parties []Member) Account {
 	return a
 }
 
-func hubCoordinator(m Member, parties []Member, all []string, ops string) Account {
+func hubCoordinator(m Member, parties []Member, all []string) Account {
 	a := Account{
 		Name: AccountCoordinator,
 		Users: []User{{
@@ -75,19 +85,29 @@ func hubCoordinator(m Member, parties []Member, all []string, ops string) Accoun
 			Subscribe: []string{subjectsCoordinator, subjectsDiscovery, subjectsInbox},
 			Respond:   true,
 		}},
-	}
-	if ops != "" {
-		a.Users = append(a.Users, User{
-			NKey: ops, Publish: []string{subjectsDiscovery}, Subscribe: []string{subjectsInbox, subjectsEvent + ">"},
-		})
+		Exports: []Export{{Subject: subjectsDiscovery, Many: true, Accounts: []string{AccountOperators}}},
 	}
 	if len(all) > 0 {
-		a.Exports = []Export{{Subject: subjectsCoordinator, Accounts: all}}
+		a.Exports = append(a.Exports, Export{Subject: SubjectStatus, Accounts: all})
 	}
 	for _, p := range parties {
-		a.Imports = append(a.Imports,
-			Import{Subject: StartSubject(p.Name), Account: AccountOf(p.Name)},
-			Import{Subject: EventSubject(p.Name, ">"), Account: AccountOf(p.Name), Stream: true})
+		own := []string{AccountOf(p.Name)}
+		a.Exports = append(a.Exports, Export{Subject: JoinSubject(p.Name), Accounts: own}, Export{Subject: LeaveSubject(p.Name), Accounts: own})
+		a.Imports = append(a.Imports, Import{Subject: StartSubject(p.Name), Account: AccountOf(p.Name)})
+	}
+	return a
+}
+
+func hubOperators(parties []Member, ops string) Account {
+	a := Account{
+		Name:    AccountOperators,
+		Imports: []Import{{Subject: subjectsDiscovery, Account: AccountCoordinator}},
+	}
+	if ops != "" {
+		a.Users = []User{{NKey: ops, Publish: []string{subjectsDiscovery}, Subscribe: []string{subjectsInbox, subjectsEvent + ">"}}}
+	}
+	for _, p := range parties {
+		a.Imports = append(a.Imports, Import{Subject: EventSubject(p.Name, ">"), Account: AccountOf(p.Name), Stream: true})
 	}
 	return a
 }

@@ -52,6 +52,7 @@ const (
 	CodeWithdrawn                     // the party has withdrawn this JOIN
 	CodeOver                          // started, so long ago that the START is no longer kept
 	CodeBusy                          // too many open JOINs; try again later
+	CodeSender                        // came under another name than its certificate has
 )
 
 // maxText bounds the text of a refusal, in bytes.

@@ -22,7 +22,9 @@
 //
 // # Trust
 //
-// Names, and so subjects, come from verified certificates; a request proves nothing by where it came from. Disagreement
+// Names, and so subjects, come from verified certificates; a request proves nothing by where it came from. The name in its
+// subject says only whose turn it takes, and a JOIN under another's name is refused: parties are served in turn, one message
+// of each at a time, so that whoever floods the coordinator waits for itself. Disagreement
 // counts only between parties that list each other, so that a stranger who guesses a UUID cannot fail a computation. Who is
 // in conflict receives the other party's whole signed JOIN: nodes need not believe the coordinator about it and name the
 // differing fields themselves (Differences). A listed party that has not joined yet hears of it when it does.

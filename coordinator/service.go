@@ -6,8 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
@@ -20,14 +25,17 @@ const (
 	defaultVersion = "0.1.0"
 )
 
-// Service is a coordinator on a NATS connection.
+// Service is a coordinator on a NATS connection. Its endpoints only sort what comes into a queue per party; workers serve
+// the parties in turn, so that nobody's messages, good or bad, keep the others' out.
 type Service struct {
-	table  *Table
-	micro  micro.Service
-	nc     *nats.Conn
-	logger *slog.Logger
-	stop   context.CancelFunc
-	done   chan struct{}
+	table   *Table
+	micro   micro.Service
+	nc      *nats.Conn
+	logger  *slog.Logger
+	queues  *queues
+	dropped atomic.Uint64 // messages refused unread
+	stop    context.CancelFunc
+	done    chan struct{}
 }
 
 // Serve starts the NATS micro service broker.ServiceCoordinator on nc with the endpoints join, leave and status. It ends with
@@ -40,7 +48,7 @@ func Serve(ctx context.Context, nc *nats.Conn, c Config) (*Service, error) {
 		c.Version = defaultVersion
 	}
 	t := NewTable(c)
-	s := &Service{table: t, nc: nc, logger: t.config.Logger, done: make(chan struct{})}
+	s := &Service{table: t, nc: nc, logger: t.config.Logger, queues: newQueues(), done: make(chan struct{})}
 	m, err := micro.AddService(nc, micro.Config{
 		Name:        broker.ServiceCoordinator,
 		Version:     c.Version,
@@ -62,8 +70,8 @@ func Serve(ctx context.Context, nc *nats.Conn, c Config) (*Service, error) {
 		name, subject, description string
 		handler                    micro.HandlerFunc
 	}{
-		{"join", broker.SubjectJoin, "A party's signed JOIN; the reply is START, who is missing, another party's differing JOIN, or a refusal.", s.join},
-		{"leave", broker.SubjectLeave, "Withdraws the open JOIN that it names; signed by the same party.", s.leave},
+		{"join", broker.JoinSubject("*"), "A party's signed JOIN; the reply is START, who is missing, another party's differing JOIN, or a refusal.", s.join},
+		{"leave", broker.LeaveSubject("*"), "Withdraws the open JOIN that it names; signed by the same party.", s.leave},
 		{"status", broker.SubjectStatus, "Numbers of JOINs and computations as JSON.", s.status},
 	}
 	for _, e := range endpoints {
@@ -81,6 +89,12 @@ func Serve(ctx context.Context, nc *nats.Conn, c Config) (*Service, error) {
 // run sweeps until ctx ends, then takes the endpoints down.
 func (s *Service) run(ctx context.Context) {
 	defer close(s.done)
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) { // their work is signature checks
+		workers.Go(func() { s.queues.serve(s.handle) })
+	}
+	defer workers.Wait()
+	defer s.queues.close()
 	ticker := time.NewTicker(sweepEvery)
 	defer ticker.Stop()
 	for {
@@ -100,15 +114,46 @@ func (s *Service) run(ctx context.Context) {
 	}
 }
 
-// Stop ends the endpoints and waits for the service's goroutine. Open JOINs are forgotten: parties repeat theirs, and
+// Stop ends the endpoints and waits for the service's goroutines. Open JOINs are forgotten: parties repeat theirs, and
 // whichever coordinator hears them next goes on.
 func (s *Service) Stop() {
 	s.stop()
 	<-s.done
 }
 
+// join and leave sort only: each endpoint has one goroutine for all parties.
 func (s *Service) join(r micro.Request) {
-	reply, push := s.table.Join(r.Data())
+	m := message{party: strings.TrimPrefix(r.Subject(), broker.JoinSubject("")), reply: r.Reply(), data: r.Data()}
+	if len(m.data) > maxJoin {
+		s.dropped.Add(1)
+		s.reply(m, refuse(CodeMalformed, "a JOIN of %d bytes; at most %d", len(m.data), maxJoin).answer(uuid.UUID{}).Encode(), nil)
+		return
+	}
+	if !s.queues.add(m) {
+		s.dropped.Add(1)
+		s.reply(m, refuse(CodeBusy, "busy: %d messages of %s wait already; try again later", maxQueued, m.party).answer(uuid.UUID{}).Encode(), nil)
+	}
+}
+
+func (s *Service) leave(r micro.Request) {
+	m := message{leave: true, party: strings.TrimPrefix(r.Subject(), broker.LeaveSubject("")), reply: r.Reply(), data: r.Data()}
+	if len(m.data) > maxJoin || !s.queues.add(m) {
+		s.dropped.Add(1)
+		s.reply(m, nil, errors.New("too long, or too many messages wait already"))
+	}
+}
+
+// handle serves a message when its party's turn has come.
+func (s *Service) handle(m message) {
+	if m.leave {
+		err := s.table.LeaveFrom(m.party, m.data)
+		if err != nil {
+			s.logger.Info("coordinator: LEAVE refused", "party", m.party, "reason", err)
+		}
+		s.reply(m, nil, err)
+		return
+	}
+	reply, push := s.table.JoinFrom(m.party, m.data)
 	// The others first: who asked will begin to send at once.
 	for _, d := range push {
 		if err := s.nc.Publish(broker.StartSubject(d.Name), d.Answer.Encode()); err != nil {
@@ -116,38 +161,37 @@ func (s *Service) join(r micro.Request) {
 		}
 	}
 	if reply.Kind == AnswerRefused {
-		s.logger.Info("coordinator: JOIN refused", "uuid", reply.UUID, "code", reply.Code, "reason", reply.Text)
+		s.logger.Info("coordinator: JOIN refused", "party", m.party, "uuid", reply.UUID, "code", reply.Code, "reason", reply.Text)
 	}
-	s.respond(r, reply.Encode())
-}
-
-func (s *Service) leave(r micro.Request) {
-	if err := s.table.Leave(r.Data()); err != nil {
-		s.logger.Info("coordinator: LEAVE refused", "reason", err)
-		if r.Reply() == "" {
-			return
-		}
-		if err := r.Error("400", printable(err.Error(), maxText), nil); err != nil {
-			s.logger.Warn("coordinator: replying", "error", err)
-		}
-		return
-	}
-	s.respond(r, nil)
+	s.reply(m, reply.Encode(), nil)
 }
 
 func (s *Service) status(r micro.Request) {
-	b, err := json.Marshal(s.table.Counts())
+	n := s.table.Counts()
+	n.Dropped = s.dropped.Load()
+	b, err := json.Marshal(n)
 	if err != nil {
 		panic("coordinator: encoding counts: " + err.Error()) // integers only
 	}
-	s.respond(r, b)
-}
-
-func (s *Service) respond(r micro.Request, b []byte) {
 	if r.Reply() == "" { // published, not requested; r.Respond would fail
 		return
 	}
 	if err := r.Respond(b); err != nil {
 		s.logger.Warn("coordinator: replying", "error", err)
+	}
+}
+
+// reply answers a message that was a request, as a NATS micro service does; its own Request is done with when the endpoint
+// has sorted it.
+func (s *Service) reply(m message, b []byte, refused error) {
+	if m.reply == "" {
+		return
+	}
+	out := &nats.Msg{Subject: m.reply, Data: b}
+	if refused != nil {
+		out.Header = nats.Header{micro.ErrorHeader: {printable(refused.Error(), maxText)}, micro.ErrorCodeHeader: {"400"}}
+	}
+	if err := s.nc.PublishMsg(out); err != nil {
+		s.logger.Warn("coordinator: replying", "party", m.party, "error", err)
 	}
 }

@@ -61,7 +61,7 @@ func (h *hub) serve(t *testing.T) *Service {
 // ask sends a request as the party and decodes the answer.
 func (h *hub) ask(t *testing.T, name string, join []byte) Answer {
 	t.Helper()
-	m, err := h.fabric.Conns[name].Request(broker.SubjectJoin, join, patience)
+	m, err := h.fabric.Conns[name].Request(broker.JoinSubject(name), join, patience)
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
@@ -128,11 +128,11 @@ func TestService(t *testing.T) {
 	if n := h.status(t); n.Open != 1 || n.Conflict != 2 || n.Started != 1 {
 		t.Errorf("status %+v", n)
 	}
-	bad := must(h.fabric.Conns["alice"].Request(broker.SubjectLeave, []byte("rubbish"), patience))(t)
+	bad := must(h.fabric.Conns["alice"].Request(broker.LeaveSubject("alice"), []byte("rubbish"), patience))(t)
 	if bad.Header.Get(micro.ErrorCodeHeader) != "400" {
 		t.Errorf("rubbish as LEAVE: %v", bad.Header)
 	}
-	good := must(h.fabric.Conns["alice"].Request(broker.SubjectLeave, h.leave("alice", ab, j), patience))(t)
+	good := must(h.fabric.Conns["alice"].Request(broker.LeaveSubject("alice"), h.leave("alice", ab, j), patience))(t)
 	if len(good.Header) != 0 || h.status(t).Open != 0 {
 		t.Errorf("LEAVE: %v", good.Header)
 	}
@@ -162,7 +162,7 @@ func TestServiceRestart(t *testing.T) {
 	ja, jb := h.join("alice", c), h.join("bob", c)
 	h.ask(t, "alice", ja)
 	s.Stop()
-	if _, err := h.fabric.Conns["bob"].Request(broker.SubjectJoin, jb, patience); err == nil {
+	if _, err := h.fabric.Conns["bob"].Request(broker.JoinSubject("bob"), jb, patience); err == nil {
 		t.Fatal("a stopped coordinator answers")
 	}
 	h.serve(t)

@@ -25,8 +25,8 @@ type Config struct {
 
 	MaxParties int // of one computation, 2 to 128; 0: 32
 	MaxOpen    int // JOINs held open or in conflict, of all parties; 0: 16384
-	PerParty   int // the same for one party; 0: 1024
-	MaxKept    int // bytes of finished STARTs, kept to answer repeated JOINs; 0: 64 MiB
+	PerParty   int // the same for one party, at most MaxOpen; 0: 1024
+	MaxKept    int // bytes of finished STARTs kept for one party, to answer its repeated JOINs; 0: 8 MiB
 }
 
 // perUUID bounds the lists of parties that one party may have JOINs for under one UUID.
@@ -48,6 +48,7 @@ type Counts struct {
 	Accepted  uint64 `json:"accepted"` // new JOINs since the coordinator began
 	Refused   uint64 `json:"refused"`
 	Started   uint64 `json:"started"` // computations
+	Dropped   uint64 `json:"dropped"` // messages too long or too many to be read; a Service's
 }
 
 // Table is the coordinator's state, without a network. Its methods may be called from any goroutine.
@@ -61,8 +62,7 @@ type Table struct {
 	byHash   map[[32]byte]*slot
 	held     map[uuid.UUID][]*slot // open and dead ones, as they came
 	perParty map[identity.Fingerprint]int
-	ended    []*slot // as they ended, to forget the oldest
-	kept     []*run  // as they started, likewise
+	memories map[identity.Fingerprint]*memory
 	counts   Counts
 	swept    time.Time
 }
@@ -100,12 +100,6 @@ type slot struct {
 
 func (s *slot) held() bool { return s.state == slotOpen || s.state == slotDead }
 
-// run is a started computation; start is nil when it was dropped to save memory.
-type run struct {
-	start []byte
-	until time.Time
-}
-
 // NewTable returns an empty table.
 func NewTable(c Config) *Table {
 	if c.Logger == nil {
@@ -116,12 +110,12 @@ func NewTable(c Config) *Table {
 	}
 	c.MaxParties = min(orDefault(c.MaxParties, 32), MaxParties)
 	c.MaxOpen = orDefault(c.MaxOpen, 16384)
-	c.PerParty = orDefault(c.PerParty, 1024)
-	c.MaxKept = orDefault(c.MaxKept, 64<<20)
+	c.PerParty = min(orDefault(c.PerParty, 1024), c.MaxOpen)
+	c.MaxKept = orDefault(c.MaxKept, 8<<20)
 	return &Table{
 		config: c, self: c.Identity.FP(), leaves: newLeaves(c.Roots),
 		slots: make(map[key]*slot), byHash: make(map[[32]byte]*slot), held: make(map[uuid.UUID][]*slot),
-		perParty: make(map[identity.Fingerprint]int),
+		perParty: make(map[identity.Fingerprint]int), memories: make(map[identity.Fingerprint]*memory),
 	}
 }
 
@@ -134,14 +128,24 @@ func orDefault(v, d int) int {
 
 // Join takes an encoded JOIN. The reply goes to whoever sent it; push goes to other parties whose JOINs this one completes
 // or contradicts. A JOIN that is held already is answered again and costs no signature check.
-func (t *Table) Join(b []byte) (reply Answer, push []Delivery) {
+func (t *Table) Join(b []byte) (reply Answer, push []Delivery) { return t.join(b, "") }
+
+// JoinFrom is Join for a message that came as the party's named: a JOIN that another one signed is refused.
+func (t *Table) JoinFrom(party string, b []byte) (reply Answer, push []Delivery) {
+	if party == "" {
+		return refuse(CodeSender, "this JOIN came under no party's name").answer(uuid.UUID{}), nil
+	}
+	return t.join(b, party)
+}
+
+func (t *Table) join(b []byte, from string) (reply Answer, push []Delivery) {
 	if len(b) > maxJoin {
 		return refuse(CodeMalformed, "a JOIN of %d bytes; at most %d", len(b), maxJoin).answer(uuid.UUID{}), nil
 	}
 	now := t.config.Now()
 	b = slices.Clone(b) // entries point into it
 	hash := sha256.Sum256(b)
-	if reply, push, ok := t.repeat(hash, now); ok {
+	if reply, push, ok := t.repeat(hash, from, now); ok {
 		return reply, push
 	}
 	c, bundle, r := t.parse(b)
@@ -150,6 +154,9 @@ func (t *Table) Join(b []byte) (reply Answer, push []Delivery) {
 	}
 	if r == nil {
 		r = t.verify(&c, bundle, now)
+	}
+	if r == nil {
+		r = wrongSender(from, c.leaf.Name)
 	}
 	if r == nil {
 		reply, push, r = t.admit(&c, now)
@@ -163,13 +170,25 @@ func (t *Table) Join(b []byte) (reply Answer, push []Delivery) {
 	return reply, push
 }
 
+// wrongSender refuses what came under another name than its certificate has. from is empty where nobody knows the sender.
+func wrongSender(from, name string) *Refusal {
+	if from == "" || from == name {
+		return nil
+	}
+	return refuse(CodeSender, "this JOIN of %s came as a message of %s: a party's name at the broker is the one in its certificate", name, from)
+}
+
 // repeat answers a JOIN that is known byte for byte.
-func (t *Table) repeat(hash [32]byte, now time.Time) (Answer, []Delivery, bool) {
+func (t *Table) repeat(hash [32]byte, from string, now time.Time) (Answer, []Delivery, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s, ok := t.byHash[hash]
 	if !ok {
 		return Answer{}, nil, false
+	}
+	if r := wrongSender(from, s.name); r != nil {
+		t.counts.Refused++
+		return r.answer(s.key.uuid), nil, true
 	}
 	if s.held() && !now.Before(s.expiry) {
 		r := refuse(CodeExpired, "the JOIN of %s expired at %s", s.name, s.expiry.UTC().Format(time.RFC3339))
@@ -303,13 +322,10 @@ func (t *Table) begin(entries []Entry, parties []int) *run {
 		until = max(until, entries[i].Own.Expiry)
 	}
 	r := &run{start: start.Encode(), until: time.Unix(0, until).Add(ClockTolerance)}
-	t.kept = append(t.kept, r)
-	t.counts.KeptBytes += len(r.start)
 	t.counts.Started++
-	for t.counts.KeptBytes > t.config.MaxKept && len(t.kept) > 1 {
-		t.counts.KeptBytes -= len(t.kept[0].start)
-		t.kept[0].start = nil
-		t.kept = t.kept[1:]
+	t.counts.KeptBytes += len(r.start)
+	for _, i := range parties {
+		t.keep(entries[i].Own.FP, r)
 	}
 	t.config.Logger.Debug("computation started", "uuid", entries[parties[0]].Common.UUID, "parties", len(parties))
 	return r
@@ -338,7 +354,17 @@ func answer(s *slot) Answer {
 
 // Leave takes an encoded LEAVE and withdraws the open JOIN that it names. One that is dead stays dead, to tell the others;
 // one that has started is for the parties to end. A LEAVE for nothing is no error: it is a hint and may come late.
-func (t *Table) Leave(b []byte) error {
+func (t *Table) Leave(b []byte) error { return t.leave(b, "") }
+
+// LeaveFrom is Leave for a message that came as the party's named: another one's LEAVE is an error.
+func (t *Table) LeaveFrom(party string, b []byte) error {
+	if party == "" {
+		return errors.New("this LEAVE came under no party's name")
+	}
+	return t.leave(b, party)
+}
+
+func (t *Table) leave(b []byte, from string) error {
 	l, err := DecodeLeave(b)
 	if err != nil {
 		return err
@@ -348,6 +374,9 @@ func (t *Table) Leave(b []byte) error {
 	s, ok := t.byHash[l.Join]
 	if !ok || s.state != slotOpen {
 		return nil
+	}
+	if from != "" && from != s.name {
+		return fmt.Errorf("this LEAVE of a JOIN of %s came as a message of %s", s.name, from)
 	}
 	if s.key.uuid != l.UUID || s.key.fp != l.FP {
 		return errors.New("the LEAVE names another party or computation than the JOIN has")
@@ -380,21 +409,6 @@ func (t *Table) release(s *slot) {
 	}
 }
 
-// end keeps a slot as a memory only. There are at most four times as many memories as JOINs that may be open.
-func (t *Table) end(s *slot, state slotState) {
-	t.release(s)
-	s.state, s.entry, s.other = state, nil, nil
-	t.counts.Ended++
-	t.ended = append(t.ended, s)
-	for len(t.ended) > 4*t.config.MaxOpen {
-		oldest := t.ended[0]
-		t.ended = t.ended[1:]
-		if t.slots[oldest.key] == oldest {
-			t.forget(oldest)
-		}
-	}
-}
-
 func (t *Table) forget(s *slot) {
 	if s.held() {
 		t.release(s)
@@ -420,14 +434,7 @@ func (t *Table) sweep(now time.Time) {
 			t.forget(s)
 		}
 	}
-	t.ended = slices.DeleteFunc(t.ended, func(s *slot) bool { return t.slots[s.key] != s })
-	t.kept = slices.DeleteFunc(t.kept, func(r *run) bool {
-		if now.Before(r.until) {
-			return false
-		}
-		t.counts.KeptBytes -= len(r.start)
-		return true
-	})
+	t.sweepMemories(now)
 }
 
 // Counts returns numbers for operators.

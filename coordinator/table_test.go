@@ -381,7 +381,7 @@ func TestTableExpiry(t *testing.T) {
 		t.Errorf("two minutes after its expiry: %s", a.Kind)
 	}
 	w.table.Sweep()
-	if n := w.table.Counts(); n.Open+n.Conflict+n.Ended+n.KeptBytes != 0 || len(w.table.slots)+len(w.table.byHash)+len(w.table.held)+len(w.table.perParty)+len(w.table.ended)+len(w.table.kept) != 0 {
+	if n := w.table.Counts(); n.Open+n.Conflict+n.Ended+n.KeptBytes != 0 || len(w.table.slots)+len(w.table.byHash)+len(w.table.held)+len(w.table.perParty)+len(w.table.memories) != 0 {
 		t.Errorf("something is left: %+v", n)
 	}
 }
@@ -441,7 +441,7 @@ func TestTableKept(t *testing.T) {
 			t.Fatal(a.Kind)
 		}
 	}
-	if n := w.table.Counts(); n.KeptBytes > 10_000 || n.KeptBytes < 3000 || n.Ended != 16 || len(w.table.slots) != 16 {
+	if n := w.table.Counts(); n.KeptBytes > 10_000 || n.KeptBytes < 3000 || n.Ended != 32 || len(w.table.slots) != 32 {
 		t.Errorf("%+v, %d slots", n, len(w.table.slots))
 	}
 	if a, _ := w.table.Join(joins[19]); a.Kind != AnswerStart {

@@ -214,11 +214,13 @@ func (f natsFabric) Send(id uuid.UUID, to string, b []byte) error {
 }
 
 func (f natsFabric) Join(ctx context.Context, join []byte) ([]byte, error) {
-	m, err := f.nc.RequestWithContext(ctx, broker.SubjectJoin, join)
+	m, err := f.nc.RequestWithContext(ctx, broker.JoinSubject(f.self), join)
 	if err != nil {
 		return nil, err
 	}
 	return m.Data, nil
 }
 
-func (f natsFabric) Leave(leave []byte) error { return f.nc.Publish(broker.SubjectLeave, leave) }
+func (f natsFabric) Leave(leave []byte) error {
+	return f.nc.Publish(broker.LeaveSubject(f.self), leave)
+}

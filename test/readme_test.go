@@ -353,7 +353,7 @@ func lookAround(t *testing.T, file, address string) {
 	}
 	joins := 0
 	for _, e := range stats.Endpoints {
-		if e.Subject == "weft.coordinator.join" {
+		if e.Subject == "weft.coordinator.join.*" {
 			joins = e.NumRequests
 		}
 	}
@@ -364,7 +364,7 @@ func lookAround(t *testing.T, file, address string) {
 	if len(refusals) > 0 {
 		t.Errorf("looking was refused: %v", <-refusals)
 	}
-	for _, subject := range []string{"weft.coordinator.join", "weft.start.alice", "weft.c.x.alice.bob"} {
+	for _, subject := range []string{"weft.coordinator.join.alice", "weft.start.alice", "weft.c.x.alice.bob"} {
 		if err := nc.Publish(subject, nil); err != nil {
 			t.Fatal(err)
 		}

@@ -25,7 +25,7 @@ type Fabric struct {
 	Conns          map[string]*nats.Conn // by party
 	Coordinator    *nats.Conn
 	CoordinatorKey broker.Key
-	OpsKey         broker.Key // of the operators' user in the coordinator's account
+	OpsKey         broker.Key // of the operators' user
 
 	strangers map[string]broker.Key // by account: a user who may do anything within it
 }

@@ -204,7 +204,7 @@ func (d *demo) writeContext() error {
 		return err
 	}
 	text, err := json.MarshalIndent(map[string]string{
-		"description": "weft demo: the coordinator's account, for looking", "url": d.opsURL, "nkey": key,
+		"description": "weft demo: the operators' account, for looking", "url": d.opsURL, "nkey": key,
 	}, "", "  ")
 	if err != nil {
 		return err
