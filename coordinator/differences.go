@@ -58,15 +58,17 @@ func Differences(mine, theirs Common, name func(identity.Fingerprint) string) []
 	add("microprotocol", printable(mine.Microprotocol, maxValue), printable(theirs.Microprotocol, maxValue))
 	add("version of the microprotocol", strconv.FormatUint(uint64(mine.Version), 10), strconv.FormatUint(uint64(theirs.Version), 10))
 	ds = append(ds, parameterDifferences(mine.Parameters, theirs.Parameters)...)
-	add("layout of the data", hex.EncodeToString(mine.Layout[:]), hex.EncodeToString(theirs.Layout[:]))
+	if mine.Microprotocol == theirs.Microprotocol && bytes.Equal(mine.Parameters, theirs.Parameters) { // else it follows from these
+		add("layout of the data", hex.EncodeToString(mine.Layout[:]), hex.EncodeToString(theirs.Layout[:]))
+	}
 	if !slices.Equal(mine.Parties, theirs.Parties) {
-		ds = append(ds, Difference{"list of parties", names(mine.Parties), names(theirs.Parties)})
+		ds = append(ds, Difference{"list of parties", names(mine.ordered()), names(theirs.ordered())})
 	} else if !slices.Equal(mine.Positions, theirs.Positions) {
 		ds = append(ds, Difference{"order of the list of nodes", names(mine.ordered()), names(theirs.ordered())})
 	}
 	add("round time-out", milliseconds(mine.RoundMS), milliseconds(theirs.RoundMS))
 	add("time limit", milliseconds(mine.LimitMS), milliseconds(theirs.LimitMS))
-	if !slices.Equal(mine.Recipients, theirs.Recipients) {
+	if slices.Equal(mine.Parties, theirs.Parties) && !slices.Equal(mine.Recipients, theirs.Recipients) {
 		ds = append(ds, Difference{"list of recipients", names(mine.Recipients), names(theirs.Recipients)})
 	}
 	fingerprint("first evaluator", mine.S0, theirs.S0)

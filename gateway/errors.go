@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -140,9 +141,11 @@ type problemDetails struct {
 
 // mustJSON encodes our own structs, which hold nothing that could fail.
 func mustJSON(v any) []byte {
-	b, err := json.Marshal(v)
-	if err != nil {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // people read these texts as they are; the content type keeps browsers from seeing HTML in them
+	if err := e.Encode(v); err != nil {
 		panic("gateway: " + err.Error())
 	}
-	return b
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
