@@ -20,8 +20,9 @@ func TestQueuesGiveEachPartyItsTurn(t *testing.T) {
 		t.Error("a full queue takes more")
 	}
 	for n := range 2 {
-		add("alice", n)
-		add("bob", n)
+		if !add("alice", n) || !add("bob", n) {
+			t.Fatal("one party's queue leaves no room for another's")
+		}
 	}
 	var got []string
 	q.serve(func(m message) {
