@@ -198,7 +198,7 @@ func TestStartDuringRecovery(t *testing.T) {
 	w, bob, id := f.watch(), f.members["bob"], uuid.New()
 	f.terms.attempts = 1
 	killed := bob.killAt("line started", 1)
-	all := f.submitAll(id, data)
+	f.submitAll(id, data)
 	<-killed
 	bob.onStep(nil)
 	start := w.await(1, is(kindStart, id))
@@ -212,9 +212,6 @@ func TestStartDuringRecovery(t *testing.T) {
 	case err := <-ended:
 		t.Errorf("the node did not come up: %v", err)
 	case <-time.After(time.Second):
-	}
-	if j := bob.ended(all["bob"].ID, patience); j.State != jobs.Failed || j.Problem.Reason != "peer" {
-		t.Errorf("the job had one attempt, which a restart ended: %s %v", j.State, j.Problem)
 	}
 	f.checkInvariants()
 }
