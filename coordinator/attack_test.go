@@ -45,8 +45,11 @@ func TestOnePartysFloodLeavesRoomForOthers(t *testing.T) {
 			const tries = 3
 			for range tries {
 				join := h.join("alice", h.common(uuid.New(), "alice", "bob"))
-				if _, err := h.fabric.Conns["alice"].Request(broker.JoinSubject("alice"), join, 2*time.Second); err != nil {
+				m, err := h.fabric.Conns["alice"].Request(broker.JoinSubject("alice"), join, 2*time.Second)
+				if err != nil {
 					lost++
+				} else if a, err := DecodeAnswer(m.Data); err != nil || a.Kind != AnswerWaiting {
+					t.Errorf("alice hears %s %s (%v)", a.Kind, a.Text, err)
 				}
 			}
 			close(stop)
