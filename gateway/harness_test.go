@@ -65,6 +65,9 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
+// noParameters are the canonical parameters of a client that gives none.
+const noParameters = `{"limit_ms":120000,"round_ms":20000}`
+
 // addThem is a microprotocol with what the gateway must cope with: data and parameters that it refuses, and defects.
 func addThem(name string, least, most int) simon.Microprotocol {
 	return simon.Microprotocol{
@@ -90,10 +93,14 @@ func addThem(name string, least, most int) simon.Microprotocol {
 			if bytes.Contains(parameters, []byte("bad")) {
 				return simon.Prepared{}, &simon.InputError{Path: "parameters.bad", Reason: "unknown"}
 			}
-			if parameters == nil {
-				parameters = json.RawMessage(`{}`)
+			canonical := map[string]json.RawMessage{"round_ms": json.RawMessage("20000"), "limit_ms": json.RawMessage("120000")}
+			if parameters != nil {
+				if err := json.Unmarshal(parameters, &canonical); err != nil {
+					return simon.Prepared{}, err
+				}
 			}
-			return simon.Prepared{Parameters: parameters, Layout: [32]byte{7}, Input: raw}, nil
+			all, err := json.Marshal(canonical)
+			return simon.Prepared{Parameters: all, Layout: [32]byte{7}, Input: raw}, err
 		},
 	}
 }

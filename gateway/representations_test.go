@@ -156,7 +156,7 @@ func TestComputeWaitsForTheResult(t *testing.T) {
 	}
 	input, _ := p.jobs.Read(t.Context(), j.Input)
 	if j.Microprotocol != "Add" || j.Version != 3 || j.UUID.String() != computation || fmt.Sprint(j.Parties) != "[alice bob carol]" || j.Self != 0 ||
-		j.State != jobs.Submitted || j.Attempts != 5 || j.Layout != [32]byte{7} || j.Round != 20*time.Second || string(j.Parameters) != "{}" ||
+		j.State != jobs.Submitted || j.Attempts != 5 || j.Layout != [32]byte{7} || j.Round != 20*time.Second || j.Limit != 2*time.Minute || string(j.Parameters) != noParameters ||
 		string(input) != "[1,2.50]" || j.Deadline.Sub(j.Created) != 5*time.Minute || j.Caller != anyone {
 		t.Errorf("%v: %+v", j, struct{ a, b any }{j.Parties, j.Deadline})
 	}

@@ -127,7 +127,7 @@ func TestComputeAcceptsWhatClientsSend(t *testing.T) {
 	} {
 		id := p.uuid("PATCH", compute, body)
 		j, err := p.jobs.Get(t.Context(), uuid.MustParse(id))
-		if err != nil || j.UUID.String() != computation || string(j.Parameters) != "{}" {
+		if err != nil || j.UUID.String() != computation || string(j.Parameters) != noParameters {
 			t.Errorf("%s: %v, %v", body, j, err)
 		}
 		if j.Parties[j.Self] != "alice" {
@@ -145,14 +145,14 @@ func TestTaskFromInvitationToResult(t *testing.T) {
 	p := newParty(t, nil)
 	const taskID = "6ba7b810-9dad-41d1-80b4-00c04fd430c8"
 	id := p.uuid("PATCH", "/representation/"+p.member("create_task"), kwargs("microprotocol", `"Add"`, "network", `{"nodes":["alice","bob"],"myself":0}`,
-		"parameters", `{"digits":3}`, "task_id", `"`+taskID+`"`, "parent", `{"x":1}`))
+		"parameters", `{"digits":3,"limit_ms":60000,"round_ms":1500}`, "task_id", `"`+taskID+`"`, "parent", `{"x":1}`))
 	invited := p.task(id, "invite", "{}")
 	p.want(invited, 200, "uuid")
 	var rep struct{ UUID string }
 	_ = json.Unmarshal([]byte(invited.body), &rep)
 	invitation := p.do("GET", "/representation/"+rep.UUID, "{}")
 	p.want(invitation, 200, `"object":{"task_id":"`+taskID+`","microprotocol":"Add","invitation_id":"`)
-	p.want(invitation, 200, `"parameters":{"digits":3},"parent":{"x":1}}}`)
+	p.want(invitation, 200, `"parameters":{"digits":3,"limit_ms":60000,"round_ms":1500},"parent":{"x":1}}}`)
 
 	p.want(p.task(id, "result", "{}"), 200, `{"type":"none"}`)
 	p.want(p.task(id, "progress", "{}"), 200, `{"type":"none"}`)
@@ -177,7 +177,8 @@ func TestTaskFromInvitationToResult(t *testing.T) {
 	list, _ := p.jobs.List(t.Context(), anyone)
 	job := list[0]
 	input, _ := p.jobs.Read(t.Context(), job.Input)
-	if string(input) != "[1,2.0,3]" || job.UUID.String() != taskID || string(job.Parameters) != `{"digits":3}` {
+	if string(input) != "[1,2.0,3]" || job.UUID.String() != taskID || string(job.Parameters) != `{"digits":3,"limit_ms":60000,"round_ms":1500}` ||
+		job.Round != 1500*time.Millisecond || job.Limit != time.Minute {
 		t.Errorf("%v, input %s, parameters %s", job, input, job.Parameters)
 	}
 	record, _ := p.objects.Get(t.Context(), uuid.MustParse(id))

@@ -34,11 +34,15 @@ func (g *Gateway) submit(ctx context.Context, q request) (jobs.Job, error) {
 	if err != nil {
 		return jobs.Job{}, prepareError(q.microprotocol, err)
 	}
+	round, limit, err := simon.Timing(prepared.Parameters)
+	if err != nil {
+		return jobs.Job{}, prepareError(q.microprotocol, err)
+	}
 	now := g.config.Now().UTC()
 	return g.config.Jobs.Submit(ctx, jobs.Job{
 		ID: q.id, Caller: q.caller, UUID: q.uuid,
 		Microprotocol: q.microprotocol.Name, Version: q.microprotocol.Version, Parameters: prepared.Parameters, Layout: prepared.Layout,
-		Parties: q.parties, Self: q.self, Round: q.microprotocol.Round, Limit: q.microprotocol.Limit,
+		Parties: q.parties, Self: q.self, Round: round, Limit: limit,
 		Created: now, Deadline: now.Add(q.deadline), State: jobs.Submitted, Attempts: g.config.Attempts,
 	}, prepared.Input)
 }

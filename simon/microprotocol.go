@@ -48,7 +48,7 @@ type Common struct {
 
 // Prepared is a party's checked contribution.
 type Prepared struct {
-	Parameters []byte   // canonical parameters, defaults filled in; parties that disagree do not start
+	Parameters []byte   // canonical parameters, defaults and times (Timing) filled in; parties that disagree do not start
 	Layout     [32]byte // hash of the layout of the vectors that will be sent
 	Input      []byte   // the local summary, private: what Run reads
 }
