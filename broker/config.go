@@ -21,6 +21,7 @@ const (
 type Config struct {
 	Name          string    // of the server, one word
 	Listen        string    // host:port, port -1 for any free one; empty: no socket, connections in process only
+	TLS           *TLS      // of the socket; nil only if Listen is a loopback address or empty
 	SystemAccount string    // the account of the broker's own events; empty: one without users, made by the server
 	Accounts      []Account // at least one user in all
 
@@ -35,6 +36,13 @@ type Config struct {
 
 	err error // what Hub or Private found wrong; Render reports it
 }
+
+// TLS is one end of a mutually authenticated TLS 1.3 connection: PEM files of the own certificate and its key, and of the
+// authority that issued the other end's. The handshake comes before the first byte of NATS.
+//
+// TLS keeps strangers off a broker's socket and metadata off the network. Who may do what there depends on a user's key
+// (Key), and what parties say to each other is sealed and signed on top: a broken TLS shows who computes with whom, no data.
+type TLS struct{ Cert, Key, CA string }
 
 // Account is a space of subjects of its own. Nothing passes between accounts but by an export and its import.
 type Account struct {

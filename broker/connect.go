@@ -1,21 +1,142 @@
 package broker
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
+	"os"
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/weftmpc/weft/broker/identity"
 )
 
-// Connect opens a connection to a broker at url, such as nats://hub.example:4222. It fails if the broker is not there
-// now; once connected, it reconnects for ever. The options given come after weft's own and win over them.
-func Connect(url string, user Key, opts ...nats.Option) (*nats.Conn, error) {
-	nc, err := nats.Connect(url, options(user, slog.Default(), opts)...)
+// Remote is a broker in another process.
+type Remote struct {
+	URL  string // tls://host:port; nats://host:port without TLS, to a loopback address only
+	TLS  *TLS   // for tls://: the client's end
+	User Key
+}
+
+// Dial opens a connection to r. It does not fail because the broker is not there now, refuses the user or shows a wrong
+// certificate: it goes on trying, for ever, and logs why it has no connection, so that processes may start in any order
+// and an error of the other side can be mended there. A renewed certificate file is read at the next connection. The
+// options given come after weft's own and win over them.
+func Dial(r Remote, log *slog.Logger, opts ...nats.Option) (*nats.Conn, error) {
+	secure, err := r.options()
 	if err != nil {
-		return nil, fmt.Errorf("connecting to broker %s as %s: %w", url, user.public, err)
+		return nil, fmt.Errorf("connecting to broker %s: %w", r.URL, err)
+	}
+	own := append([]nats.Option{
+		nats.RetryOnFailedConnect(true),
+		nats.IgnoreAuthErrorAbort(),
+		nats.ConnectHandler(func(nc *nats.Conn) {
+			log.Info("connected to the broker", "url", r.URL)
+		}),
+		nats.ReconnectErrHandler(complain(r, log)),
+	}, secure...)
+	nc, err := nats.Connect(r.URL, options(r.User, log, append(own, opts...))...)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to broker %s as %s: %w", r.URL, r.User.public, err)
 	}
 	return nc, nil
+}
+
+// complainEvery bounds how often the same failure to connect is logged.
+const complainEvery = time.Minute
+
+func complain(r Remote, log *slog.Logger) nats.ConnErrHandler {
+	var (
+		last  string
+		again time.Time
+	)
+	return func(_ *nats.Conn, err error) { // one call at a time
+		if text := err.Error(); text != last || !time.Now().Before(again) {
+			last, again = text, time.Now().Add(complainEvery)
+			log.Warn("no connection to the broker, trying again", "url", r.URL, "error", err, "hint", hint(err))
+		}
+	}
+}
+
+// hint says what to do about a failure to connect.
+func hint(err error) string {
+	var (
+		invalid   x509.CertificateInvalidError
+		authority x509.UnknownAuthorityError
+		name      x509.HostnameError
+		alert     tls.AlertError
+	)
+	switch {
+	case errors.Is(err, nats.ErrAuthorization):
+		return "the broker does not know this user's key: its entry there must have the public key of our nkey file"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "the broker's certificate has expired, or this machine's clock is wrong: renew it, or set the clock"
+	case errors.As(err, &authority):
+		return "the broker's certificate is not from the authority in our configuration: compare the ca files of both sides"
+	case errors.As(err, &name):
+		return "the broker's certificate is for other host names: connect by one of those, or issue it for this host"
+	case errors.As(err, &alert):
+		return "the broker refuses our certificate: is it expired, or from another authority?"
+	}
+	return "is the broker running, and can this machine reach its address?"
+}
+
+// options secure the connection, and refuse to do without where the network could listen.
+func (r Remote) options() ([]nats.Option, error) {
+	u, err := url.Parse(r.URL)
+	if err != nil || u.Hostname() == "" || u.User != nil {
+		return nil, errors.New("write its address as tls://host:port")
+	}
+	switch {
+	case u.Scheme == "nats" && r.TLS == nil && isLoopback(u.Hostname()):
+		return nil, nil
+	case u.Scheme == "nats":
+		return nil, errors.New("without TLS only a broker on a loopback address is possible: write tls://, and give certificate files")
+	case u.Scheme != "tls":
+		return nil, fmt.Errorf("%s:// is no way to a broker: write tls://host:port", u.Scheme)
+	case r.TLS == nil:
+		return nil, errors.New("tls:// needs a certificate, its key, and the authority's certificate")
+	}
+	config, err := r.TLS.client()
+	if err != nil {
+		return nil, err
+	}
+	return []nats.Option{nats.Secure(config), nats.TLSHandshakeFirst()}, nil
+}
+
+// client is the configuration of a connection's own end.
+func (t TLS) client() (*tls.Config, error) {
+	pem, err := os.ReadFile(t.CA)
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no certificate", t.CA)
+	}
+	if _, err := t.load(); err != nil {
+		return nil, err
+	}
+	return &tls.Config{
+		MinVersion:           tls.VersionTLS13,
+		RootCAs:              roots,
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return t.load() },
+	}, nil
+}
+
+func (t TLS) load() (*tls.Certificate, error) {
+	if err := identity.CheckPrivate(t.Key); err != nil {
+		return nil, err
+	}
+	c, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+	if err != nil {
+		return nil, fmt.Errorf("loading %s and %s: %w", t.Cert, t.Key, err)
+	}
+	return &c, nil
 }
 
 func options(user Key, log *slog.Logger, opts []nats.Option) []nats.Option {

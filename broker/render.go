@@ -27,6 +27,9 @@ func (c Config) Render() (string, error) {
 	if c.Listen != "" {
 		w.line("listen: %s", quote(c.Listen))
 	}
+	if c.TLS != nil {
+		c.TLS.render(w)
+	}
 	// One size on all brokers of a fabric, see MaxPayload.
 	w.line("max_payload: %d", or(int64(c.MaxPayload), MaxPayload))
 	w.line("max_pending: %d", 64<<20) // bytes queued for one connection before it is cut
@@ -57,6 +60,18 @@ func (c Config) renderStore(w *writer) {
 	if c.Power {
 		w.line("sync_interval: always")
 	}
+	w.close("}")
+}
+
+func (t TLS) render(w *writer) {
+	w.open("tls {")
+	w.line("cert_file: %s", quote(t.Cert))
+	w.line("key_file: %s", quote(t.Key))
+	w.line("ca_file: %s", quote(t.CA))
+	w.line("verify: true") // clients show a certificate of the consortium's, too
+	w.line("handshake_first: true")
+	w.line(`min_version: "1.3"`)
+	w.line("timeout: 5") // seconds
 	w.close("}")
 }
 
@@ -181,8 +196,15 @@ func (c Config) check() error {
 		return errors.New("a broker's name is one word of letters, digits, hyphen and underscore")
 	}
 	if c.Listen != "" {
-		if err := checkListen(c.Listen); err != nil {
+		if err := checkListen(c.Listen, c.TLS != nil); err != nil {
 			return err
+		}
+	}
+	if c.TLS != nil {
+		for _, path := range []string{c.TLS.Cert, c.TLS.Key, c.TLS.CA} {
+			if path == "" || hasControl(path) {
+				return errors.New("TLS needs three files: a certificate, its key and the authority's certificate")
+			}
 		}
 	}
 	if c.MaxPayload < 0 || c.MaxMemory < 0 || c.MaxStore < 0 {
@@ -258,7 +280,8 @@ func (c Config) checkAccount(a Account, names, keys map[string]bool) error {
 	return nil
 }
 
-func checkListen(s string) error {
+// checkListen wants host:port, and TLS for a socket that other machines can reach.
+func checkListen(s string, secured bool) error {
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
 		return fmt.Errorf("listen %q: write host:port, such as 127.0.0.1:4222: %w", s, err)
@@ -269,7 +292,15 @@ func checkListen(s string) error {
 	if n, err := strconv.Atoi(port); err != nil || n == 0 || n < -1 || n > 65535 { // the server reads 0 as 4222
 		return fmt.Errorf("listen %q: the port is 1 to 65535, or -1 for any free one", s)
 	}
+	if !secured && !isLoopback(host) {
+		return fmt.Errorf("listen %q: without TLS only a loopback address, such as 127.0.0.1, is possible", s)
+	}
 	return nil
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func checkSubjects(subjects ...string) error {

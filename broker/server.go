@@ -10,6 +10,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"github.com/weftmpc/weft/broker/identity"
 )
 
 // startTimeout bounds the wait for a started server; recovery of a large store happens before it begins.
@@ -85,6 +87,11 @@ func (c Config) options() (*server.Options, error) {
 	text, err := c.Render()
 	if err != nil {
 		return nil, err
+	}
+	if c.TLS != nil {
+		if err := identity.CheckPrivate(c.TLS.Key); err != nil {
+			return nil, fmt.Errorf("configuring broker %q: %w", c.Name, err)
+		}
 	}
 	o := &server.Options{}
 	if err := o.ProcessConfigString(text); err != nil {

@@ -38,16 +38,23 @@ func TestListen(t *testing.T) {
 	if _, port, err := net.SplitHostPort(s.Addr()); err != nil || port == "0" || port == "-1" {
 		t.Errorf("address %q: %v", s.Addr(), err)
 	}
-	nc, err := broker.Connect("nats://"+s.Addr(), alice)
+	nc, err := broker.Dial(broker.Remote{URL: "nats://" + s.Addr(), User: alice}, brokertest.Logger(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	flush(t, nc)
 	nc.Close()
 
-	if _, err := broker.Connect("nats://"+s.Addr(), brokertest.Key(t)); !errors.Is(err, nats.ErrAuthorization) {
+	refused := make(chan error, 100)
+	nc, err = broker.Dial(broker.Remote{URL: "nats://" + s.Addr(), User: brokertest.Key(t)}, brokertest.Logger(t),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { refused <- err }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := <-refused; !errors.Is(err, nats.ErrAuthorization) {
 		t.Errorf("a stranger connects: %v", err)
 	}
+	nc.Close()
 	if nc, err := nats.Connect("nats://" + s.Addr()); err == nil {
 		nc.Close()
 		t.Error("somebody without a key connects")

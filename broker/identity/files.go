@@ -79,7 +79,7 @@ func loadPair(crtPath, keyPath string) ([]byte, ed25519.PrivateKey, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := checkPrivate(keyPath); err != nil {
+	if err := CheckPrivate(keyPath); err != nil {
 		return nil, nil, err
 	}
 	keyDER, err := readPEM(keyPath, pemKey)
@@ -94,8 +94,8 @@ func loadPair(crtPath, keyPath string) ([]byte, ed25519.PrivateKey, error) {
 	return der, key, nil
 }
 
-// checkPrivate refuses a key file that strangers can read. A group may read: that is how containers mount secrets.
-func checkPrivate(path string) error {
+// CheckPrivate refuses a key file that strangers can read. A group may read: that is how containers mount secrets.
+func CheckPrivate(path string) error {
 	if runtime.GOOS == "windows" { // mode bits say nothing there
 		return nil
 	}
