@@ -48,7 +48,7 @@ func printResult(w io.Writer, envelope json.RawMessage) error {
 	return table.Flush()
 }
 
-// printValue writes one value: a scalar or a list of scalars in its line, others in a line per member.
+// printValue writes one value: a scalar or a list of scalars in its line, others in a line per jsonMember.
 func printValue(w io.Writer, name string, n element) {
 	name = oneLine(name)
 	switch {
@@ -80,10 +80,10 @@ func flat(items []element) bool {
 type element struct {
 	text    string    // of a scalar, printable
 	items   []element // of an array, not nil
-	members []member
+	members []jsonMember
 }
 
-type member struct {
+type jsonMember struct {
 	key   string
 	value element
 }
@@ -136,7 +136,7 @@ func readValue(d *json.Decoder, depth int) (element, error) {
 func readNested(d *json.Decoder, open json.Delim, depth int) (element, error) {
 	n := element{items: []element{}}
 	if open == '{' {
-		n = element{members: []member{}}
+		n = element{members: []jsonMember{}}
 	}
 	for d.More() {
 		key := ""
@@ -152,7 +152,7 @@ func readNested(d *json.Decoder, open json.Delim, depth int) (element, error) {
 			return n, err
 		}
 		if open == '{' {
-			n.members = append(n.members, member{key, value})
+			n.members = append(n.members, jsonMember{key, value})
 		} else {
 			n.items = append(n.items, value)
 		}

@@ -1,0 +1,268 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/nats-io/nkeys"
+
+	"github.com/weftmpc/weft/broker"
+	"github.com/weftmpc/weft/broker/identity"
+)
+
+const (
+	fileMembers = "members.yaml"
+
+	maxMembers  = 4 << 20 // bytes of a members file: some 10000 members
+	maxGateways = 16      // addresses of one party
+	maxGateway  = 2048    // bytes of one address
+)
+
+// membersHead stands at the top of every members file.
+const membersHead = `# The members of this consortium, as their certificate authority issued them. Nothing in this file is secret: send it
+# to all members. "weft node init", "weft coordinator init" and "weft broker hub init" take from it whom to know.
+#
+# "weft ca issue" writes this file anew: values that you change by hand stay, comments do not.
+`
+
+// members is the list of everybody who got an identity or a broker key from one authority: public, sorted by name.
+// Brokers have neither and are not in it.
+type members struct {
+	Coordinator *member  `yaml:"coordinator,omitempty"` // nil if none has been issued yet
+	Operators   []member `yaml:"operators,omitempty"`   // who look at the fabric with the NATS CLI; no fingerprint
+	Parties     []member `yaml:"parties,omitempty"`
+}
+
+// member is what the others need to know of one member.
+type member struct {
+	Name         string               `yaml:"name"`                   // identity.CheckName
+	Organisation string               `yaml:"organisation,omitempty"` // of a party, for people
+	Fingerprint  identity.Fingerprint `yaml:"fingerprint,omitempty"`  // of the identity key; zero for operators
+	NKey         string               `yaml:"nkey,omitempty"`         // public key of the broker's user, U...
+	Gateways     []string             `yaml:"gateways,omitempty"`     // of a party: addresses by which clients name it
+}
+
+// loadMembers reads a members file. It refuses unknown keys, and what could not work: members without a name or a key,
+// a name, key or address that stands for two of them. An error that is fs.ErrNotExist says that there is no such file.
+func loadMembers(path string) (members, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return members{}, fmt.Errorf("reading the members: %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxMembers+1))
+	if err != nil {
+		return members{}, fmt.Errorf("reading the members: %w", err)
+	}
+	m, err := parseMembers(b)
+	if err != nil {
+		return members{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return m, nil
+}
+
+func parseMembers(b []byte) (members, error) {
+	var m members
+	if len(b) > maxMembers {
+		return members{}, fmt.Errorf("larger than %d bytes: this is no list of members", maxMembers)
+	}
+	d := yaml.NewDecoder(bytes.NewReader(b), yaml.Strict())
+	if err := d.Decode(&m); err != nil && !errors.Is(err, io.EOF) { // the end at once: nobody yet
+		return members{}, errors.New(strings.TrimSpace(yaml.FormatError(err, false, true)))
+	}
+	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return members{}, errors.New("there is more than one YAML document in it: keep the first, up to the line ---")
+	}
+	return m, m.check()
+}
+
+// place is where a member stands: what kind of member it is.
+type place string
+
+const (
+	placeCoordinator place = "coordinator"
+	placeOperator    place = "operators"
+	placeParty       place = "parties"
+	placeBroker      place = "broker" // not in the list
+)
+
+// each calls f for every member, and stops at its first error.
+func (m *members) each(f func(p place, x *member) error) error {
+	if m.Coordinator != nil {
+		if err := f(placeCoordinator, m.Coordinator); err != nil {
+			return err
+		}
+	}
+	for i := range m.Operators {
+		if err := f(placeOperator, &m.Operators[i]); err != nil {
+			return err
+		}
+	}
+	for i := range m.Parties {
+		if err := f(placeParty, &m.Parties[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// find gives the member of that name and where it stands; nil if there is none.
+func (m *members) find(name string) (found *member, at place) {
+	_ = m.each(func(p place, x *member) error {
+		if x.Name == name {
+			found, at = x, p
+		}
+		return nil
+	})
+	return found, at
+}
+
+// put adds a member, or gives it another entry if there is one of its name.
+func (m *members) put(p place, x member) {
+	if old, at := m.find(x.Name); old != nil && at == p {
+		*old = x
+		return
+	}
+	switch p {
+	case placeCoordinator:
+		m.Coordinator = &x
+	case placeOperator:
+		m.Operators = append(m.Operators, x)
+	case placeParty:
+		m.Parties = append(m.Parties, x)
+	}
+}
+
+func (m *members) check() error {
+	names, keys, gateways := map[string]bool{}, map[string]string{}, map[string]string{}
+	return m.each(func(p place, x *member) error {
+		if err := checkMember(p, *x); err != nil {
+			return fmt.Errorf("%s: %q: %w", p, x.Name, err)
+		}
+		if names[x.Name] {
+			return fmt.Errorf("%s: %q stands for two members: give each a name of its own", p, x.Name)
+		}
+		names[x.Name] = true
+		public := []string{x.NKey}
+		if p != placeOperator {
+			public = append(public, x.Fingerprint.String())
+		}
+		for _, k := range public {
+			if other, taken := keys[k]; taken {
+				return fmt.Errorf("%s: %q has the key %s, which %q has too: each member has keys of its own", p, x.Name, k, other)
+			}
+			keys[k] = x.Name
+		}
+		for _, g := range x.Gateways {
+			same := strings.ToLower(strings.TrimRight(g, "/"))
+			if other, taken := gateways[same]; taken {
+				return fmt.Errorf("%s: %q has the gateway %s, which %q has too: an address names one party", p, x.Name, g, other)
+			}
+			gateways[same] = x.Name
+		}
+		return nil
+	})
+}
+
+func checkMember(p place, x member) error {
+	if err := checkMemberName(p, x.Name); err != nil {
+		return err
+	}
+	if !nkeys.IsValidPublicUserKey(x.NKey) {
+		return fmt.Errorf("nkey: %q is no public key of a broker's user: it begins with U and has 56 characters", x.NKey)
+	}
+	switch p {
+	case placeOperator:
+		if x.Fingerprint != (identity.Fingerprint{}) {
+			return errors.New("fingerprint: an operator has no identity, take it out")
+		}
+	default:
+		if x.Fingerprint == (identity.Fingerprint{}) {
+			return errors.New("fingerprint: it is missing: `weft ca issue` prints it")
+		}
+	}
+	if p != placeParty {
+		if len(x.Gateways) > 0 {
+			return errors.New("gateways: only parties have them, take them out")
+		}
+		return nil
+	}
+	if len(x.Gateways) > maxGateways {
+		return fmt.Errorf("gateways: there are %d, at most %d are possible", len(x.Gateways), maxGateways)
+	}
+	for _, g := range x.Gateways {
+		if err := checkGateway(g); err != nil {
+			return fmt.Errorf("gateways: %w", err)
+		}
+	}
+	return nil
+}
+
+// checkMemberName also keeps parties from having the name of an account that is no party's (broker.Hub): it would be
+// theirs on the hub.
+func checkMemberName(p place, name string) error {
+	if err := identity.CheckName(name); err != nil {
+		return err
+	}
+	switch broker.AccountOf(name) {
+	case broker.AccountCoordinator:
+		if p == placeCoordinator {
+			return nil
+		}
+	case broker.AccountOperators:
+		if p == placeOperator {
+			return nil
+		}
+	case broker.AccountSystem, broker.AccountPrivate:
+	default:
+		return nil
+	}
+	return fmt.Errorf("the name %q is the broker's own for an account that is no party's: choose another", name)
+}
+
+// checkGateway wants an address as clients write it to name a party: http or https, a host, perhaps a port and a path.
+func checkGateway(raw string) error {
+	u, err := url.Parse(raw)
+	switch {
+	case len(raw) > maxGateway:
+		return fmt.Errorf("an address of %d bytes, at most %d are possible", len(raw), maxGateway)
+	case err == nil && u.User != nil:
+		return errors.New("an address with a user name or password in it is not possible: this list is public")
+	case err != nil || u.Hostname() == "" || u.Opaque != "" || u.Scheme != "http" && u.Scheme != "https":
+		return fmt.Errorf("%q is no address of a gateway: write it like https://gateway.example.org:55501", raw)
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.ContainsAny(raw, "#"):
+		return fmt.Errorf("%q: leave out what begins with ? or #", raw)
+	}
+	return nil
+}
+
+// marshal gives the list as a file, sorted by name, with its comment at the top.
+func (m members) marshal() ([]byte, error) {
+	byName := func(x, y member) int { return cmp.Compare(x.Name, y.Name) }
+	m.Operators, m.Parties = slices.Clone(m.Operators), slices.Clone(m.Parties)
+	slices.SortFunc(m.Operators, byName)
+	slices.SortFunc(m.Parties, byName)
+	b, err := yaml.MarshalWithOptions(m, yaml.IndentSequence(true))
+	if err != nil {
+		return nil, fmt.Errorf("writing the members: %w", err)
+	}
+	return append([]byte(membersHead), b...), nil
+}
+
+// loadMembersIfAny is loadMembers where no file means that nobody has been issued anything yet.
+func loadMembersIfAny(path string) (members, error) {
+	m, err := loadMembers(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return members{}, nil
+	}
+	return m, err
+}
