@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -12,6 +13,37 @@ import (
 	"github.com/weftmpc/weft/jobs/internal/body"
 	"github.com/weftmpc/weft/jobs/internal/mirror"
 )
+
+const (
+	sweepEvery = 30 * time.Minute
+	sweepLimit = time.Minute // for one sweep of one store
+)
+
+// Sweeper is a store that lets go what has had its time.
+type Sweeper interface {
+	Sweep(ctx context.Context, now time.Time) error
+}
+
+// KeepSwept sweeps the stores every half hour, one after the other, until ctx ends. It wants a goroutine of its own: a
+// store that is slow must not stop the clock of the protocols.
+func KeepSwept(ctx context.Context, logger *slog.Logger, stores ...Sweeper) {
+	t := time.NewTicker(sweepEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		for _, s := range stores {
+			one, cancel := context.WithTimeout(ctx, sweepLimit)
+			if err := s.Sweep(one, time.Now()); err != nil && ctx.Err() == nil {
+				logger.Error("not all old records were swept; trying again in half an hour", "error", err)
+			}
+			cancel()
+		}
+	}
+}
 
 // Sweep removes what has had its time: jobs that ended more than Retain ago, ledger lines after their Kept, damaged
 // records after Retain, delete markers, and bytes in the object store that no record has named for an hour. It goes on

@@ -28,10 +28,7 @@ import (
 )
 
 const (
-	tickEvery  = 50 * time.Millisecond
-	sweepEvery = 30 * time.Minute
-	sweepLimit = time.Minute // for one sweep
-
+	tickEvery    = 50 * time.Millisecond
 	pendingBytes = 512 << 20 // of messages that have arrived and are not looked at
 )
 
@@ -43,7 +40,7 @@ type Config struct {
 	Coordinator identity.Fingerprint // whose STARTs the JOINs are made for
 	Policy      policy.Policy
 	Catalogue   []simon.Microprotocol
-	Jobs        *jobs.Store
+	Jobs        *jobs.Store     // whoever opened it keeps it swept
 	Fabric      *nats.Conn      // to the hub; nil: Transport is used
 	Transport   seat.Fabric     // instead of Fabric, for in-memory networks
 	StoreKey    identity.Secret // at least 32 bytes, made with the state folder
@@ -111,7 +108,6 @@ func (n *Node) Run(ctx context.Context) error {
 	defer stop()
 	n.wg.Go(func() { <-ctx.Done(); n.seat.Stop() })
 	n.wg.Go(func() { n.tick(ctx) })
-	n.wg.Go(func() { n.sweep(ctx) })
 	if n.cfg.Fabric != nil {
 		unsubscribe, err := n.subscribe()
 		if err != nil {
@@ -153,24 +149,6 @@ func (n *Node) tick(ctx context.Context) {
 		case <-t.C:
 			n.seat.Tick(n.cfg.Now())
 		}
-	}
-}
-
-// sweep lets old jobs and ledger lines go, apart from the clock of the protocols: a store that is slow must not stop them.
-func (n *Node) sweep(ctx context.Context) {
-	t := time.NewTicker(sweepEvery)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-		one, cancel := context.WithTimeout(ctx, sweepLimit)
-		if err := n.cfg.Jobs.Sweep(one, n.cfg.Now()); err != nil && ctx.Err() == nil {
-			n.cfg.Logger.Error("sweeping old jobs", "error", err)
-		}
-		cancel()
 	}
 }
 

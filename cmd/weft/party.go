@@ -22,11 +22,6 @@ import (
 	"github.com/weftmpc/weft/simon"
 )
 
-const (
-	sweepEvery = 30 * time.Minute
-	sweepLimit = time.Minute // for one sweep
-)
-
 // partyConfig is what one party's node needs from outside its state folder.
 type partyConfig struct {
 	state       *stateFolder
@@ -97,7 +92,7 @@ func startParty(ctx context.Context, c partyConfig) (_ *party, err error) {
 	ctx, p.stop = context.WithCancel(ctx)
 	p.done.Go(func() { p.ended("node", n.Run(ctx), c.logger) })
 	p.done.Go(func() { p.ended("gateway", g.Serve(ctx, c.listener), c.logger) })
-	p.done.Go(func() { p.sweep(ctx, c.logger) })
+	p.done.Go(func() { jobs.KeepSwept(ctx, c.logger, p.jobs, p.objects) })
 	return p, nil
 }
 
@@ -138,24 +133,6 @@ func (p *party) problem() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.err
-}
-
-// sweep removes uploads and tasks that nobody has used for long.
-func (p *party) sweep(ctx context.Context, logger *slog.Logger) {
-	t := time.NewTicker(sweepEvery)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-		one, cancel := context.WithTimeout(ctx, sweepLimit)
-		if err := p.objects.Sweep(one, time.Now()); err != nil && ctx.Err() == nil {
-			logger.Error("sweeping old uploads", "error", err)
-		}
-		cancel()
-	}
 }
 
 // close stops the node and the gateway, then the stores and the broker below them.
