@@ -358,7 +358,7 @@ func hubConfig(t testing.TB, n int) broker.Config {
 	for _, name := range names(n) {
 		members = append(members, broker.Member{Name: name, NKey: brokertest.Key(t).Public()})
 	}
-	c := broker.Hub("hub", "", members, broker.Member{Name: "coordinator", NKey: brokertest.Key(t).Public()}, "")
+	c := broker.Hub("hub", "", members, broker.Member{Name: "coordinator", NKey: brokertest.Key(t).Public()})
 	c.Logger = brokertest.Logger(t)
 	return c
 }

@@ -125,7 +125,7 @@ func TestHubRefuses(t *testing.T) {
 		"two parties with one key":   {{"alice", fixed[0]}, {"bob", fixed[0]}},
 		"an account's key, not user": {{"alice", "A" + fixed[0][1:]}},
 	} {
-		if _, err := broker.Hub("hub", "", parties, coordinator, "").Render(); err == nil {
+		if _, err := broker.Hub("hub", "", parties, coordinator).Render(); err == nil {
 			t.Errorf("%s: rendered", name)
 		}
 	}

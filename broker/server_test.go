@@ -28,7 +28,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestListen(t *testing.T) {
 	alice := brokertest.Key(t)
 	c := broker.Hub("hub", "127.0.0.1:-1", []broker.Member{{Name: "alice", NKey: alice.Public()}},
-		broker.Member{Name: "coordinator", NKey: brokertest.Key(t).Public()}, "")
+		broker.Member{Name: "coordinator", NKey: brokertest.Key(t).Public()})
 	c.Logger = brokertest.Logger(t)
 	s, err := broker.Start(c)
 	if err != nil {

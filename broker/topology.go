@@ -27,9 +27,9 @@ func AccountOf(party string) string { return strings.ToUpper(party) }
 // subject as reply to what they ask, and the coordinator would answer there. JOINs and LEAVEs go through an export for each
 // party, whose name stands in the subject.
 //
-// ops, if not empty, is the public key of the operators' user, who may discover services (such as by "nats micro ls") and
-// see events, nothing else.
-func Hub(name, listen string, parties []Member, coordinator Member, ops string) Config {
+// ops are the public keys of the operators' users, who may discover services (such as by "nats micro ls") and see events,
+// nothing else.
+func Hub(name, listen string, parties []Member, coordinator Member, ops ...string) Config {
 	c := Config{Name: name, Listen: listen, SystemAccount: AccountSystem}
 	for _, m := range append([]Member{coordinator}, parties...) {
 		if err := identity.CheckName(m.Name); err != nil {
@@ -98,13 +98,13 @@ func hubCoordinator(m Member, parties []Member, all []string) Account {
 	return a
 }
 
-func hubOperators(parties []Member, ops string) Account {
+func hubOperators(parties []Member, ops []string) Account {
 	a := Account{
 		Name:    AccountOperators,
 		Imports: []Import{{Subject: subjectsDiscovery, Account: AccountCoordinator}},
 	}
-	if ops != "" {
-		a.Users = []User{{NKey: ops, Publish: []string{subjectsDiscovery}, Subscribe: []string{subjectsInbox, subjectsEvent + ">"}}}
+	for _, key := range ops {
+		a.Users = append(a.Users, User{NKey: key, Publish: []string{subjectsDiscovery}, Subscribe: []string{subjectsInbox, subjectsEvent + ">"}})
 	}
 	for _, p := range parties {
 		a.Imports = append(a.Imports, Import{Subject: EventSubject(p.Name, ">"), Account: AccountOf(p.Name), Stream: true})

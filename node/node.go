@@ -177,8 +177,18 @@ func (n *Node) subscribe() (func(), error) {
 			return nil, err
 		}
 	}
-	nc.SetReconnectHandler(func(*nats.Conn) { n.seat.Reconnected() })
-	return func() { _ = shares.Unsubscribe(); _ = starts.Unsubscribe() }, nc.Flush()
+	before := nc.Opts.ReconnectedCB
+	nc.SetReconnectHandler(func(nc *nats.Conn) {
+		if before != nil {
+			before(nc)
+		}
+		n.seat.Reconnected()
+	})
+	unsubscribe := func() { _ = shares.Unsubscribe(); _ = starts.Unsubscribe() }
+	if !nc.IsConnected() { // the connection brings them along when there is one
+		return unsubscribe, nil
+	}
+	return unsubscribe, nc.Flush()
 }
 
 // natsFabric is a seat's Fabric over a connection to the hub.

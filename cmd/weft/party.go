@@ -34,6 +34,7 @@ type partyConfig struct {
 	power       bool // every write survives a power cut
 	loopback    bool // localhost, 127.0.0.1 and [::1] are one
 	cors        []string
+	hosts       []string
 	deadline    time.Duration
 	fabric      *nats.Conn
 	listener    net.Listener
@@ -48,6 +49,7 @@ type party struct {
 	objects *objects.Store
 	stop    context.CancelFunc
 	done    sync.WaitGroup
+	failed  chan struct{} // closed when a part has stopped by itself
 
 	mu  sync.Mutex
 	err error
@@ -55,7 +57,7 @@ type party struct {
 
 // startParty brings a party up: private broker, stores, node, gateway, in this order.
 func startParty(ctx context.Context, c partyConfig) (_ *party, err error) {
-	p := &party{stop: func() {}}
+	p := &party{stop: func() {}, failed: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			p.close()
@@ -78,7 +80,7 @@ func startParty(ctx context.Context, c partyConfig) (_ *party, err error) {
 	}
 	g, err := gateway.New(gateway.Config{
 		Catalogue: simon.Catalogue(), Jobs: p.jobs, Objects: p.objects, Directory: directory, Key: c.state.derive("representations"),
-		Version: version(), Deadline: c.deadline, CORS: c.cors, Logger: c.logger,
+		Version: version(), Deadline: c.deadline, CORS: c.cors, Hosts: c.hosts, Logger: c.logger,
 		Ready: func() error {
 			if !c.fabric.IsConnected() {
 				return errors.New("no connection to the hub")
@@ -126,6 +128,9 @@ func (p *party) ended(part string, err error, logger *slog.Logger) {
 	logger.Error("a part of the party has stopped", "part", part, "error", err)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.err == nil {
+		close(p.failed)
+	}
 	p.err = errors.Join(p.err, fmt.Errorf("the %s has stopped: %w", part, err))
 }
 

@@ -34,9 +34,10 @@ type program struct {
 
 	lines *bufio.Reader // of standard input, once a question has been asked
 
-	getenv func(string) string
-	now    func() time.Time
-	pause  func(context.Context, time.Duration) error
+	getenv  func(string) string
+	environ func() []string
+	now     func() time.Time
+	pause   func(context.Context, time.Duration) error
 }
 
 // ownSignals marks a command that handles Ctrl-C itself; all others find their context ended.
@@ -83,7 +84,7 @@ with "weft demo" and compute a sum from three other terminals with "weft run".`,
 	}
 	group(root)
 	root.SetVersionTemplate("{{.Version}}")
-	root.AddCommand(demoCommand(), p.runCommand(), p.jobCommand(), p.microprotocolsCommand(), p.versionCommand())
+	root.AddCommand(demoCommand(), p.nodeCommand(), p.coordinatorCommand(), p.brokerCommand(), p.runCommand(), p.jobCommand(), p.microprotocolsCommand(), p.versionCommand())
 	return root
 }
 

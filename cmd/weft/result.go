@@ -48,7 +48,7 @@ func printResult(w io.Writer, envelope json.RawMessage) error {
 	return table.Flush()
 }
 
-// printValue writes one value: a scalar or a list of scalars in its line, others in a line per jsonMember.
+// printValue writes one value: a scalar or a list of scalars in its line, others in a line per member.
 func printValue(w io.Writer, name string, n element) {
 	name = oneLine(name)
 	switch {

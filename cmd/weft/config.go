@@ -1,0 +1,347 @@
+package main
+
+import (
+	"encoding"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+)
+
+// A configuration is one struct per process. A field's yaml tag is its key, its doc tag is the comment that `init` writes
+// beside it, with unit, bounds and default; what the struct holds before a file is read are the defaults. A scalar, or a
+// list of words, can be overridden by a variable WEFT_ and the path of its key: hub.url by WEFT_HUB_URL.
+
+const maxConfig = 1 << 20 // bytes of a file
+
+// configError names the place of what is wrong.
+type configError struct {
+	file string
+	line int // 0: unknown
+	text string
+}
+
+func (e *configError) Error() string {
+	if e.line == 0 {
+		return e.file + ": " + e.text
+	}
+	return fmt.Sprintf("%s, line %d: %s", e.file, e.line, e.text)
+}
+
+// loadConfig reads a file, then the environment, into the struct that into points to.
+func loadConfig(file string, into any, environ []string) error {
+	b, err := readConfig(file)
+	if err != nil {
+		return err
+	}
+	tree, err := parser.ParseBytes(b, 0)
+	if err != nil {
+		return &configError{file: file, text: plain(err)}
+	}
+	for _, doc := range tree.Docs {
+		if err := checkTree(doc.Body, reflect.TypeOf(into).Elem(), file, ""); err != nil {
+			return err
+		}
+	}
+	if len(tree.Docs) > 1 {
+		return &configError{file: file, text: "it holds several documents; one is expected"}
+	}
+	if err := yaml.UnmarshalWithOptions(b, into, yaml.Strict()); err != nil {
+		return &configError{file: file, text: plain(err)}
+	}
+	return override(reflect.ValueOf(into).Elem(), environ)
+}
+
+func readConfig(file string) ([]byte, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxConfig {
+		return nil, fmt.Errorf("%s has %d bytes; a configuration has at most %d", file, info.Size(), maxConfig)
+	}
+	return os.ReadFile(file)
+}
+
+// plain is the parser's message without its excerpt of the neighbouring lines.
+func plain(err error) string {
+	var e yaml.Error
+	if errors.As(err, &e) {
+		if t := e.GetToken(); t != nil && t.Position != nil {
+			return fmt.Sprintf("line %d: %s", t.Position.Line, e.GetMessage())
+		}
+		return e.GetMessage()
+	}
+	return err.Error()
+}
+
+// knownKeys refuses a key that the struct does not have, naming the nearest one that it has.
+func checkTree(n ast.Node, t reflect.Type, file, path string) error {
+	wrong := func(want string) error {
+		return &configError{file: file, line: n.GetToken().Position.Line, text: fmt.Sprintf("%s: %s is expected here", path, want)}
+	}
+	if n == nil || n.Type() == ast.NullType { // nothing written: the default, or a check later says that it is missing
+		return nil
+	}
+	switch {
+	case reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()):
+		s, ok := n.(ast.ScalarNode)
+		if !ok {
+			return wrong("text")
+		}
+		if err := reflect.New(t).Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(s.GetToken().Value)); err != nil {
+			return &configError{file: file, line: n.GetToken().Position.Line, text: fmt.Sprintf("%s: %s", path, err)}
+		}
+	case t == reflect.TypeFor[time.Duration]():
+		if s, ok := n.(*ast.StringNode); !ok {
+			return wrong("a duration, such as 30s or 5m,")
+		} else if _, err := time.ParseDuration(s.Value); err != nil {
+			return wrong("a duration, such as 30s or 5m,")
+		}
+	case t.Kind() == reflect.Bool:
+		if n.Type() != ast.BoolType {
+			return wrong("true or false")
+		}
+	case t.Kind() == reflect.String:
+		if n.Type() != ast.StringType && n.Type() != ast.LiteralType {
+			return wrong("text (in quotes, if it looks like a number)")
+		}
+	case t.Kind() == reflect.Slice:
+		list, ok := n.(*ast.SequenceNode)
+		if !ok {
+			return wrong("a list")
+		}
+		for i, v := range list.Values {
+			if err := checkTree(v, t.Elem(), file, path+"["+strconv.Itoa(i)+"]"); err != nil {
+				return err
+			}
+		}
+	case t.Kind() == reflect.Struct:
+		return checkMap(n, t, file, path, wrong)
+	}
+	return nil
+}
+
+func checkMap(n ast.Node, t reflect.Type, file, path string, wrong func(string) error) error {
+	var values []*ast.MappingValueNode
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		values = n.Values
+	case *ast.MappingValueNode:
+		values = []*ast.MappingValueNode{n}
+	default:
+		return wrong("a group of keys")
+	}
+	for _, v := range values {
+		key := v.Key.GetToken()
+		f, ok := fieldOf(t, key.Value)
+		if !ok {
+			return unknownKey(file, key.Position.Line, path, key.Value, t)
+		}
+		if err := checkTree(v.Value, f.Type, file, join(path, key.Value)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func unknownKey(file string, line int, path, key string, t reflect.Type) error {
+	var known []string
+	for f := range fields(t) {
+		known = append(known, keyOf(f))
+	}
+	e := &configError{file: file, line: line, text: fmt.Sprintf("unknown key %q", join(path, key))}
+	if near := nearest(key, known); near != "" {
+		return withHint(e, "did you mean %q?", join(path, near))
+	}
+	return withHint(e, "known here are: %s", strings.Join(known, ", "))
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+func keyOf(f reflect.StructField) string {
+	key, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+	return key
+}
+
+// fields are those with a key.
+func fields(t reflect.Type) func(func(reflect.StructField) bool) {
+	return func(yield func(reflect.StructField) bool) {
+		for i := range t.NumField() {
+			if f := t.Field(i); keyOf(f) != "" && !yield(f) {
+				return
+			}
+		}
+	}
+}
+
+func fieldOf(t reflect.Type, key string) (reflect.StructField, bool) {
+	for f := range fields(t) {
+		if keyOf(f) == key {
+			return f, true
+		}
+	}
+	return reflect.StructField{}, false
+}
+
+// override sets what a variable of the environment names. A variable that only nearly names a key is refused: it would be
+// passed over in silence.
+func override(v reflect.Value, environ []string) error {
+	settable := map[string]reflect.Value{}
+	collect(v, "WEFT", settable)
+	var names []string
+	for name := range settable {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, e := range environ {
+		name, value, _ := strings.Cut(e, "=")
+		if !strings.HasPrefix(name, "WEFT_") {
+			continue
+		}
+		target, ok := settable[name]
+		if !ok {
+			if near := nearest(name, names); near != "" && distance(name, near) <= 2 {
+				return withHint(fmt.Errorf("the environment has %s, which overrides nothing", name), "did you mean %s?", near)
+			}
+			continue
+		}
+		if err := set(target, value); err != nil {
+			return fmt.Errorf("the environment's %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// collect finds the scalars and lists of words below v by the variables that override them.
+func collect(v reflect.Value, prefix string, into map[string]reflect.Value) {
+	for f := range fields(v.Type()) {
+		x, name := v.FieldByIndex(f.Index), prefix+"_"+strings.ToUpper(keyOf(f))
+		switch {
+		case x.Kind() == reflect.Struct:
+			collect(x, name, into)
+		case isScalar(x), x.Type() == reflect.TypeFor[[]string]():
+			into[name] = x
+		}
+	}
+}
+
+func isScalar(v reflect.Value) bool {
+	return v.Kind() == reflect.String || v.Kind() == reflect.Bool || v.Type() == reflect.TypeFor[time.Duration]()
+}
+
+func set(v reflect.Value, s string) error {
+	switch p := v.Addr().Interface().(type) {
+	case *string:
+		*p = s
+	case *bool:
+		b, err := strconv.ParseBool(s)
+		if err != nil {
+			return fmt.Errorf("%q is neither true nor false", s)
+		}
+		*p = b
+	case *time.Duration:
+		d, err := time.ParseDuration(s)
+		if err != nil {
+			return fmt.Errorf("%q is no duration, such as 30s or 5m", s)
+		}
+		*p = d
+	case *[]string:
+		*p = nil
+		for w := range strings.SplitSeq(s, ",") {
+			if w = strings.TrimSpace(w); w != "" {
+				*p = append(*p, w)
+			}
+		}
+	default:
+		panic(fmt.Sprintf("a configuration cannot hold %T", p))
+	}
+	return nil
+}
+
+// beside makes a path in a configuration file relative to that file's folder.
+func beside(file string, paths ...*string) {
+	for _, p := range paths {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(filepath.Dir(file), *p)
+		}
+	}
+}
+
+// writeConfig writes a commented file with every key of the struct c, in its order, and refuses to replace one.
+func writeConfig(path, title string, c any) error {
+	var b strings.Builder
+	comment(&b, "", title+"\n\nAny line below can be overridden by a variable of the environment, except lists of members: hub.url by "+
+		"WEFT_HUB_URL. Paths are relative to this file. Durations are written like 30s, 5m or 1h. An unknown key is an error.")
+	if err := render(&b, reflect.ValueOf(c), ""); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, os.ErrExist) {
+		return withHint(fmt.Errorf("%s is there already and is not overwritten", path), "move it away first, or give another folder with --dir")
+	}
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(b.String())
+	return errors.Join(err, f.Close())
+}
+
+func render(b *strings.Builder, v reflect.Value, indent string) error {
+	for f := range fields(v.Type()) {
+		x := v.FieldByIndex(f.Index)
+		b.WriteByte('\n')
+		if doc := f.Tag.Get("doc"); doc != "" {
+			comment(b, indent, doc)
+		}
+		if isGroup(x.Type()) {
+			fmt.Fprintf(b, "%s%s:", indent, keyOf(f))
+			if err := render(b, x, indent+"  "); err != nil {
+				return err
+			}
+			continue
+		}
+		text, err := yaml.MarshalWithOptions(map[string]any{keyOf(f): x.Interface()}, yaml.IndentSequence(true))
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(string(text)) {
+			b.WriteString(indent + line)
+		}
+	}
+	return nil
+}
+
+// isGroup reports whether a struct's keys have comments of their own.
+func isGroup(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && t.NumField() > 0 && t.Field(0).Tag.Get("doc") != ""
+}
+
+// comment writes text as lines of at most 100 characters.
+func comment(b *strings.Builder, indent, text string) {
+	for paragraph := range strings.SplitSeq(text, "\n") {
+		line := indent + "#"
+		for _, w := range strings.Fields(paragraph) {
+			if len(line)+1+len(w) > 100 {
+				b.WriteString(line + "\n")
+				line = indent + "#"
+			}
+			line += " " + w
+		}
+		b.WriteString(line + "\n")
+	}
+}

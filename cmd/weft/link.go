@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/weftmpc/weft/broker"
+	"github.com/weftmpc/weft/broker/identity"
+)
+
+// identityConfig is who a process is.
+type identityConfig struct {
+	Cert string `yaml:"cert" doc:"The certificate that the consortium's authority issued for this identity (identity.crt)."`
+	Key  string `yaml:"key" doc:"Its private key (identity.key), readable by the owner alone."`
+}
+
+// linkConfig is how a process reaches the hub.
+type linkConfig struct {
+	URL  string `yaml:"url" doc:"Where the hub listens: tls://host:port. The host must be one of those in the hub's certificate."`
+	Cert string `yaml:"cert" doc:"Our TLS certificate. A renewed file is read at the next connection."`
+	Key  string `yaml:"key" doc:"Its private key, readable by the owner alone."`
+	CA   string `yaml:"ca" doc:"The certificate of the authority that issued the hub's."`
+	NKey string `yaml:"nkey" doc:"The seed of our user at the hub (nats.nk), readable by the owner alone."`
+}
+
+// logConfig is what a process tells about itself, on standard error.
+type logConfig struct {
+	Level  string `yaml:"level" doc:"debug, info, warn or error."`
+	Format string `yaml:"format" doc:"text or json."`
+}
+
+// defaultLink is a link whose files lie where 'weft ca issue' put them.
+func defaultLink() linkConfig {
+	return linkConfig{URL: "tls://localhost:4222", Cert: "tls.crt", Key: "tls.key", CA: "ca.crt", NKey: "nats.nk"}
+}
+
+func defaultLog() logConfig { return logConfig{Level: "info", Format: "text"} }
+
+// logger writes to w as configured.
+func (c logConfig) logger(w io.Writer) (*slog.Logger, error) {
+	o := &slog.HandlerOptions{}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		return nil, fmt.Errorf("log.level %q: use debug, info, warn or error", c.Level)
+	}
+	o.Level = level
+	switch c.Format {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, o)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, o)), nil
+	}
+	return nil, fmt.Errorf("log.format %q: use text or json", c.Format)
+}
+
+// remote reads the key of the link's user.
+func (c linkConfig) remote() (broker.Remote, error) {
+	if err := identity.CheckPrivate(c.NKey); err != nil {
+		return broker.Remote{}, fmt.Errorf("hub.nkey: %w", err)
+	}
+	seed, err := os.ReadFile(c.NKey)
+	if err != nil {
+		return broker.Remote{}, fmt.Errorf("hub.nkey: %w", err)
+	}
+	defer clear(seed)
+	key, err := broker.ParseKey(trimSpace(seed))
+	if err != nil {
+		return broker.Remote{}, fmt.Errorf("hub.nkey: %s: %w", c.NKey, err)
+	}
+	return broker.Remote{URL: c.URL, TLS: &broker.TLS{Cert: c.Cert, Key: c.Key, CA: c.CA}, User: key}, nil
+}
+
+// dial begins to connect to the hub; it does not wait until it is there.
+func (c linkConfig) dial(name string, log *slog.Logger) (*nats.Conn, error) {
+	r, err := c.remote()
+	if err != nil {
+		return nil, err
+	}
+	return broker.Dial(r, log, nats.Name(name))
+}
+
+func trimSpace(b []byte) []byte {
+	for len(b) > 0 && (b[len(b)-1] == '\n' || b[len(b)-1] == '\r' || b[len(b)-1] == ' ') {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
+// load reads the identity and the authority's certificate, and refuses an identity that nobody would accept.
+func (c identityConfig) load(ca string, now time.Time) (*identity.Identity, identity.Roots, error) {
+	roots, err := loadRoots(ca)
+	if err != nil {
+		return nil, roots, err
+	}
+	id, err := identity.LoadIdentity(c.Cert, c.Key)
+	if err != nil {
+		return nil, roots, err
+	}
+	if !now.Before(id.Leaf.NotAfter) {
+		return nil, roots, withHint(fmt.Errorf("the certificate %s of %s has expired at %s", c.Cert, id.Name(), id.Leaf.NotAfter.UTC().Format(time.RFC3339)),
+			"whoever keeps the authority renews it with `weft ca issue %s --renew`; if it should still be valid, look at this machine's clock", id.Name())
+	}
+	if err := roots.Verify(id.Leaf, now); err != nil {
+		return nil, roots, fmt.Errorf("the certificate %s: %w", c.Cert, err)
+	}
+	return id, roots, nil
+}
+
+// loadRoots reads a file of one or more certificates of authorities: more than one while an authority is being replaced.
+func loadRoots(path string) (identity.Roots, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return identity.Roots{}, fmt.Errorf("ca: %w", err)
+	}
+	var der [][]byte
+	for block, rest := pem.Decode(b); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			return identity.Roots{}, fmt.Errorf("ca: %s holds a block %q; only certificates belong there", path, block.Type)
+		}
+		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+			return identity.Roots{}, fmt.Errorf("ca: %s: %w", path, err)
+		}
+		der = append(der, block.Bytes)
+	}
+	if len(der) == 0 {
+		return identity.Roots{}, fmt.Errorf("ca: %s holds no certificate", path)
+	}
+	roots, err := identity.NewRoots(der...)
+	if err != nil {
+		return roots, fmt.Errorf("ca: %s: %w", path, err)
+	}
+	return roots, nil
+}
+
+// warnExpiry logs once a day, from seven days before, that a certificate ends.
+func warnExpiry(ctx context.Context, id *identity.Identity, log *slog.Logger, now func() time.Time) {
+	for {
+		if left := id.Leaf.NotAfter.Sub(now()); left < 7*24*time.Hour {
+			log.Warn("this process's certificate expires soon: renew it and restart",
+				"name", id.Name(), "not_after", id.Leaf.NotAfter.UTC().Format(time.RFC3339), "command", "weft ca issue "+id.Name()+" --renew")
+		}
+		if err := pause(ctx, 24*time.Hour); err != nil {
+			return
+		}
+	}
+}
+
+// required refuses empty keys.
+func required(values map[string]string) error {
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		if values[key] == "" {
+			return errors.New(key + " is missing")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,280 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weftmpc/weft/broker/identity"
+	"github.com/weftmpc/weft/gateway"
+	"github.com/weftmpc/weft/node/policy"
+	"github.com/weftmpc/weft/node/seat"
+)
+
+// nodeConfig is node.yaml.
+type nodeConfig struct {
+	Identity    identityConfig `yaml:"identity" doc:"Who this party is."`
+	CA          string         `yaml:"ca" doc:"The certificate of the consortium's authority. While it is being replaced, the file holds both."`
+	State       string         `yaml:"state" doc:"The folder of jobs, inputs and results, encrypted under a key that lies in it (state.key). One process at a time; local disk. Never run a copy of it: use a new folder."`
+	Durability  string         `yaml:"durability" doc:"power: every write is on disk before it counts, so that a power cut loses nothing. process: only a crash of weft loses nothing; some four times faster on slow disks."`
+	Profile     string         `yaml:"profile" doc:"What is allowed. strict: at least three parties, of distinct organisations. teaching: also two parties and one organisation playing all, which discloses data; never with data that matter."`
+	Hub         linkConfig     `yaml:"hub" doc:"The broker between the institutions."`
+	Coordinator string         `yaml:"coordinator" doc:"The fingerprint of the coordinator, which brings the parties of a computation together. It sees who computes what with whom, and no data."`
+	Parties     []member       `yaml:"parties" doc:"Whom this party computes with, its own entry included, and nobody else. Compare each fingerprint with the one that the institution tells you by another way. gateways are the URLs under which clients name a party."`
+	Gateway     gatewayConfig  `yaml:"gateway" doc:"The HTTP API for this party's own people."`
+	Log         logConfig      `yaml:"log" doc:"The log, on standard error. It never holds data."`
+}
+
+type gatewayConfig struct {
+	Listen   string        `yaml:"listen" doc:"host:port. It has no access control and no TLS yet, so only a loopback address is possible; others need the next key, and a proxy that keeps strangers out."`
+	Insecure bool          `yaml:"insecure_without_access_control" doc:"true lets the gateway listen beyond this machine: whoever reaches it can compute in this party's name."`
+	Hosts    []string      `yaml:"hosts" doc:"Further host names under which clients reach it, such as a proxy's. Loopback names and this party's own gateways above always count; all else is refused."`
+	CORS     []string      `yaml:"cors" doc:"Origins of web pages that may call it, such as https://example.org. Empty: none."`
+	Deadline time.Duration `yaml:"deadline" doc:"How long a computation waits for all its parties, at most 1h."`
+}
+
+func defaultNode() nodeConfig {
+	return nodeConfig{
+		Identity: identityConfig{Cert: "identity.crt", Key: "identity.key"}, CA: "ca.crt", State: "state",
+		Durability: "power", Profile: "strict", Hub: defaultLink(),
+		Gateway: gatewayConfig{Listen: "127.0.0.1:55501", Hosts: []string{}, CORS: []string{}, Deadline: 5 * time.Minute},
+		Log:     defaultLog(),
+	}
+}
+
+// loadNode reads and checks node.yaml. What lies in other files is checked when those are read.
+func loadNode(file string, environ []string) (nodeConfig, error) {
+	c := defaultNode()
+	if err := loadConfig(file, &c, environ); err != nil {
+		return c, err
+	}
+	beside(file, &c.Identity.Cert, &c.Identity.Key, &c.CA, &c.State, &c.Hub.Cert, &c.Hub.Key, &c.Hub.CA, &c.Hub.NKey)
+	if err := c.check(); err != nil {
+		return c, fmt.Errorf("%s: %w", file, err)
+	}
+	return c, nil
+}
+
+func (c nodeConfig) check() error {
+	if err := required(map[string]string{
+		"identity.cert": c.Identity.Cert, "identity.key": c.Identity.Key, "ca": c.CA, "state": c.State, "hub.url": c.Hub.URL, "coordinator": c.Coordinator,
+	}); err != nil {
+		return err
+	}
+	if _, err := policy.ParseProfile(c.Profile); err != nil {
+		return err
+	}
+	if c.Durability != "power" && c.Durability != "process" {
+		return fmt.Errorf("durability %q: use power or process", c.Durability)
+	}
+	if _, err := identity.ParseFingerprint(c.Coordinator); err != nil {
+		return fmt.Errorf("coordinator: %w", err)
+	}
+	if d := c.Gateway.Deadline; d <= 0 || d > time.Hour {
+		return fmt.Errorf("gateway.deadline %s: between 1ms and 1h are possible", d)
+	}
+	host, _, err := net.SplitHostPort(c.Gateway.Listen)
+	if err != nil {
+		return fmt.Errorf("gateway.listen %q: write host:port, such as 127.0.0.1:55501", c.Gateway.Listen)
+	}
+	if !c.Gateway.Insecure && !isLoopback(host) {
+		return withHint(fmt.Errorf("gateway.listen %q is not a loopback address, and the gateway has no access control yet", c.Gateway.Listen),
+			"listen on 127.0.0.1 and put a proxy with access control before it, or set gateway.insecure_without_access_control")
+	}
+	if len(c.Parties) < 2 {
+		return errors.New("parties: list every party to compute with, this one included")
+	}
+	names, prints := map[string]bool{}, map[identity.Fingerprint]string{}
+	for i, p := range c.Parties {
+		at := fmt.Sprintf("parties[%d]", i)
+		if err := identity.CheckName(p.Name); err != nil {
+			return fmt.Errorf("%s.name: %w", at, err)
+		}
+		if p.Fingerprint == (identity.Fingerprint{}) {
+			return fmt.Errorf("%s.fingerprint of %s is missing", at, p.Name)
+		}
+		if names[p.Name] {
+			return fmt.Errorf("%s: %s stands twice", at, p.Name)
+		}
+		if other, ok := prints[p.Fingerprint]; ok {
+			return fmt.Errorf("%s: %s and %s have the same fingerprint", at, other, p.Name)
+		}
+		if p.Organisation == "" {
+			return fmt.Errorf("%s.organisation of %s is missing", at, p.Name)
+		}
+		names[p.Name], prints[p.Fingerprint] = true, p.Name
+	}
+	return nil
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (p *program) nodeCommand() *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use:   "node",
+		Short: "Run one party: its store, its protocols and its gateway",
+		Long: `Runs one party's node until Ctrl-C or a request to terminate. The node keeps jobs, inputs and results in its own state
+folder, encrypted; it connects to the hub, outbound only, and opens a gateway for the party's own people.
+
+It starts whether or not the hub is there; /readyz of its gateway tells whether it can compute.`,
+		Example: `  weft node init --dir alice
+  weft node --config alice/node.yaml`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return p.runNode(c.Context(), file, c.ErrOrStderr())
+		},
+	}
+	c.Flags().StringVar(&file, "config", "node.yaml", "the configuration file; `weft node init` writes one")
+	c.AddCommand(p.nodeInitCommand())
+	return c
+}
+
+// runNode is the whole life of the command.
+func (p *program) runNode(ctx context.Context, file string, stderr io.Writer) (err error) {
+	c, err := loadNode(file, p.environ())
+	if err != nil {
+		return err
+	}
+	log, err := c.Log.logger(stderr)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	id, roots, err := c.Identity.load(c.CA, p.now())
+	if err != nil {
+		return err
+	}
+	party, err := c.party(id)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	party.roots, party.logger = roots, log
+	if party.state, err = openState(c.State); err != nil {
+		return err
+	}
+	defer party.state.close()
+	if party.listener, err = net.Listen("tcp", c.Gateway.Listen); err != nil {
+		return withHint(fmt.Errorf("gateway.listen %s: %w", c.Gateway.Listen, err), "stop what uses the port, or choose another in %s", file)
+	}
+	defer party.listener.Close()
+	if party.fabric, err = c.Hub.dial(id.Name(), log); err != nil {
+		return err
+	}
+	defer party.fabric.Close()
+	running, err := startParty(context.WithoutCancel(ctx), party)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, running.close()) }()
+	go warnExpiry(ctx, id, log, p.now)
+	log.Info("the node is running", "party", id.Name(), "gateway", "http://"+party.listener.Addr().String(), "hub", c.Hub.URL,
+		"profile", c.Profile, "durability", c.Durability, "version", version())
+	select {
+	case <-ctx.Done():
+		log.Info("the node is stopping", "party", id.Name())
+	case <-running.failed: // close tells why
+	}
+	return nil
+}
+
+// party is the configuration without what is opened: folder, connection, listener.
+func (c nodeConfig) party(id *identity.Identity) (partyConfig, error) {
+	coordinator, err := identity.ParseFingerprint(c.Coordinator)
+	if err != nil {
+		return partyConfig{}, fmt.Errorf("coordinator: %w", err)
+	}
+	profile, err := policy.ParseProfile(c.Profile)
+	if err != nil {
+		return partyConfig{}, err
+	}
+	p := partyConfig{
+		identity: id, coordinator: coordinator, profile: profile, power: c.Durability == "power",
+		cors: c.Gateway.CORS, hosts: c.Gateway.Hosts, deadline: c.Gateway.Deadline,
+	}
+	own := false
+	for _, m := range c.Parties {
+		p.parties = append(p.parties, seat.Peer{Name: m.Name, FP: m.Fingerprint, Organisation: m.Organisation})
+		p.urls = append(p.urls, gateway.Party{Name: m.Name, URLs: m.Gateways})
+		own = own || m.Name == id.Name() && m.Fingerprint == id.FP()
+	}
+	if !own {
+		return p, fmt.Errorf("parties: this party's own entry is missing or has another fingerprint; its certificate says name %s, fingerprint %s", id.Name(), id.FP())
+	}
+	return p, nil
+}
+
+func (p *program) nodeInitCommand() *cobra.Command {
+	var dir, from, hub, listen, profile string
+	c := &cobra.Command{
+		Use:   "init",
+		Short: "Write a commented node.yaml",
+		Long: `Writes node.yaml into a folder in which 'weft ca issue' has put a party's certificates and keys. The parties are taken
+from the authority's list of members; whoever keeps this node's data strikes out whom it does not compute with, and
+compares the fingerprints with what the institutions themselves say.`,
+		Example: `  weft node init --dir alice --members ca/members.yaml --hub tls://hub.example.org:4222`,
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			m, err := loadMembers(from)
+			if err != nil {
+				return err
+			}
+			id, err := identity.LoadIdentity(filepath.Join(dir, "identity.crt"), filepath.Join(dir, "identity.key"))
+			if err != nil {
+				return withHint(err, "`weft ca issue NAME --out %s` puts a party's certificates and keys there", dir)
+			}
+			cfg := defaultNode()
+			cfg.Hub.URL, cfg.Parties, cfg.Profile = hub, m.Parties, profile
+			if m.Coordinator != nil {
+				cfg.Coordinator = m.Coordinator.Fingerprint.String()
+			}
+			for i := range cfg.Parties {
+				cfg.Parties[i].NKey = "" // the hub's business
+				if cfg.Parties[i].Name == id.Name() && listen == "" {
+					listen = localListen(cfg.Parties[i].Gateways)
+				}
+			}
+			if listen != "" {
+				cfg.Gateway.Listen = listen
+			}
+			if _, err := cfg.party(id); err != nil {
+				return fmt.Errorf("%s: %w", from, err)
+			}
+			if err := cfg.check(); err != nil {
+				return err
+			}
+			path := filepath.Join(dir, "node.yaml")
+			if err := writeConfig(path, "The node of "+id.Name()+", run by `weft node --config node.yaml`.", cfg); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(c.OutOrStdout(), "%s\n", path)
+			return err
+		},
+	}
+	fl := c.Flags()
+	fl.StringVar(&dir, "dir", ".", "the folder with the party's certificates and keys")
+	fl.StringVar(&from, "members", filepath.Join("ca", "members.yaml"), "the list of members that `weft ca issue` keeps")
+	fl.StringVar(&hub, "hub", defaultLink().URL, "where the hub listens")
+	fl.StringVar(&listen, "listen", "", "host:port of the gateway (default: this party's own gateway URL if it is on this machine, else 127.0.0.1:55501)")
+	fl.StringVar(&profile, "profile", "strict", "strict or teaching")
+	return c
+}
+
+// localListen is the address of the first gateway URL that is plain HTTP on this machine, or "".
+func localListen(gateways []string) string {
+	for _, g := range gateways {
+		if u, err := url.Parse(g); err == nil && u.Scheme == "http" && isLoopback(u.Hostname()) && u.Port() != "" {
+			return u.Host
+		}
+	}
+	return ""
+}
