@@ -1,9 +1,8 @@
 package coordinator
 
 import (
-	"crypto/sha256"
+	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -76,59 +75,6 @@ func checkOwn(o Own, b Bundle, l *identity.Leaf, now time.Time) *Refusal {
 
 func seconds(d time.Duration) time.Duration { return d.Round(time.Second) }
 
-// leaves remembers certificates whose chain was verified, so that a party's next JOIN costs one signature check instead of
-// two and no parsing. Validity is looked at anew each time, the chain every chainAgain (an authority expires too).
-type leaves struct {
-	roots identity.Roots
-
-	mu    sync.Mutex
-	known map[[32]byte]knownLeaf
-	order [][32]byte // as they came, to forget the oldest
-}
-
-type knownLeaf struct {
-	leaf  *identity.Leaf
-	until time.Time
-}
-
-const (
-	maxLeaves  = 4096
-	chainAgain = 10 * time.Minute
-)
-
-func newLeaves(roots identity.Roots) *leaves {
-	return &leaves{roots: roots, known: make(map[[32]byte]knownLeaf)}
-}
-
-// verify returns the leaf if it chains to the roots and is valid now.
-func (v *leaves) verify(der []byte, now time.Time) (*identity.Leaf, *Refusal) {
-	h := sha256.Sum256(der)
-	v.mu.Lock()
-	k, ok := v.known[h]
-	v.mu.Unlock()
-	if ok && now.Before(k.until) && !now.Before(k.leaf.NotBefore) && !now.After(k.leaf.NotAfter) {
-		return k.leaf, nil
-	}
-	leaf, err := identity.ParseLeaf(der)
-	if err != nil {
-		return nil, refuse(CodeMalformed, "%v", err)
-	}
-	if err := v.roots.Verify(leaf, now); err != nil {
-		return nil, refuse(CodeCertificate, "%v", err)
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if _, ok := v.known[h]; !ok {
-		if len(v.order) >= maxLeaves {
-			delete(v.known, v.order[0])
-			v.order = v.order[1:]
-		}
-		v.order = append(v.order, h)
-	}
-	v.known[h] = knownLeaf{leaf: leaf, until: now.Add(chainAgain)}
-	return leaf, nil
-}
-
 // candidate is a JOIN that passed all checks which need no state of the table.
 type candidate struct {
 	entry Entry
@@ -172,9 +118,12 @@ func (t *Table) parse(b []byte) (c candidate, bundle Bundle, r *Refusal) {
 //
 // The bundle's own signature is left to the parties. The JOIN's covers it, so a bad one is its signer's doing.
 func (t *Table) verify(c *candidate, bundle Bundle, now time.Time) *Refusal {
-	leaf, r := t.leaves.verify(bundle.Leaf, now)
-	if r != nil {
-		return r
+	leaf, err := t.leaves.Verify(bundle.Leaf, now)
+	switch {
+	case errors.Is(err, identity.ErrUnreadable):
+		return refuse(CodeMalformed, "%v", err)
+	case err != nil:
+		return refuse(CodeCertificate, "%v", err)
 	}
 	e := &c.entry
 	if r := checkOwn(e.Own, bundle, leaf, now); r != nil {

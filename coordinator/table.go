@@ -55,7 +55,7 @@ type Counts struct {
 type Table struct {
 	config Config
 	self   identity.Fingerprint
-	leaves *leaves
+	leaves *identity.Leaves
 
 	mu       sync.Mutex
 	slots    map[key]*slot
@@ -113,7 +113,7 @@ func NewTable(c Config) *Table {
 	c.PerParty = min(orDefault(c.PerParty, 1024), c.MaxOpen)
 	c.MaxKept = orDefault(c.MaxKept, 8<<20)
 	return &Table{
-		config: c, self: c.Identity.FP(), leaves: newLeaves(c.Roots),
+		config: c, self: c.Identity.FP(), leaves: identity.NewLeaves(c.Roots),
 		slots: make(map[key]*slot), byHash: make(map[[32]byte]*slot), held: make(map[uuid.UUID][]*slot),
 		perParty: make(map[identity.Fingerprint]int), memories: make(map[identity.Fingerprint]*memory),
 	}

@@ -2,7 +2,6 @@ package coordinator
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -457,19 +456,14 @@ func TestTableOneVerificationPerLeaf(t *testing.T) {
 	for k := range byte(3) {
 		w.table.Join(w.join("alice", w.common(uuid.UUID{k}, "alice", "bob")))
 	}
-	known := w.table.leaves.known[sha256.Sum256(w.ids["alice"].Leaf.DER)]
-	if len(w.table.leaves.known) != 1 || known.leaf.Name != "alice" {
-		t.Fatalf("%d leaves known", len(w.table.leaves.known))
+	if n := w.table.leaves.Known(); n != 1 {
+		t.Fatalf("%d leaves known", n)
 	}
-	// Validity is looked at anew, with the chain still cached.
-	der := w.ids["alice"].Leaf.DER
-	k := sha256.Sum256(der)
-	w.table.leaves.known[k] = knownLeaf{leaf: known.leaf, until: w.now.AddDate(1, 0, 0)}
-	if l, r := w.table.leaves.verify(der, w.now); r != nil || l != known.leaf {
-		t.Errorf("not from the cache: %v", r)
-	}
-	if _, r := w.table.leaves.verify(der, w.now.AddDate(0, 0, 21)); r == nil || r.Code != CodeCertificate {
-		t.Errorf("an expired certificate: %v", r)
+	// Validity is looked at anew, and every refusal says what it is about.
+	later := w.now.AddDate(0, 0, 21)
+	w.table.config.Now = func() time.Time { return later }
+	if a, _ := w.table.Join(w.join("alice", w.common(uuid.UUID{9}, "alice", "bob"))); a.Code != CodeCertificate {
+		t.Errorf("an expired certificate: %+v", a)
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/weftmpc/weft/broker/identity"
 	"github.com/weftmpc/weft/coordinator"
 	"github.com/weftmpc/weft/jobs"
 	"github.com/weftmpc/weft/node/channel"
@@ -92,16 +91,12 @@ func (o *Open) check(start coordinator.Start) ([]participant, int, error) {
 			peers[i].Participant = session.Participant{FP: fp, Key: o.seat.cfg.Identity.Leaf.Key, Name: o.seat.cfg.Identity.Name()}
 			continue
 		}
-		own, bundle, err := o.seat.checkJoin(start.Common, j)
+		own, leaf, err := o.seat.checkJoin(start.Common, j)
 		if err != nil {
 			return nil, 0, err
 		}
 		if own.FP != fp {
 			return nil, 0, fmt.Errorf("START has the JOINs in another order than the parties")
-		}
-		leaf, err := identity.ParseLeaf(bundle.Leaf)
-		if err != nil {
-			return nil, 0, err
 		}
 		peers[i] = participant{own: own, bundle: own.Bundle}
 		peers[i].Participant = session.Participant{FP: fp, Key: leaf.Key, Name: o.seat.Name(fp)}

@@ -30,9 +30,6 @@ import (
 	"github.com/weftmpc/weft/node/session"
 )
 
-// ClockTolerance is how far two institutions' clocks may differ.
-const ClockTolerance = 2 * time.Minute
-
 // ledgerLook bounds a look into the ledger that a message from outside causes: a slow disk must not hold all messages up.
 const ledgerLook = 200 * time.Millisecond
 
@@ -80,6 +77,7 @@ type Config struct {
 type Seat struct {
 	cfg      Config
 	channels *channel.Channels
+	leaves   *identity.Leaves
 	byName   map[string]Peer
 	byFP     map[identity.Fingerprint]Peer
 
@@ -119,7 +117,7 @@ func New(c Config) (*Seat, error) {
 		return nil, errors.New("seat: the store key must have at least 32 bytes")
 	}
 	s := &Seat{
-		cfg: c, channels: channel.New(channel.Config{Identity: c.Identity, Rand: c.Rand}),
+		cfg: c, channels: channel.New(channel.Config{Identity: c.Identity, Rand: c.Rand}), leaves: identity.NewLeaves(c.Roots),
 		byName: map[string]Peer{}, byFP: map[identity.Fingerprint]Peer{},
 		open: map[[32]byte]*Open{}, starting: map[[32]byte]bool{}, runs: map[[32]byte]*Run{}, inits: map[pairKey][]*Run{},
 		early: newEarly(), limits: map[string]*rate.Limiter{}, stopping: make(chan struct{}),
