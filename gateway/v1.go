@@ -331,43 +331,10 @@ next:
 	return query, nil
 }
 
-// microprotocolView is a microprotocol's description as clients read it.
-type microprotocolView struct {
-	Name       string          `json:"name"`
-	Version    uint32          `json:"version"`
-	Summary    string          `json:"summary"`
-	MinParties int             `json:"min_parties"`
-	MaxParties int             `json:"max_parties"`
-	Hops       int             `json:"hops"`
-	Bytes      string          `json:"bytes"`
-	Leakage    string          `json:"leakage"`
-	WithHelper string          `json:"with_helper,omitempty"`
-	RoundMS    int64           `json:"round_ms"`
-	LimitMS    int64           `json:"limit_ms"`
-	Input      json.RawMessage `json:"input"`
-	Parameters json.RawMessage `json:"parameters"`
-	Result     json.RawMessage `json:"result"`
-}
-
 func catalogueJSON(catalogue []simon.Microprotocol) []byte {
-	views := make([]microprotocolView, len(catalogue))
-	for i, m := range catalogue {
-		views[i] = microprotocolView{
-			m.Name, m.Version, m.Summary, m.MinParties, m.MaxParties, m.Hops, m.Bytes, m.Leakage, m.WithHelper,
-			m.Round.Milliseconds(), m.Limit.Milliseconds(), orTrue(m.Input), orTrue(m.Parameters), orTrue(m.Result),
-		}
-	}
 	return mustJSON(struct {
-		Microprotocols []microprotocolView `json:"microprotocols"`
-	}{views})
-}
-
-// orTrue is the schema that everything meets, where none is given.
-func orTrue(schema json.RawMessage) json.RawMessage {
-	if len(schema) == 0 {
-		return json.RawMessage("true")
-	}
-	return schema
+		Microprotocols []simon.Microprotocol `json:"microprotocols"`
+	}{append([]simon.Microprotocol{}, catalogue...)}) // not null where there are none
 }
 
 func (g *Gateway) listMicroprotocols(w http.ResponseWriter, r *http.Request) error {

@@ -1,6 +1,7 @@
 package simon
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -38,6 +39,40 @@ type Microprotocol struct {
 	Run func(ctx context.Context, s Session, c Common, input []byte) (opened []byte, err error)
 	// Finish turns the opened elements into the result (a JSON object), exact and rounded once.
 	Finish func(c Common, input, opened []byte) (json.RawMessage, error)
+}
+
+// MarshalJSON is the description as clients read it, times in milliseconds. A schema that is not given is the one that
+// everything meets.
+func (m Microprotocol) MarshalJSON() ([]byte, error) {
+	schema := func(s json.RawMessage) json.RawMessage {
+		if len(s) == 0 {
+			return json.RawMessage("true")
+		}
+		return s
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // the encoder that called escapes, if it was told to
+	err := e.Encode(struct {
+		Name       string          `json:"name"`
+		Version    uint32          `json:"version"`
+		Summary    string          `json:"summary"`
+		MinParties int             `json:"min_parties"`
+		MaxParties int             `json:"max_parties"`
+		Hops       int             `json:"hops"`
+		Bytes      string          `json:"bytes"`
+		Leakage    string          `json:"leakage"`
+		WithHelper string          `json:"with_helper,omitempty"`
+		RoundMS    int64           `json:"round_ms"`
+		LimitMS    int64           `json:"limit_ms"`
+		Input      json.RawMessage `json:"input"`
+		Parameters json.RawMessage `json:"parameters"`
+		Result     json.RawMessage `json:"result"`
+	}{
+		m.Name, m.Version, m.Summary, m.MinParties, m.MaxParties, m.Hops, m.Bytes, m.Leakage, m.WithHelper,
+		m.Round.Milliseconds(), m.Limit.Milliseconds(), schema(m.Input), schema(m.Parameters), schema(m.Result),
+	})
+	return b.Bytes(), err
 }
 
 // Common is the part of a computation that all parties signed alike, as far as a protocol needs it.

@@ -31,18 +31,14 @@ and what it costs. It needs no gateway. A gateway of another version may know ot
 				if !asJSON {
 					return describe(p.stdout, m)
 				}
-				return printJSON(p.stdout, viewMicroprotocol(m))
+				return printJSON(p.stdout, m)
 			}
 			if !asJSON {
 				return summarise(p.stdout, all)
 			}
-			views := make([]microprotocolView, len(all))
-			for i, m := range all {
-				views[i] = viewMicroprotocol(m)
-			}
 			return printJSON(p.stdout, struct {
-				Microprotocols []microprotocolView `json:"microprotocols"`
-			}{views})
+				Microprotocols []simon.Microprotocol `json:"microprotocols"`
+			}{all})
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON, schemas included, as the gateway's /v1/microprotocols does")
@@ -177,37 +173,6 @@ func wrap(text string, width int) []string {
 		line += word
 	}
 	return append(lines, line)
-}
-
-// microprotocolView is a microprotocol as the gateway's /v1/microprotocols shows it.
-type microprotocolView struct {
-	Name       string          `json:"name"`
-	Version    uint32          `json:"version"`
-	Summary    string          `json:"summary"`
-	MinParties int             `json:"min_parties"`
-	MaxParties int             `json:"max_parties"`
-	Hops       int             `json:"hops"`
-	Bytes      string          `json:"bytes"`
-	Leakage    string          `json:"leakage"`
-	WithHelper string          `json:"with_helper,omitempty"`
-	RoundMS    int64           `json:"round_ms"`
-	LimitMS    int64           `json:"limit_ms"`
-	Input      json.RawMessage `json:"input"`
-	Parameters json.RawMessage `json:"parameters"`
-	Result     json.RawMessage `json:"result"`
-}
-
-func viewMicroprotocol(m simon.Microprotocol) microprotocolView {
-	schema := func(s json.RawMessage) json.RawMessage {
-		if len(s) == 0 {
-			return json.RawMessage("true") // the schema that everything meets
-		}
-		return s
-	}
-	return microprotocolView{
-		m.Name, m.Version, m.Summary, m.MinParties, m.MaxParties, m.Hops, m.Bytes, m.Leakage, m.WithHelper,
-		m.Round.Milliseconds(), m.Limit.Milliseconds(), schema(m.Input), schema(m.Parameters), schema(m.Result),
-	}
 }
 
 // printJSON writes v in one line, characters like < as they are.
