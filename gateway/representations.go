@@ -95,6 +95,15 @@ func (g *Gateway) upload(w http.ResponseWriter, r *http.Request) error {
 	return writeUUID(w, record.ID)
 }
 
+// pathThing is what the path's representation stands for.
+func (g *Gateway) pathThing(r *http.Request) (thing, error) {
+	id, err := pathID(r, "representation")
+	if err != nil {
+		return thing{}, err
+	}
+	return g.resolve(r.Context(), anyone, id)
+}
+
 // call calls a function.
 func (g *Gateway) call(w http.ResponseWriter, r *http.Request) error {
 	l := g.loan()
@@ -103,11 +112,7 @@ func (g *Gateway) call(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	id, err := pathID(r, "representation")
-	if err != nil {
-		return err
-	}
-	t, err := g.resolve(r.Context(), anyone, id)
+	t, err := g.pathThing(r)
 	if err != nil {
 		return err
 	}
@@ -245,11 +250,7 @@ func (g *Gateway) attribute(w http.ResponseWriter, r *http.Request) error {
 	if strings.HasPrefix(name, "_") {
 		return fail(http.StatusForbidden, "private-attribute", "attributes that begin with an underscore are private")
 	}
-	id, err := pathID(r, "representation")
-	if err != nil {
-		return err
-	}
-	t, err := g.resolve(r.Context(), anyone, id)
+	t, err := g.pathThing(r)
 	if err != nil {
 		return err
 	}
@@ -271,11 +272,7 @@ func (g *Gateway) download(w http.ResponseWriter, r *http.Request) error {
 	if err := dropBody(w, r); err != nil {
 		return err
 	}
-	id, err := pathID(r, "representation")
-	if err != nil {
-		return err
-	}
-	t, err := g.resolve(r.Context(), anyone, id)
+	t, err := g.pathThing(r)
 	if err != nil {
 		return err
 	}
@@ -318,18 +315,14 @@ func (g *Gateway) release(w http.ResponseWriter, r *http.Request) error {
 	if err := dropBody(w, r); err != nil {
 		return err
 	}
-	id, err := pathID(r, "representation")
-	if err != nil {
-		return err
-	}
-	t, err := g.resolve(r.Context(), anyone, id)
+	t, err := g.pathThing(r)
 	switch {
 	case err != nil:
 		return err
 	case t.record != nil:
-		err = g.config.Objects.Delete(r.Context(), id)
+		err = g.config.Objects.Delete(r.Context(), t.record.ID)
 	case t.job != nil && t.job.Terminal():
-		err = g.config.Jobs.Delete(r.Context(), id)
+		err = g.config.Jobs.Delete(r.Context(), t.job.ID)
 	}
 	if err != nil {
 		return err
