@@ -57,13 +57,13 @@ func complain(r Remote, log *slog.Logger) nats.ConnErrHandler {
 	return func(_ *nats.Conn, err error) { // one call at a time
 		if text := err.Error(); text != last || !time.Now().Before(again) {
 			last, again = text, time.Now().Add(complainEvery)
-			log.Warn("no connection to the broker, trying again", "url", r.URL, "error", err, "hint", hint(err))
+			log.Warn("no connection to the broker, trying again", "url", r.URL, "error", err, "hint", Hint(err))
 		}
 	}
 }
 
-// hint says what to do about a failure to connect.
-func hint(err error) string {
+// Hint says what to do about a failure to connect.
+func Hint(err error) string {
 	var (
 		invalid   x509.CertificateInvalidError
 		authority x509.UnknownAuthorityError

@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go/micro"
 
 	"github.com/weftmpc/weft/broker"
+	"github.com/weftmpc/weft/broker/identity"
 )
 
 const (
@@ -166,12 +167,22 @@ func (s *Service) handle(m message) {
 	s.reply(m, reply.Encode(), nil)
 }
 
+// Status is what a coordinator answers on the status subject. Nothing of it is signed: it is for people who look for a
+// fault, and no computation hangs on it.
+type Status struct {
+	Name        string               `json:"name"`
+	Fingerprint identity.Fingerprint `json:"fingerprint"`
+	Time        time.Time            `json:"time"` // its clock, UTC
+	Counts
+}
+
 func (s *Service) status(r micro.Request) {
-	n := s.table.Counts()
-	n.Dropped = s.dropped.Load()
-	b, err := json.Marshal(n)
+	now := s.table.config.Now
+	st := Status{Name: s.table.config.Identity.Name(), Fingerprint: s.table.self, Time: now().UTC(), Counts: s.table.Counts()}
+	st.Dropped = s.dropped.Load()
+	b, err := json.Marshal(st)
 	if err != nil {
-		panic("coordinator: encoding counts: " + err.Error()) // integers only
+		panic("coordinator: encoding its status: " + err.Error()) // text and integers only
 	}
 	if r.Reply() == "" { // published, not requested; r.Respond would fail
 		return

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/weftmpc/weft/broker"
+	"github.com/weftmpc/weft/broker/identity"
 	"github.com/weftmpc/weft/broker/brokertest"
 )
 
@@ -141,14 +142,17 @@ func TestService(t *testing.T) {
 	}
 }
 
-func (h *hub) status(t *testing.T) Counts {
+func (h *hub) status(t *testing.T) Status {
 	t.Helper()
 	m := must(h.fabric.Conns["bob"].Request(broker.SubjectStatus, nil, patience))(t)
-	var n Counts
+	var n Status
 	d := json.NewDecoder(bytes.NewReader(m.Data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&n); err != nil {
 		t.Fatal(err)
+	}
+	if s := n.Time; n.Name == "" || n.Fingerprint == (identity.Fingerprint{}) || s.IsZero() {
+		t.Errorf("who answers, and when: %+v", n)
 	}
 	return n
 }

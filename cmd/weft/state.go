@@ -23,6 +23,8 @@ type stateFolder struct {
 	key  identity.Secret
 }
 
+var errInUse = errors.New("is in use by another weft process")
+
 // openState opens or makes a state folder. Its key file is made with it, so that a copy elsewhere is recognised as a copy.
 func openState(dir string) (*stateFolder, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -34,7 +36,7 @@ func openState(dir string) (*stateFolder, error) {
 		return nil, fmt.Errorf("locking the state folder %s: %w", dir, err)
 	}
 	if !ok {
-		return nil, fmt.Errorf("the state folder %s is in use by another weft process: stop it, or choose another folder", dir)
+		return nil, fmt.Errorf("the state folder %s %w: stop it, or choose another folder", dir, errInUse)
 	}
 	key, err := loadOrMakeKey(filepath.Join(dir, "state.key"))
 	if err != nil {
