@@ -45,8 +45,6 @@ type Run struct {
 	line jobs.Line // owned by the goroutine that runs
 
 	session *session.Session // nil after a restart
-	// OnProgress is told public facts while the protocol runs; set it before Play.
-	OnProgress func(simon.Progress)
 
 	written  chan struct{} // closed when the line "started" is durable, or not to be had
 	writeErr error
@@ -107,21 +105,12 @@ func (e *NotConfirmedError) Error() string { return e.Reason }
 // SID names the computation in the cryptography.
 func (r *Run) SID() [32]byte { return r.sid }
 
-// UUID names the computation on the wire.
-func (r *Run) UUID() uuid.UUID { return r.uuid }
-
 // Until is the time after which the run does not ask for notices any more.
 func (r *Run) Until() time.Time { return r.until }
 
 // Send implements session.Link.
 func (r *Run) Send(to int, b []byte) error {
 	return r.seat.cfg.Fabric.Send(r.uuid, r.peers[to].Name, b)
-}
-
-func (r *Run) progress(p simon.Progress) {
-	if r.OnProgress != nil {
-		r.OnProgress(p)
-	}
 }
 
 // Name returns the party in a seat.

@@ -70,7 +70,6 @@ type Config struct {
 	Now      func() time.Time // nil: time.Now
 	Rand     io.Reader        // nil: crypto/rand
 	Logger   *slog.Logger     // nil: discards
-	Memory   int64            // bytes that one session may buffer; 0: the session's default
 }
 
 // Seat is safe for concurrent use.
