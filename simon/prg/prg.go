@@ -1,6 +1,7 @@
 // Package prg expands pairwise keys to pseudorandom streams: AES-256 in counter mode with IV 0 (NIST SP 800-38A).
 //
-// A key serves one stream (protocols.md, PRG): the owner of the keys sees to it that no key is used twice.
+// A key serves one stream. The IV is always the same, so a second stream of one key would repeat the first, and two vectors
+// under one mask show their difference to everybody who sees both. The owner of the keys sees to it that no key is used twice.
 package prg
 
 import (
