@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"os"
 	"time"
@@ -68,7 +69,7 @@ func Hint(err error) string {
 		invalid   x509.CertificateInvalidError
 		authority x509.UnknownAuthorityError
 		name      x509.HostnameError
-		alert     tls.AlertError
+		op        *net.OpError
 	)
 	switch {
 	case errors.Is(err, nats.ErrAuthorization):
@@ -79,7 +80,7 @@ func Hint(err error) string {
 		return "the broker's certificate is not from the authority in our configuration: compare the ca files of both sides"
 	case errors.As(err, &name):
 		return "the broker's certificate is for other host names: connect by one of those, or issue it for this host"
-	case errors.As(err, &alert):
+	case errors.As(err, &op) && op.Op == "remote error": // so crypto/tls calls what the other side says
 		return "the broker refuses our certificate: is it expired, or from another authority?"
 	}
 	return "is the broker running, and can this machine reach its address?"
