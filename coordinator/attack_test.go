@@ -12,9 +12,12 @@ import (
 // A party that floods the coordinator must not keep the others' JOINs out: neither with nonsense as large as the broker
 // lets through, nor with JOINs that cost a signature check each.
 func TestOnePartysFloodLeavesRoomForOthers(t *testing.T) {
-	for name, messages := range map[string]func(h *hub) [][]byte{
-		"nonsense": func(*hub) [][]byte { return [][]byte{make([]byte, broker.MaxPayload-1024)} },
-		"forgeries": func(h *hub) [][]byte {
+	for name, c := range map[string]struct {
+		ahead    int // of the flood's messages are under way before alice's first
+		messages func(h *hub) [][]byte
+	}{
+		"nonsense": {1000, func(*hub) [][]byte { return [][]byte{make([]byte, broker.MaxPayload-1024)} }},
+		"forgeries": {50_000, func(h *hub) [][]byte {
 			var forged [][]byte
 			for range 1000 {
 				b := h.join("mallory", h.common(uuid.New(), "mallory", "bob"))
@@ -22,16 +25,19 @@ func TestOnePartysFloodLeavesRoomForOthers(t *testing.T) {
 				forged = append(forged, b)
 			}
 			return forged
-		},
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHub(t, "alice", "bob", "mallory")
 			h.serve(t)
-			flood := messages(h)
-			stop, done := make(chan struct{}), make(chan struct{})
+			flood := c.messages(h)
+			ahead, stop, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
 			go func() {
 				defer close(done)
 				for i := 0; ; i++ {
+					if i == c.ahead {
+						close(ahead)
+					}
 					select {
 					case <-stop:
 						return
@@ -40,7 +46,7 @@ func TestOnePartysFloodLeavesRoomForOthers(t *testing.T) {
 					}
 				}
 			}()
-			time.Sleep(time.Second)
+			<-ahead
 			lost := 0
 			const tries = 3
 			for range tries {
