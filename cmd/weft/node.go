@@ -158,7 +158,7 @@ func (p *program) runNode(ctx context.Context, file string, stderr io.Writer) (e
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	party.roots, party.logger = roots, log
+	party.roots, party.logger, party.now = roots, log, p.now
 	if party.state, err = openState(c.State); err != nil {
 		return err
 	}

@@ -1,0 +1,8 @@
+//go:build !weft_test_clock
+
+package main
+
+import "time"
+
+// clock is the machine's. The tests of what a wrong clock does build the program with another.
+func clock() time.Time { return time.Now() }
