@@ -4,5 +4,5 @@ package main
 
 import "time"
 
-// clock is the machine's. The tests of what a wrong clock does build the program with another.
-func clock() time.Time { return time.Now() }
+// machineTime is the machine's. The tests of what a wrong clock does build the program with another.
+func machineTime() time.Time { return time.Now() }

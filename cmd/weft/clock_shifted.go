@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// clock is off by WEFT_TEST_CLOCK, a duration such as -10m: nobody can set a machine's clock for one process.
-func clock() time.Time {
+// machineTime is off by WEFT_TEST_CLOCK, a duration such as -10m: nobody can set a machine's clock for one process.
+func machineTime() time.Time {
 	off, err := time.ParseDuration(os.Getenv("WEFT_TEST_CLOCK"))
 	if err != nil {
 		return time.Now()

@@ -28,7 +28,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	p := &program{
 		stdin: stdin, stdout: stdout, stderr: stderr,
 		signals: signals, release: func() { signal.Stop(signals) },
-		getenv: os.Getenv, environ: os.Environ, now: clock, pause: pause,
+		getenv: os.Getenv, environ: os.Environ, now: machineTime, pause: pause,
 	}
 	if f, ok := stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		p.width = func() int {
