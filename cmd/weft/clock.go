@@ -4,5 +4,5 @@ package main
 
 import "time"
 
-// machineTime is the machine's. The tests of what a wrong clock does build the program with another.
+// machineTime is the clock of this machine. The tests of what a wrong clock does build the program with another.
 func machineTime() time.Time { return time.Now() }

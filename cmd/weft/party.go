@@ -36,9 +36,11 @@ type partyConfig struct {
 	cors        []string
 	hosts       []string
 	deadline    time.Duration
+	maxParties  int // of one computation; 0: as policy and gateway decide
 	fabric      *nats.Conn
 	listener    net.Listener
 	logger      *slog.Logger
+	now         func() time.Time // nil: time.Now
 }
 
 // party is a node with its private broker, its stores and its gateway.
@@ -68,8 +70,8 @@ func startParty(ctx context.Context, c partyConfig) (_ *party, err error) {
 	}
 	n, err := node.New(node.Config{
 		Identity: c.identity, Roots: c.roots, Parties: c.parties, Coordinator: c.coordinator,
-		Policy: policy.Policy{Profile: c.profile}, Catalogue: simon.Catalogue(), Jobs: p.jobs, Fabric: c.fabric,
-		StoreKey: c.state.derive("nonce"), Logger: c.logger,
+		Policy: policy.Policy{Profile: c.profile, MaxParties: c.maxParties}, Catalogue: simon.Catalogue(), Jobs: p.jobs, Fabric: c.fabric,
+		StoreKey: c.state.derive("nonce"), Now: c.now, Logger: c.logger,
 	})
 	if err != nil {
 		return nil, err
@@ -80,7 +82,7 @@ func startParty(ctx context.Context, c partyConfig) (_ *party, err error) {
 	}
 	g, err := gateway.New(gateway.Config{
 		Catalogue: simon.Catalogue(), Jobs: p.jobs, Objects: p.objects, Directory: directory, Key: c.state.derive("representations"),
-		Version: version(), Deadline: c.deadline, CORS: c.cors, Hosts: c.hosts, Logger: c.logger,
+		Version: version(), Deadline: c.deadline, MaxParties: c.maxParties, CORS: c.cors, Hosts: c.hosts, Now: c.now, Logger: c.logger,
 		Ready: func() error {
 			if !c.fabric.IsConnected() {
 				return errors.New("no connection to the hub")
@@ -111,10 +113,10 @@ func (p *party) openStores(ctx context.Context, c partyConfig) error {
 	if p.conn, err = p.private.Connect(user); err != nil {
 		return err
 	}
-	if p.jobs, err = jobs.Open(ctx, p.conn, jobs.Options{Logger: c.logger, Version: version()}); err != nil {
+	if p.jobs, err = jobs.Open(ctx, p.conn, jobs.Options{Now: c.now, Logger: c.logger, Version: version()}); err != nil {
 		return fmt.Errorf("opening the job store of %s: %w", c.identity.Name(), err)
 	}
-	if p.objects, err = objects.Open(ctx, p.conn, objects.Options{Logger: c.logger, Version: version()}); err != nil {
+	if p.objects, err = objects.Open(ctx, p.conn, objects.Options{Now: c.now, Logger: c.logger, Version: version()}); err != nil {
 		return fmt.Errorf("opening the object store of %s: %w", c.identity.Name(), err)
 	}
 	return nil
