@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
 	"fmt"
 	"time"
@@ -23,7 +24,7 @@ type Authority struct {
 // NewAuthority makes an authority with a fresh key. The name is for people, 1 to 64 characters. The authority outlives
 // its parties' certificates: years, not days.
 func NewAuthority(name string, notBefore, notAfter time.Time) (*Authority, error) {
-	if err := checkOrganisation(name); err != nil {
+	if err := CheckOrganisation(name); err != nil {
 		return nil, fmt.Errorf("naming the authority: %w", err)
 	}
 	if !notAfter.After(notBefore) {
@@ -73,9 +74,26 @@ func (a *Authority) issue(name, organisation string, pub ed25519.PublicKey, notB
 	if err := CheckName(name); err != nil {
 		return nil, err
 	}
-	if err := checkOrganisation(organisation); err != nil {
+	if err := CheckOrganisation(organisation); err != nil {
 		return nil, err
 	}
+	t := &x509.Certificate{
+		Subject:            pkix.Name{CommonName: name, Organization: []string{organisation}},
+		UnknownExtKeyUsage: []asn1.ObjectIdentifier{usageParty},
+	}
+	der, err := a.certify(t, pub, notBefore, notAfter)
+	if err != nil {
+		return nil, err
+	}
+	// What every party will check is checked before the certificate leaves.
+	if _, err := parseLeaf(der); err != nil {
+		return nil, err
+	}
+	return der, nil
+}
+
+// certify signs t, to which it gives the key, the validity and what all leaf certificates have in common.
+func (a *Authority) certify(t *x509.Certificate, pub ed25519.PublicKey, notBefore, notAfter time.Time) ([]byte, error) {
 	if len(pub) != ed25519.PublicKeySize {
 		return nil, fmt.Errorf("the key has %d bytes, an Ed25519 key has %d", len(pub), ed25519.PublicKeySize)
 	}
@@ -89,20 +107,39 @@ func (a *Authority) issue(name, organisation string, pub ed25519.PublicKey, notB
 	case notBefore.Before(a.cert.NotBefore), notAfter.After(a.cert.NotAfter):
 		return nil, fmt.Errorf("the authority itself is valid from %s to %s only: shorten the validity or renew the authority",
 			a.cert.NotBefore.UTC().Format(time.RFC3339), a.cert.NotAfter.UTC().Format(time.RFC3339))
+	case a.key == nil:
+		return nil, errors.New("the authority's key has been forgotten: load it again")
 	}
-	t := &x509.Certificate{
-		Subject:   pkix.Name{CommonName: name, Organization: []string{organisation}},
-		NotBefore: notBefore, NotAfter: notAfter,
-		KeyUsage: x509.KeyUsageDigitalSignature, BasicConstraintsValid: true,
+	t.NotBefore, t.NotAfter = notBefore, notAfter
+	t.KeyUsage, t.BasicConstraintsValid = x509.KeyUsageDigitalSignature, true
+	return x509.CreateCertificate(rand.Reader, t, a.cert, pub, a.key())
+}
+
+// Renew certifies the key of old once more, under the same name: the party's fingerprint stays. This authority must have
+// issued old. Whether old is still valid is no matter: the name and the key were bound then, and still are.
+func (a *Authority) Renew(old *Leaf, organisation string, notBefore, notAfter time.Time) ([]byte, error) {
+	if err := a.issued(old.cert); err != nil {
+		return nil, fmt.Errorf("renewing the certificate of %q: %w", old.Name, err)
 	}
-	t.UnknownExtKeyUsage = append(t.UnknownExtKeyUsage, usageParty)
-	der, err := x509.CreateCertificate(rand.Reader, t, a.cert, pub, a.key())
-	if err != nil {
-		return nil, err
+	return a.Issue(old.Name, organisation, old.Key, notBefore, notAfter)
+}
+
+func (a *Authority) issued(cert *x509.Certificate) error {
+	if err := cert.CheckSignatureFrom(a.cert); err != nil {
+		return errors.New("it was not issued by this authority")
 	}
-	// What every party will check is checked before the certificate leaves.
-	if _, err := parseLeaf(der); err != nil {
-		return nil, err
+	return nil
+}
+
+// Validity is from when to when the authority's own certificate is valid: no certificate that it issues is valid longer.
+func (a *Authority) Validity() (notBefore, notAfter time.Time) {
+	return a.cert.NotBefore.UTC(), a.cert.NotAfter.UTC()
+}
+
+// Forget overwrites the private key, as far as the runtime has made no copies of it. The authority issues nothing after.
+func (a *Authority) Forget() {
+	if a.key != nil {
+		clear(a.key())
+		a.key = nil
 	}
-	return der, nil
 }

@@ -11,4 +11,8 @@
 // the contexts listed here, so that a signature over one kind of message is none over another, and none a plain Ed25519
 // verifier accepts. Certificates live 30 days at most: that is the bound on how long a lost key is believed, without
 // lists of revocations that a laptop would have to fetch.
+//
+// The same authority issues the certificates for TLS between brokers and their clients (NewTLS, IssueTLS), for other keys
+// and other usages: neither kind is accepted in the place of the other. The authority's own key can be kept behind a
+// passphrase (SaveSealed).
 package identity

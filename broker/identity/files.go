@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"bytes"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -15,12 +16,18 @@ import (
 	"crypto/x509"
 )
 
+// The names of the files.
 const (
-	fileIdentityCert = "identity.crt"
-	fileIdentityKey  = "identity.key"
-	fileCACert       = "ca.crt"
-	fileCAKey        = "ca.key"
+	FileIdentityCert = "identity.crt"
+	FileIdentityKey  = "identity.key"
+	FileTLSCert      = "tls.crt"
+	FileTLSKey       = "tls.key"
+	FileCACert       = "ca.crt"
+	FileCAKey        = "ca.key"
+	FileCAKeySealed  = "ca.key.age"
+)
 
+const (
 	pemCert = "CERTIFICATE"
 	pemKey  = "PRIVATE KEY"
 
@@ -35,7 +42,7 @@ func (i *Identity) Save(dir string) error {
 		return err
 	}
 	defer clear(der)
-	return savePair(dir, fileIdentityCert, i.Leaf.DER, fileIdentityKey, der)
+	return savePair(dir, FileIdentityCert, i.Leaf.DER, FileIdentityKey, der)
 }
 
 // LoadIdentity reads a certificate and its private key in PEM, as Save writes them. It does not check validity.
@@ -58,12 +65,12 @@ func (a *Authority) Save(dir string) error {
 		return fmt.Errorf("encoding the authority's key: %w", err)
 	}
 	defer clear(der)
-	return savePair(dir, fileCACert, a.cert.Raw, fileCAKey, der)
+	return savePair(dir, FileCACert, a.cert.Raw, FileCAKey, der)
 }
 
 // LoadAuthority reads ca.crt and ca.key from the folder dir.
 func LoadAuthority(dir string) (*Authority, error) {
-	der, key, err := loadPair(filepath.Join(dir, fileCACert), filepath.Join(dir, fileCAKey))
+	der, key, err := loadPair(filepath.Join(dir, FileCACert), filepath.Join(dir, FileCAKey))
 	if err != nil {
 		return nil, fmt.Errorf("loading authority: %w", err)
 	}
@@ -109,21 +116,47 @@ func CheckPrivate(path string) error {
 	return nil
 }
 
+// LoadCertificate reads a certificate in PEM, as Save writes it, and gives it in DER. Nothing about it has been checked.
+func LoadCertificate(path string) ([]byte, error) { return readPEM(path, pemCert) }
+
+// ReplaceCertificate puts a certificate in DER in the place of the one in the file path: whoever reads meanwhile, or after
+// a power cut, finds the one or the other. The file's mode is kept.
+func ReplaceCertificate(path string, der []byte) error {
+	st, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	return write(path, pemBytes(pemCert, der), func(f *os.File) error {
+		if err := f.Chmod(st.Mode().Perm()); err != nil && runtime.GOOS != "windows" {
+			return err
+		}
+		return nil
+	}, os.Rename)
+}
+
+// SaveCertificate writes the authority's own certificate to the file ca.crt in the folder dir, where every member needs
+// it. A file of that name is kept, and refused unless it holds the same certificate.
+func (a *Authority) SaveCertificate(dir string) error {
+	path := filepath.Join(dir, FileCACert)
+	old, err := LoadCertificate(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return writeNew(path, pemBytes(pemCert, a.cert.Raw))
+	case err != nil:
+		return err
+	case !bytes.Equal(old, a.cert.Raw):
+		return fmt.Errorf("%s is another authority's and is not overwritten: move it away first", path)
+	}
+	return nil
+}
+
 // readPEM reads a file of exactly one PEM block of the given type.
 func readPEM(path, kind string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	b, err := readSmall(path)
 	if err != nil {
 		return nil, err
 	}
 	defer clear(b)
-	if len(b) > maxFile {
-		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxFile)
-	}
 	block, rest := pem.Decode(b)
 	if block == nil || block.Type != kind || len(strings.TrimSpace(string(rest))) != 0 {
 		return nil, fmt.Errorf("%s does not hold exactly one PEM block %q", path, kind)
@@ -131,33 +164,74 @@ func readPEM(path, kind string) ([]byte, error) {
 	return block.Bytes, nil
 }
 
+func readSmall(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(b) > maxFile {
+		err = fmt.Errorf("%s is larger than %d bytes", path, maxFile)
+	}
+	if err != nil {
+		clear(b)
+		return nil, err
+	}
+	return b, nil
+}
+
+func pemBytes(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+}
+
 // savePair writes the key first: a certificate without its key would look like a whole identity.
 func savePair(dir, crtName string, crtDER []byte, keyName string, keyDER []byte) error {
-	crt, key := filepath.Join(dir, crtName), filepath.Join(dir, keyName)
-	for _, path := range []string{key, crt} {
+	key := pemBytes(pemKey, keyDER)
+	defer clear(key)
+	return saveFiles(dir, file{keyName, key}, file{crtName, pemBytes(pemCert, crtDER)})
+}
+
+// file is a file to be: its name in its folder, and what it holds.
+type file struct {
+	name string
+	data []byte
+}
+
+// saveFiles writes files in their order, or none if one of them is there already.
+func saveFiles(dir string, files ...file) error {
+	for _, f := range files {
+		path := filepath.Join(dir, f.name)
 		if _, err := os.Lstat(path); err == nil {
 			return fmt.Errorf("%s is there already and is not overwritten: move it away first", path)
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
-	keyPEM := pem.EncodeToMemory(&pem.Block{Type: pemKey, Bytes: keyDER})
-	defer clear(keyPEM)
-	if err := writeNew(key, keyPEM); err != nil {
-		return err
+	for _, f := range files {
+		if err := writeNew(filepath.Join(dir, f.name), f.data); err != nil {
+			return err
+		}
 	}
-	return writeNew(crt, pem.EncodeToMemory(&pem.Block{Type: pemCert, Bytes: crtDER}))
+	return nil
 }
 
 // writeNew writes a file with mode 0600 that is either whole or not there, and never replaces one.
-func writeNew(path string, b []byte) (err error) {
+func writeNew(path string, b []byte) error {
+	return write(path, b, func(*os.File) error { return nil }, place)
+}
+
+// write makes a file whole beside its place, with mode 0600 unless prepare changes it, and has name put it there.
+func write(path string, b []byte, prepare func(*os.File) error, name func(temporary, path string) error) (err error) {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, ".new-*") // mode 0600
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	defer os.Remove(f.Name()) //nolint:errcheck // gone already if it was renamed
-	_, err = f.Write(b)
+	if err = prepare(f); err == nil {
+		_, err = f.Write(b)
+	}
 	if err == nil {
 		err = f.Sync()
 	}
@@ -165,7 +239,7 @@ func writeNew(path string, b []byte) (err error) {
 		err = e
 	}
 	if err == nil {
-		err = place(f.Name(), path)
+		err = name(f.Name(), path)
 	}
 	if err == nil {
 		err = syncDir(dir)

@@ -44,6 +44,9 @@ func ParseFingerprint(s string) (Fingerprint, error) {
 // String is the fingerprint as 64 lower-case hexadecimal digits.
 func (f Fingerprint) String() string { return hex.EncodeToString(f[:]) }
 
+// IsZero tells whether f is the zero Fingerprint, which is no key's. Encoders that leave out what is empty ask it.
+func (f Fingerprint) IsZero() bool { return f == Fingerprint{} }
+
 // MarshalText writes what String does.
 func (f Fingerprint) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
 

@@ -27,7 +27,7 @@ func FuzzParseLeaf(f *testing.F) {
 		if !bytes.Equal(l.DER, der) || len(der) > MaxLeaf {
 			t.Error("it is not what was read")
 		}
-		if CheckName(l.Name) != nil || checkOrganisation(l.Organisation) != nil || l.FP != sha256.Sum256(l.cert.RawSubjectPublicKeyInfo) {
+		if CheckName(l.Name) != nil || CheckOrganisation(l.Organisation) != nil || l.FP != sha256.Sum256(l.cert.RawSubjectPublicKeyInfo) {
 			t.Errorf("read %+v", l)
 		}
 		if r.Verify(l, t0) == nil && !bytes.Equal(l.cert.RawTBSCertificate, i.Leaf.cert.RawTBSCertificate) {

@@ -27,6 +27,7 @@ func New(a *Authority, name, organisation string, notBefore, notAfter time.Time)
 	if err != nil {
 		return nil, err
 	}
+	defer clear(key) // FromKey has made its own
 	return FromKey(der, key)
 }
 
@@ -59,6 +60,14 @@ func (i *Identity) FP() Fingerprint { return i.Leaf.FP }
 
 // Name is the party's name.
 func (i *Identity) Name() string { return i.Leaf.Name }
+
+// Forget overwrites the private key, as far as the runtime has made no copies of it. The identity signs nothing after.
+func (i *Identity) Forget() {
+	if i.key != nil {
+		clear(i.key())
+		i.key = nil
+	}
+}
 
 // MarshalPKCS8 is the private key in DER (RFC 5958), for a file that only its owner can read.
 func (i *Identity) MarshalPKCS8() (Secret, error) {

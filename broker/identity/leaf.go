@@ -112,11 +112,12 @@ func subject(cert *x509.Certificate) (name, organisation string, err error) {
 	if err := CheckName(name); err != nil {
 		return "", "", err
 	}
-	return name, organisation, checkOrganisation(organisation)
+	return name, organisation, CheckOrganisation(organisation)
 }
 
-// checkOrganisation keeps out what would confuse a terminal or a reader: control and format characters, odd spaces.
-func checkOrganisation(s string) error {
+// CheckOrganisation tells whether s can be the name of an organisation: 1 to 64 printable characters. It keeps out what
+// would confuse a terminal or a reader: control and format characters, odd spaces.
+func CheckOrganisation(s string) error {
 	if n := utf8.RuneCountInString(s); n == 0 || n > maxOrganisation {
 		return fmt.Errorf("an organisation's name has 1 to %d characters, this has %d", maxOrganisation, n)
 	}
