@@ -28,6 +28,15 @@ var demoNames = [...]string{
 	"ivan", "judy", "kim", "leo", "mia", "noah", "olga", "paul",
 }
 
+// partyNames are the names of n parties; those of a benchmark may be more than the demo's.
+func partyNames(n int) []string {
+	names := demoNames[:min(n, len(demoNames))]
+	for i := len(names); i < n; i++ {
+		names = append(names, fmt.Sprintf("party-%d", i+1))
+	}
+	return names
+}
+
 // demoValidity is how long the demo's certificates are valid.
 const demoValidity = 30 * 24 * time.Hour
 
@@ -39,6 +48,8 @@ type demoFlags struct {
 	once     bool
 	deadline time.Duration
 	logLevel string
+
+	maxParties int // of one computation; 0: as coordinator, policy and gateway decide. The benchmark of 64 parties sets it
 }
 
 func demoCommand() *cobra.Command {
@@ -112,7 +123,7 @@ type demo struct {
 
 // startDemo brings the whole fabric up. close must be called after an error, too.
 func startDemo(ctx context.Context, f demoFlags, logger *slog.Logger) (d *demo, err error) {
-	d = &demo{names: demoNames[:f.parties]}
+	d = &demo{names: partyNames(f.parties)}
 	dir := f.state
 	if dir == "" {
 		removeStale(logger)
@@ -149,7 +160,7 @@ func startDemo(ctx context.Context, f demoFlags, logger *slog.Logger) (d *demo, 
 		return d, err
 	}
 	d.coordinator, err = coordinator.Serve(ctx, conn, coordinator.Config{
-		Identity: ids[len(d.names)], Roots: roots, Logger: logger.With("at", "coordinator"),
+		Identity: ids[len(d.names)], Roots: roots, MaxParties: f.maxParties, Logger: logger.With("at", "coordinator"),
 	})
 	if err != nil {
 		return d, fmt.Errorf("starting the coordinator: %w", err)
@@ -242,7 +253,7 @@ func (d *demo) startParty(ctx context.Context, i int, ids []*identity.Identity, 
 	}
 	c := partyConfig{
 		state: state, identity: ids[i], roots: roots, coordinator: ids[len(d.names)].FP(), profile: policy.Teaching,
-		loopback: true, cors: []string{"*"}, deadline: f.deadline, fabric: nc, listener: l, logger: logger,
+		loopback: true, cors: []string{"*"}, deadline: f.deadline, maxParties: f.maxParties, fabric: nc, listener: l, logger: logger,
 	}
 	for j, name := range d.names {
 		c.parties = append(c.parties, seat.Peer{Name: name, FP: ids[j].FP(), Organisation: ids[j].Leaf.Organisation})

@@ -1,0 +1,264 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weftmpc/weft/coordinator"
+)
+
+// The kinds of rows, in the order of the table.
+const (
+	benchSum     = "sum"
+	benchHTTP    = "http"
+	benchHTTPNew = "http-new"
+	benchAtOnce  = "at-once"
+	benchVector  = "vector"
+)
+
+var benchKinds = []string{benchSum, benchHTTP, benchHTTPNew, benchAtOnce, benchVector}
+
+const (
+	benchLongest   = time.Hour // for one row
+	benchMostSums  = 50_000    // of one row: a store keeps at most 100,000 job records
+	benchMostAtOne = 512       // at once: a store takes 1,000 unfinished jobs of one caller
+	benchColumns   = 1 << 21   // values of a vector, as SecureSum allows
+)
+
+type benchFlags struct {
+	gateways []string
+	rows     []string
+	parties  []int
+	count    int
+	atOnce   int
+	vector   int
+	duration time.Duration
+	pause    time.Duration
+	profile  string
+	json     bool
+}
+
+func (p *program) benchCommand() *cobra.Command {
+	var f benchFlags
+	c := &cobra.Command{
+		Use:   "bench",
+		Short: "Measure how fast sums are, here or at running gateways",
+		Long: `Starts a fabric like that of "weft demo" in this process, with temporary state and free ports, computes sums, checks each
+result, and prints a table. A row:
+
+  sum       one sum after the other, from the submission of a job at every party until every party has the result,
+            through the job stores, without HTTP; a row for each number of --parties
+  http      the same through the gateways, each party's POST and GET over connections that are kept
+  http-new  the same with a new connection for each request
+  at-once   --at-once sums under way at any time, through the job stores
+  vector    a sum of lists of --vector values, through the job stores
+
+All rows but the first kind have three parties, or the first number of --parties if 3 is not among them. A row ends after
+--count repetitions (at-once: ten for each sum under way at least; vector: a thirtieth) or after --duration, whichever
+comes first. The first tenth on top, at least two, warms up and does not count. All parties share this machine's cores.
+
+With --gateway, once for each party, a running fabric is measured instead, from here: all rows go over HTTP, and the jobs
+are deleted afterwards. Its vector-nodes row is the part of a vector's time from the acceptance of the last job until
+the last party is done, without the data's way between client and gateways.
+
+With --profile, cpu, mutex and block profiles of each row are written for "go tool pprof"; those of mutex and block go on
+from row to row, so measure with one row, or show the difference with -base. Profiling slows down.`,
+		Example: `  weft bench
+  weft bench --rows sum --parties 3,16,64
+  weft bench --rows sum --parties 3 --profile profiles
+  weft bench --gateway http://127.0.0.1:55501 --gateway http://127.0.0.1:55502 --gateway http://127.0.0.1:55503`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if len(f.gateways) > 0 && c.Flags().Changed("parties") {
+				return usageError("--parties and --gateway exclude each other: with --gateway, each address is a party")
+			}
+			if err := f.check(); err != nil {
+				return err
+			}
+			return p.bench(c.Context(), f)
+		},
+	}
+	fl := c.Flags()
+	fl.SortFlags = false
+	fl.StringSliceVar(&f.rows, "rows", benchKinds, "the rows to measure")
+	fl.IntSliceVar(&f.parties, "parties", []int{2, 3, 5, 16}, "numbers of parties, each from 2 to 128")
+	fl.IntVar(&f.count, "count", 300, "repetitions of a row, at most 50000")
+	fl.IntVar(&f.atOnce, "at-once", 64, "sums under way at any time in the row at-once, at most 512")
+	fl.IntVar(&f.vector, "vector", 1_000_000, "values of a vector, at most 2097152")
+	fl.DurationVar(&f.duration, "duration", 10*time.Second, "when a row ends even without --count repetitions, at most 1h")
+	fl.DurationVar(&f.pause, "pause", time.Millisecond, "rest between two sums that follow each other, which does not count; at most 1m")
+	fl.StringVar(&f.profile, "profile", "", "write profiles of each row into this folder")
+	fl.StringArrayVar(&f.gateways, "gateway", nil, "measure a running fabric: the address of one party's gateway; once for each party")
+	fl.BoolVar(&f.json, "json", false, "print JSON")
+	return c
+}
+
+// check refuses flags that cannot work.
+func (f benchFlags) check() error {
+	for _, row := range f.rows {
+		if !slices.Contains(benchKinds, row) {
+			err := usageError("--rows: %q is no row; there are %s", row, strings.Join(benchKinds, ", "))
+			if near := nearest(row, benchKinds); near != "" {
+				return withHint(err, "did you mean %q?", near)
+			}
+			return err
+		}
+	}
+	switch {
+	case len(f.rows) == 0:
+		return usageError("--rows is empty; there are %s", strings.Join(benchKinds, ", "))
+	case len(f.gateways) == 0 && len(f.parties) == 0:
+		return usageError("--parties is empty: give numbers like 2,3,5,16")
+	case f.count < 1 || f.count > benchMostSums:
+		return usageError("--count %d: between 1 and %d are possible", f.count, benchMostSums)
+	case f.atOnce < 1 || f.atOnce > benchMostAtOne:
+		return usageError("--at-once %d: between 1 and %d are possible", f.atOnce, benchMostAtOne)
+	case f.vector < 1 || f.vector > benchColumns:
+		return usageError("--vector %d: between 1 and %d values are possible", f.vector, benchColumns)
+	case f.duration <= 0 || f.duration > benchLongest:
+		return usageError("--duration %s: between 1ms and 1h are possible", f.duration)
+	case f.pause < 0 || f.pause > time.Minute:
+		return usageError("--pause %s: between 0 and 1m are possible", f.pause)
+	case len(f.gateways) == 1:
+		return usageError("--gateway is given once: name the gateway of each party, two at least")
+	case len(f.gateways) > 0 && f.profile != "":
+		return usageError("--profile is for a fabric in this process: with --gateway the work is done elsewhere")
+	}
+	for _, n := range f.parties {
+		if n < coordinator.MinParties || n > coordinator.MaxParties {
+			return usageError("--parties %d: between %d and %d are possible", n, coordinator.MinParties, coordinator.MaxParties)
+		}
+	}
+	return nil
+}
+
+func (f benchFlags) wants(kind string) bool { return slices.Contains(f.rows, kind) }
+
+// usual is the number of parties of all rows but those of the kind sum.
+func (f benchFlags) usual() int {
+	if slices.Contains(f.parties, 3) {
+		return 3
+	}
+	return f.parties[0]
+}
+
+// benchCase is what one row measures.
+type benchCase struct {
+	kind   string
+	values int // of each party; 0: one plain number
+	count  int // repetitions that count, unless time ends first
+	atOnce int
+	ask    asker // of one computation at one party
+}
+
+// cases are the rows for a fabric of n parties.
+func (f benchFlags) cases(b *benchFabric) []benchCase {
+	var all []benchCase
+	add := func(kind string, ask asker, values, count, atOnce int) {
+		if f.wants(kind) {
+			all = append(all, benchCase{kind: kind, values: values, count: count, atOnce: atOnce, ask: ask})
+		}
+	}
+	usual := b.remote || len(b.names) == f.usual()
+	core := b.store()
+	if b.remote {
+		core = b.kept
+	} else {
+		add(benchSum, core, 0, f.count, 1)
+	}
+	if usual {
+		add(benchHTTP, b.kept, 0, f.count, 1)
+		add(benchHTTPNew, b.fresh, 0, f.count, 1)
+		add(benchAtOnce, core, 0, min(max(f.count, 10*f.atOnce), benchMostSums), f.atOnce)
+		add(benchVector, core, f.vector, (f.count+29)/30, 1)
+	}
+	return all
+}
+
+// bench is the whole life of the command.
+func (p *program) bench(ctx context.Context, f benchFlags) error {
+	r := newBenchReport(p.now())
+	var err error
+	if len(f.gateways) > 0 {
+		err = p.benchGateways(ctx, f, r)
+	} else {
+		err = p.benchHere(ctx, f, r)
+	}
+	if len(r.Rows) > 0 { // an interrupted one has some, too
+		kinds := append(slices.Clone(benchKinds), benchVectorNodes)
+		slices.SortStableFunc(r.Rows, func(a, b benchRow) int { return slices.Index(kinds, a.Name) - slices.Index(kinds, b.Name) })
+		if f.json {
+			err = errors.Join(err, r.writeJSON(p.stdout))
+		} else {
+			err = errors.Join(err, r.writeTable(p.stdout))
+		}
+	}
+	return err
+}
+
+// benchGateways measures a running fabric.
+func (p *program) benchGateways(ctx context.Context, f benchFlags, r *benchReport) error {
+	var clients []*client
+	for _, address := range f.gateways {
+		c, err := p.dial(address)
+		if err != nil {
+			return err
+		}
+		clients = append(clients, c)
+	}
+	b, err := remoteFabric(ctx, clients)
+	if err != nil {
+		return err
+	}
+	return p.benchRows(ctx, f, b, r)
+}
+
+// benchHere measures fabrics in this process, one for each number of parties.
+func (p *program) benchHere(ctx context.Context, f benchFlags, r *benchReport) error {
+	logger := slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	var measured []int
+	for _, n := range f.parties {
+		if slices.Contains(measured, n) || !f.wants(benchSum) && n != f.usual() {
+			continue
+		}
+		measured = append(measured, n)
+		if err := p.benchParties(ctx, f, n, logger, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *program) benchParties(ctx context.Context, f benchFlags, n int, logger *slog.Logger, r *benchReport) (err error) {
+	fmt.Fprintf(p.stderr, "weft bench: starting %d parties\n", n)
+	d, err := startDemo(context.WithoutCancel(ctx), demoFlags{parties: n, deadline: 5 * time.Minute, maxParties: n}, logger)
+	defer func() { err = errors.Join(err, d.close()) }()
+	if err != nil {
+		return err
+	}
+	b, err := p.localFabric(d)
+	if err != nil {
+		return err
+	}
+	return p.benchRows(ctx, f, b, r)
+}
+
+// benchRows measures all rows of one fabric.
+func (p *program) benchRows(ctx context.Context, f benchFlags, b *benchFabric, r *benchReport) error {
+	for _, c := range f.cases(b) {
+		fmt.Fprintf(p.stderr, "weft bench: %s, %d parties\n", c.kind, len(b.names))
+		rows, err := b.measure(ctx, f, c, len(r.Rows)+1)
+		if err != nil {
+			return fmt.Errorf("%s with %d parties: %w", c.kind, len(b.names), err)
+		}
+		r.Rows = append(r.Rows, rows...)
+	}
+	return nil
+}
