@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,7 +12,6 @@ import (
 	"github.com/weftmpc/weft/coordinator"
 	"github.com/weftmpc/weft/jobs"
 	"github.com/weftmpc/weft/node/policy"
-	"github.com/weftmpc/weft/simon"
 	"github.com/weftmpc/weft/simon/simontest"
 )
 
@@ -103,35 +101,37 @@ func TestCommitWithoutAcknowledgement(t *testing.T) {
 	f.checkInvariants()
 }
 
+// runner is the one that has the job in hand.
+func (m *member) runner(j jobs.Job) *runner {
+	m.node.mu.Lock()
+	defer m.node.mu.Unlock()
+	return m.node.runners[j.ID]
+}
+
 // A request to cancel that comes after the protocol has played, before the job is committed, is too late. When a peer then
 // aborts, the job still has to end.
 func TestCancelOvertakenByCommit(t *testing.T) {
 	f := newFleet(t, simontest.Faults{}, three...)
 	f.wantSum(f.sumAll(uuid.New(), data), "85", "3")
-	var played atomic.Int32
-	run := f.catalogue[0].Run
-	f.catalogue[0].Run = func(ctx context.Context, s simon.Session, c simon.Common, input []byte) ([]byte, error) {
-		b, err := run(ctx, s, c, input)
-		played.Add(1)
-		return b, err
-	}
-	f.again()
 	alice, carol, id := f.members["alice"], f.members["carol"], uuid.New()
 	held, resume := make(chan bool), make(chan bool)
 	var once sync.Once
 	alice.onStep(func(step string) {
-		if step == "job started" {
+		if step == "job played" {
 			once.Do(func() { close(held); <-resume })
 		}
 	})
 	killed := carol.killAt("job committed", 1)
 	all := f.submitAll(id, data)
 	<-held
-	f.await("all to have played", func() bool { return played.Load() == 3 })
-	time.Sleep(200 * time.Millisecond) // until Play has looked at its context for the last time
 	_, err := alice.current().RequestCancel(t.Context(), all["alice"].ID)
 	must(t, err)
-	time.Sleep(200 * time.Millisecond) // until the node has seen it
+	r := alice.runner(all["alice"])
+	select {
+	case <-r.cancelled:
+	case <-time.After(patience):
+		t.Error("alice's node does not see that the job shall be cancelled")
+	}
 	close(resume)
 	<-killed
 	alice.reached(all["alice"], jobs.Committed)
@@ -156,9 +156,11 @@ func TestClockRunsAwayAndComesBack(t *testing.T) {
 	f.settle()
 	f.ahead.Store(int64(25 * time.Hour))
 	must(t, f.members["bob"].current().Sweep(t.Context(), f.now()))
-	time.Sleep(4 * tickEvery) // the seat may notice
+	bob := f.members["bob"].node.Seat()
+	bob.Tick(f.now())
 	f.ahead.Store(0)
-	f.members["bob"].node.Seat().DeliverAnswer(start.message())
+	bob.Tick(f.now())
+	bob.DeliverAnswer(start.message())
 	f.settle()
 	f.checkInvariants()
 }
@@ -198,7 +200,7 @@ func TestStartDuringRecovery(t *testing.T) {
 	w, bob, id := f.watch(), f.members["bob"], uuid.New()
 	f.terms.attempts = 1
 	killed := bob.killAt("line started", 1)
-	f.submitAll(id, data)
+	job := f.submitAll(id, data)["bob"]
 	<-killed
 	bob.onStep(nil)
 	start := w.await(1, is(kindStart, id))
@@ -208,11 +210,16 @@ func TestStartDuringRecovery(t *testing.T) {
 	ended := bob.bend(func(h *hooked) {
 		h.listed = func() { bob.node.Seat().DeliverAnswer(start.message()) }
 	})
-	select {
-	case err := <-ended:
-		t.Errorf("the node did not come up: %v", err)
-	case <-time.After(time.Second):
-	}
+	f.await("bob's node to take the job", func() bool {
+		select {
+		case err := <-ended:
+			t.Fatalf("the node did not come up: %v", err)
+		default:
+		}
+		j, err := bob.current().Get(t.Context(), job.ID)
+		must(t, err)
+		return bob.runner(job) != nil || j.Terminal()
+	})
 	f.checkInvariants()
 }
 
@@ -257,10 +264,7 @@ func TestDiskFullForAMoment(t *testing.T) {
 							full <- err
 							return
 						}
-						go func() {
-							time.Sleep(700 * time.Millisecond)
-							full <- bob.room(c.bucket, -1)
-						}()
+						time.AfterFunc(700*time.Millisecond, func() { full <- bob.room(c.bucket, -1) })
 					})
 				}
 			})

@@ -49,7 +49,7 @@ type Config struct {
 	Logger      *slog.Logger
 
 	ledger seat.Ledger       // nil: Jobs
-	probe  func(step string) // told of each write of a job record; for tests that stop the node there
+	probe  func(step string) // told of each write of a job record and of the end of Play; for tests that stop the node there
 }
 
 // Node runs the jobs of one party.

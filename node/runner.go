@@ -108,10 +108,15 @@ func (r *runner) move(ctx context.Context, to jobs.State, change func(*jobs.Job)
 	if err == nil {
 		r.job = job
 	}
-	if probe := r.node.cfg.probe; probe != nil {
-		probe(to.String())
-	}
+	r.reached(to.String())
 	return err
+}
+
+// reached tells the test that watches, if any, of a step.
+func (r *runner) reached(step string) {
+	if probe := r.node.cfg.probe; probe != nil {
+		probe(step)
+	}
 }
 
 // stored repeats a write or a read of the job store until it succeeds or can never succeed.
@@ -288,6 +293,7 @@ func (r *runner) compute(ctx context.Context, run *seat.Run) error {
 	out, err := run.Play(playing, func(ctx context.Context, s simon.Session) ([]byte, error) {
 		return guarded(func() ([]byte, error) { return r.m.Run(ctx, s, common, r.input) })
 	})
+	r.reached("played")
 	if moved := <-started; err == nil && moved != nil {
 		err = run.Abort(fmt.Errorf("writing the job record: %w", moved))
 	}
