@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -78,7 +79,7 @@ func (p *program) runCoordinator(ctx context.Context, file string, stderr io.Wri
 		return err
 	}
 	defer nc.Close()
-	s, err := coordinator.Serve(context.WithoutCancel(ctx), nc, coordinator.Config{Identity: id, Roots: roots, Logger: log, Now: p.now, Version: version()})
+	s, err := coordinator.Serve(context.WithoutCancel(ctx), nc, coordinator.Config{Identity: id, Roots: roots, Logger: log, Now: p.now, Version: serviceVersion(version())})
 	if err != nil {
 		return fmt.Errorf("starting the coordinator: %w", err)
 	}
@@ -88,6 +89,16 @@ func (p *program) runCoordinator(ctx context.Context, file string, stderr io.Wri
 	<-ctx.Done()
 	log.Info("the coordinator is stopping", "name", id.Name())
 	return nil
+}
+
+// serviceVersion is a version as NATS services write it, without the v; "", which lets the coordinator tell its own, where
+// the build knows none.
+func serviceVersion(v string) string {
+	number, ok := strings.CutPrefix(v, "v")
+	if !ok { // (devel)
+		return ""
+	}
+	return number
 }
 
 func (p *program) coordinatorInitCommand() *cobra.Command {
