@@ -293,18 +293,25 @@ func (s *scanner) object(depth int) error {
 		if err := s.value(depth + 1); err != nil {
 			return err
 		}
-		s.space()
-		switch s.peek() {
-		case ',':
-			s.i++
-			s.space()
-		case '}':
-			s.i++
-			return nil
-		default:
-			return s.fail("a comma or } was expected")
+		if more, err := s.more('}'); !more {
+			return err
 		}
 	}
+}
+
+// more says whether a comma comes, and another member or element after it; end closes the object or list.
+func (s *scanner) more(end byte) (bool, error) {
+	s.space()
+	switch s.peek() {
+	case ',':
+		s.i++
+		s.space()
+		return true, nil
+	case end:
+		s.i++
+		return false, nil
+	}
+	return false, s.fail(fmt.Sprintf("a comma or %c was expected", end))
 }
 
 // doubled enters key into the innermost object, whose keys begin at first, and says whether it was there.
@@ -342,16 +349,8 @@ func (s *scanner) list(depth int) error {
 		if err := s.value(depth + 1); err != nil {
 			return err
 		}
-		s.space()
-		switch s.peek() {
-		case ',':
-			s.i++
-			s.space()
-		case ']':
-			s.i++
-			return nil
-		default:
-			return s.fail("a comma or ] was expected")
+		if more, err := s.more(']'); !more {
+			return err
 		}
 	}
 }
