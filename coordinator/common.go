@@ -56,6 +56,10 @@ func (c Common) Encode() ([]byte, error) {
 	if err := c.check(); err != nil {
 		return nil, fmt.Errorf("encoding the common part of a JOIN: %w", err)
 	}
+	return c.encode(), nil
+}
+
+func (c Common) encode() []byte {
 	b := make([]byte, 0, minCommon+len(c.Microprotocol)+len(c.Parameters)+34*len(c.Parties)+32*len(c.Recipients))
 	b = append(b, formatVersion)
 	b = append(b, c.UUID[:]...)
@@ -73,7 +77,7 @@ func (c Common) Encode() ([]byte, error) {
 		b = append(b, role[:]...)
 	}
 	b = appendFingerprints(b, c.Recipients)
-	return append(b, c.Coordinator[:]...), nil
+	return append(b, c.Coordinator[:]...)
 }
 
 // DecodeCommon reads the common part and checks every bound of it. Parameters shares memory with b.
