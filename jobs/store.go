@@ -177,7 +177,7 @@ func (s *Store) Submit(ctx context.Context, j Job, input []byte) (Job, error) {
 		err, sure = errCreate, errors.Is(errCreate, mirror.ErrExists) || broker.IsFull(errCreate)
 	}
 	if sure {
-		s.drop(ctx, j.Input)
+		s.bodies.Discard(ctx, s.o.Logger, j.Input)
 	}
 	return Job{}, fmt.Errorf("submitting job %s: %w", j.ID, known(err))
 }
@@ -218,7 +218,7 @@ func (s *Store) Update(ctx context.Context, j Job) (Job, error) {
 	}
 	for _, was := range old.bodies() {
 		if !slices.ContainsFunc(j.bodies(), func(is Body) bool { return is.Object == was.Object }) {
-			s.drop(ctx, was)
+			s.bodies.Discard(ctx, s.o.Logger, was)
 		}
 	}
 	return j, nil
@@ -244,19 +244,6 @@ func (s *Store) at(ctx context.Context, id uuid.UUID, revision uint64) (Job, err
 }
 
 func (j Job) bodies() []Body { return []Body{j.Input, j.Opened, j.Result} }
-
-// drop removes bytes that no record names. If it fails, Sweep does it later.
-func (s *Store) drop(ctx context.Context, b Body) {
-	if b.Object == "" {
-		return
-	}
-	// The record is written: a caller who goes away now does not keep the bytes from going too.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	if err := s.bodies.Drop(ctx, b); err != nil {
-		s.o.Logger.Warn("bytes of a job were not removed and will be in an hour or two", "object", b.Object, "error", err)
-	}
-}
 
 // Change reads a job, calls f and writes what it returns, again and again until nobody else wrote in between. f may be
 // called several times, must depend on its argument alone, and ends the loop with an error of its own.
@@ -386,7 +373,7 @@ func (s *Store) Delete(ctx context.Context, id uuid.UUID) error {
 		err = s.jobs.Delete(ctx, id.String(), j.Revision)
 		if err == nil {
 			for _, b := range j.bodies() {
-				s.drop(ctx, b)
+				s.bodies.Discard(ctx, s.o.Logger, b)
 			}
 			return nil
 		}

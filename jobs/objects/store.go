@@ -195,20 +195,9 @@ func (s *Store) write(ctx context.Context, r Record, record func(key string, b [
 		sure = errors.Is(err, mirror.ErrExists) || errors.Is(err, mirror.ErrConflict) || broker.IsFull(err)
 	}
 	if sure {
-		s.drop(ctx, x.body)
+		s.bodies.Discard(ctx, s.o.Logger, x.body)
 	}
 	return Record{}, known(err)
-}
-
-func (s *Store) drop(ctx context.Context, b body.Body) {
-	if b.Object == "" {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	if err := s.bodies.Drop(ctx, b); err != nil {
-		s.o.Logger.Warn("bytes of an object were not removed and will be in an hour or two", "object", b.Object, "error", err)
-	}
 }
 
 // load returns the newest known item, from the server if asked to.
@@ -271,7 +260,7 @@ func (s *Store) Update(ctx context.Context, r Record) (Record, error) {
 	if err != nil {
 		return Record{}, fmt.Errorf("updating object %s: %w", r.ID, err)
 	}
-	s.drop(ctx, old.body)
+	s.bodies.Discard(ctx, s.o.Logger, old.body)
 	return out, nil
 }
 
@@ -280,7 +269,7 @@ func (s *Store) Delete(ctx context.Context, id uuid.UUID) error {
 	x, err := s.load(ctx, id, false)
 	for err == nil {
 		if err = s.items.Delete(ctx, id.String(), x.Revision); err == nil {
-			s.drop(ctx, x.body)
+			s.bodies.Discard(ctx, s.o.Logger, x.body)
 			return nil
 		}
 		if errors.Is(err, mirror.ErrConflict) {
@@ -323,7 +312,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) error {
 	for _, v := range victims {
 		switch err := s.items.Delete(ctx, v.key, v.revision); {
 		case err == nil:
-			s.drop(ctx, v.body)
+			s.bodies.Discard(ctx, s.o.Logger, v.body)
 		case !errors.Is(err, mirror.ErrConflict): // else it was used after all
 			errs = append(errs, err)
 		}

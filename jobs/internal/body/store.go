@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -98,6 +99,19 @@ func (s *Store) Drop(ctx context.Context, b Body) error {
 		return fmt.Errorf("removing stored bytes: %w", err)
 	}
 	return s.remove(ctx, info)
+}
+
+// Discard is Drop for a body that no record names any more. If it fails, Sweep does it later.
+func (s *Store) Discard(ctx context.Context, logger *slog.Logger, b Body) {
+	if b.Object == "" {
+		return
+	}
+	// The record is written: a caller who goes away now does not keep the bytes from going too.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if err := s.Drop(ctx, b); err != nil {
+		logger.Warn("stored bytes were not removed and will be in an hour or two", "object", b.Object, "error", err)
+	}
 }
 
 func (s *Store) remove(ctx context.Context, info *jetstream.ObjectInfo) error {
