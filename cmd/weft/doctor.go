@@ -26,6 +26,7 @@ const (
 	expirySoon   = 7 * 24 * time.Hour
 	hubTimeout   = 10 * time.Second
 	replyTimeout = 5 * time.Second
+	replyAgain   = 200 * time.Millisecond
 	clockWarning = 30 * time.Second // of the 2 min that the protocols bear
 	spaceWarning = 1 << 30          // bytes
 )
@@ -319,6 +320,10 @@ func (d *doctor) askCoordinator(ctx context.Context, nc *nats.Conn) {
 	defer cancel()
 	began := d.now()
 	m, err := nc.RequestWithContext(ctx, broker.SubjectStatus, nil)
+	for errors.Is(err, nats.ErrNoResponders) && pause(ctx, replyAgain) == nil { // it may be starting just now
+		began = d.now()
+		m, err = nc.RequestWithContext(ctx, broker.SubjectStatus, nil)
+	}
 	took := d.now().Sub(began)
 	if err != nil {
 		d.wrong("coordinator", "is it running, and connected to this hub? Ask whoever runs it", "it does not answer: %v", err)
