@@ -45,6 +45,9 @@ type Options struct {
 	Retain  time.Duration    // how long an ended job is kept; zero: 24 h
 	Version string           // of this weft, at most 64 bytes, written into each record; empty: "unknown"
 	Limits  Limits
+	// Alone says that no other process, and no other Store of this one, writes the jobs while this Store is open. It then
+	// need not hear of its own writes again, which is a tenth of what a computation costs. The ledger is always alone.
+	Alone bool
 }
 
 func (o Options) withDefaults() Options {
@@ -97,7 +100,7 @@ func open(ctx context.Context, js jetstream.JetStream, buckets broker.Buckets, o
 		return nil, fmt.Errorf("opening the job store: %w", err)
 	}
 	s.jobs, err = mirror.Open(ctx, js, mirror.Config[Job]{
-		Bucket: broker.BucketJobs, KV: buckets.Jobs, Logger: s.o.Logger, Changed: s.quotas.changed,
+		Bucket: broker.BucketJobs, KV: buckets.Jobs, Logger: s.o.Logger, Changed: s.quotas.changed, Sole: s.o.Alone,
 		Decode: func(key string, b []byte, revision uint64) (Job, error) {
 			return decodeJob(s.o.Version, key, b, revision)
 		},
@@ -107,6 +110,7 @@ func open(ctx context.Context, js jetstream.JetStream, buckets broker.Buckets, o
 	}
 	s.sids, err = mirror.Open(ctx, js, mirror.Config[Line]{
 		Bucket: broker.BucketSids, KV: buckets.Sids, Logger: s.o.Logger,
+		Sole: true, // one node works on a state folder, and only nodes write the ledger
 		Decode: func(key string, b []byte, revision uint64) (Line, error) {
 			return decodeLine(s.o.Version, key, b, revision)
 		},

@@ -248,7 +248,7 @@ func TestDiskFullForAMoment(t *testing.T) {
 		{"job started", broker.BucketJobs},
 		{"before line committed", broker.BucketSids},
 		{"before line done", broker.BucketSids},
-		{"line done", broker.BucketJobs},
+		{"after send 4", broker.BucketJobs},
 	} {
 		t.Run(c.step, func(t *testing.T) {
 			f := newFleet(t, simontest.Faults{}, three...)

@@ -154,7 +154,7 @@ func (f *fleet) coordinate(center *simontest.Endpoint, from string, b []byte) {
 func (m *member) start() {
 	t := m.fleet.t
 	t.Helper()
-	store, err := jobs.Open(context.Background(), m.private.Conn, jobs.Options{Logger: m.fleet.logger, Now: m.fleet.now})
+	store, err := jobs.Open(context.Background(), m.private.Conn, jobs.Options{Logger: m.fleet.logger, Now: m.fleet.now, Alone: true})
 	must(t, err)
 	config := Config{
 		Identity: m.fleet.ids[m.name], Roots: m.fleet.roots, Parties: m.fleet.peers, Coordinator: m.fleet.center.FP(),

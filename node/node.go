@@ -104,6 +104,7 @@ func (n *Node) Seat() *seat.Seat { return n.seat }
 // Run recovers what an earlier process left, then serves jobs until ctx ends. It returns when all its goroutines have.
 func (n *Node) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
+	defer n.seat.Wait()
 	defer n.wg.Wait()
 	defer stop()
 	n.wg.Go(func() { <-ctx.Done(); n.seat.Stop() })
@@ -129,6 +130,11 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	for _, job := range all {
 		n.issue(job.Issued)
+		if r := left[job.ID]; r != nil && job.State == jobs.Done && job.SID == r.SID() {
+			if err := r.Settle(); err != nil {
+				return fmt.Errorf("recovering from the ledger: %w", err)
+			}
+		}
 	}
 	for job := range n.cfg.Jobs.Watch(ctx) {
 		n.take(ctx, job, left)

@@ -3,6 +3,7 @@ package node
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -47,6 +48,7 @@ func (f *fleet) wantSum(ended map[string]jobs.Job, sum, samples string) {
 			f.t.Errorf("%s: the prepared input is still there", name)
 		}
 	}
+	f.recorded()
 }
 
 func TestSum(t *testing.T) {
@@ -136,6 +138,11 @@ func (f *fleet) steps() []string {
 	bob := f.members["bob"]
 	bob.onStep(func(s string) { mu.Lock(); all = append(all, s); mu.Unlock() })
 	f.wantSum(f.sumAll(uuid.New(), map[string]string{"alice": "19", "bob": "5", "carol": "61"}), "85", "3")
+	f.await("bob's last two writes, of which the release needs one", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Contains(all, "job done") && slices.Contains(all, "line done")
+	})
 	bob.onStep(nil)
 	mu.Lock()
 	defer mu.Unlock()

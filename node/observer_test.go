@@ -257,6 +257,31 @@ func (f *fleet) settle() {
 		c := f.net.Count()
 		return c.Sent+c.Duplicated == c.Delivered+c.Lost
 	})
+	f.recorded()
+}
+
+// recorded waits until the ledgers say what the released results do: the line is written beside the release, not before.
+func (f *fleet) recorded() {
+	f.t.Helper()
+	f.await("the lines of done jobs to be done", func() bool {
+		for _, m := range f.members {
+			if m.dead() {
+				continue
+			}
+			store := m.current()
+			lines, err := store.Lines(f.t.Context())
+			must(f.t, err)
+			for _, l := range lines {
+				if l.State != jobs.LineCommitted {
+					continue
+				}
+				if j, err := store.Get(f.t.Context(), l.Job); err == nil && j.State == jobs.Done {
+					return false
+				}
+			}
+		}
+		return true
+	})
 }
 
 func is(kind string, id uuid.UUID) func(d sent) bool {

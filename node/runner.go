@@ -244,19 +244,31 @@ func (r *runner) attempt(ctx context.Context) error {
 		return err
 	}
 	issued, from := r.node.issue(r.job.Issued), r.job.State
-	err := r.stored(ctx, func() error {
-		return r.move(ctx, jobs.Waiting, func(j *jobs.Job) {
-			j.Boot, j.Issued, j.SID, j.Waiting, j.Opened = r.node.boot, issued, [32]byte{}, nil, jobs.Body{}
-			if from != jobs.Waiting { // a JOIN that was open at a restart has not been an attempt
-				j.Attempt++
-			}
+	common, deadline := r.common(), r.job.Deadline
+	claimed := make(chan error, 1)
+	go func() { // while the JOIN is signed, which leaves when this is durable and not before
+		claimed <- r.stored(ctx, func() error {
+			return r.move(ctx, jobs.Waiting, func(j *jobs.Job) {
+				j.Boot, j.Issued, j.SID, j.Waiting, j.Opened = r.node.boot, issued, [32]byte{}, nil, jobs.Body{}
+				if from != jobs.Waiting { // a JOIN that was open at a restart has not been an attempt
+					j.Attempt++
+				}
+			})
 		})
-	})
-	if err != nil {
-		return fmt.Errorf("claiming the job: %w", err)
+	}()
+	open, err := r.node.seat.Propose(common, issued, deadline)
+	if claim := <-claimed; claim != nil {
+		if err == nil {
+			open.Withdraw()
+		}
+		return fmt.Errorf("claiming the job: %w", claim)
 	}
-	run, err := r.join(ctx, issued)
 	if err != nil {
+		return fmt.Errorf("joining: %w", err)
+	}
+	run, err := (&wait{runner: r, open: open}).start(ctx)
+	if err != nil {
+		open.Withdraw()
 		return err
 	}
 	return r.compute(ctx, run)
@@ -407,20 +419,6 @@ func (r *runner) finish(ctx context.Context, opened []byte) error {
 		}
 		return r.move(ctx, jobs.Done, func(j *jobs.Job) { j.Result, j.Problem = body, nil })
 	})
-}
-
-// join proposes the computation and waits for its START.
-func (r *runner) join(ctx context.Context, issued int64) (*seat.Run, error) {
-	open, err := r.node.seat.Propose(r.common(), issued, r.job.Deadline)
-	if err != nil {
-		return nil, fmt.Errorf("joining: %w", err)
-	}
-	w := &wait{runner: r, open: open}
-	run, err := w.start(ctx)
-	if err != nil {
-		open.Withdraw()
-	}
-	return run, err
 }
 
 // problem is what the job's record says of an error.

@@ -159,6 +159,7 @@ func TestAlteredStart(t *testing.T) {
 // wantOneLine wants every party's ledger to hold one line for a uuid, in the given state.
 func (f *fleet) wantOneLine(id uuid.UUID, s jobs.LineState) {
 	f.t.Helper()
+	f.recorded()
 	for name, m := range f.members {
 		lines, err := m.current().Lines(f.t.Context())
 		must(f.t, err)

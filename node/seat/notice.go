@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -99,10 +100,11 @@ func (r *Run) forgetInits() {
 	}
 }
 
-// notice takes a signed CONFIRM or ABORT in, whenever it comes.
+// notice takes a signed CONFIRM or ABORT in, whenever it comes. Its signature is verified on arrival, once, and without
+// the run's lock, so that notices of several parties and the end of the own computation do not wait for each other.
 func (r *Run) notice(n session.Notice) {
 	seat, ok := r.seatOf(n.FP)
-	if !ok || seat == r.self || n.SID != r.sid {
+	if !ok || seat == r.self || n.SID != r.sid || r.knows(n) || n.Verify(r.peers[seat].Key) != nil {
 		return
 	}
 	r.mu.Lock()
@@ -111,10 +113,7 @@ func (r *Run) notice(n session.Notice) {
 		r.count(n)
 		return
 	}
-	if n.Verify(r.peers[seat].Key) != nil {
-		return
-	}
-	if len(r.pending) < 4*len(r.peers) && !slices.Contains(r.pending, n) {
+	if len(r.pending) < 4*len(r.peers) && !slices.Contains(r.pending, n) { // it may have come twice at once
 		r.pending = append(r.pending, n)
 	}
 	if !n.Confirm && r.abort != nil {
@@ -122,14 +121,33 @@ func (r *Run) notice(n session.Notice) {
 	}
 }
 
-// count adds a notice to the commit; the run's lock is held.
+// knows reports whether a notice that says the same to the last bit has been verified and is kept.
+func (r *Run) knows(n session.Notice) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.commit == nil {
+		return slices.Contains(r.pending, n)
+	}
+	if !r.commit.Has(n) {
+		return false
+	}
+	r.wakeUp() // it changes nothing, but it is a sign of life, and the clock may have been put forward
+	return true
+}
+
+// count adds a verified notice to the commit; the run's lock is held.
 func (r *Run) count(n session.Notice) {
-	if r.commit.Add(n) != nil {
+	if r.commit.AddVerified(n) != nil {
 		return
 	}
 	if seat, ok := r.seatOf(n.FP); ok && (r.known[seat] == nil || !n.Confirm) {
 		r.known[seat] = n.Encode()
 	}
+	r.wakeUp()
+}
+
+// wakeUp makes gather look at the notices and the clock.
+func (r *Run) wakeUp() {
 	select {
 	case r.wake <- struct{}{}:
 	default:
@@ -320,11 +338,18 @@ func (s *Seat) resumed(line jobs.Line) *Run {
 // Job is the record that this run's ledger line names.
 func (r *Run) Job() uuid.UUID { return r.line.Job }
 
+// Settle ends the line of a run that Recover returned and whose result has been released: everybody had confirmed it, and
+// the process died before that was written.
+func (r *Run) Settle() error { return r.end(jobs.LineDone) }
+
 // Resume waits for the notices of a run that Recover returned, as Confirm does.
 func (r *Run) Resume(ctx context.Context) error {
 	own, err := session.DecodeNotice(r.line.Notices[r.self])
+	if err == nil {
+		err = own.Verify(r.peers[r.self].Key)
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("the own notice in the ledger: %w", err)
 	}
 	r.startCommit(own)
 	r.seat.mu.Lock()

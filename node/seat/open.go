@@ -53,7 +53,7 @@ func (s *Seat) Propose(common coordinator.Common, issued int64, expiry time.Time
 	if err != nil {
 		return nil, err
 	}
-	secret, err := ecdh.X25519().GenerateKey(s.cfg.Rand)
+	secret, err := s.keys.take(now)
 	if err != nil {
 		return nil, err
 	}

@@ -134,8 +134,10 @@ func (r *Run) Play(ctx context.Context, play func(context.Context, simon.Session
 	r.abort = cancel
 	pending := r.pending
 	r.mu.Unlock()
-	for _, n := range pending {
-		r.notice(n)
+	for _, n := range pending { // verified when they came
+		if seat, ok := r.seatOf(n.FP); ok && !n.Confirm {
+			cancel(&AbortedError{Code: n.Code, Party: r.Name(seat)})
+		}
 	}
 	out, err := r.session.Play(ctx, play)
 	if err == nil {
@@ -235,7 +237,7 @@ func (r *Run) Confirm(ctx context.Context, out session.Outcome) error {
 	return r.gather(ctx)
 }
 
-// startCommit begins to count notices, with the own one and those that came early.
+// startCommit begins to count notices, with the own one and those that came early; all have been verified.
 func (r *Run) startCommit(own session.Notice) {
 	parts := make([]session.Participant, len(r.peers))
 	for i := range r.peers {
@@ -246,7 +248,7 @@ func (r *Run) startCommit(own session.Notice) {
 	defer r.mu.Unlock()
 	r.commit, r.asks, r.nextAsk = c, repeatFirst, r.seat.cfg.Now().Add(repeatFirst)
 	r.known = make([][]byte, len(r.peers))
-	_ = c.Add(own)
+	_ = c.AddVerified(own)
 	r.known[r.self] = own.Encode()
 	for _, p := range r.pending {
 		r.count(p)
@@ -263,7 +265,8 @@ func (r *Run) gather(ctx context.Context) error {
 		r.mu.Unlock()
 		switch v.State {
 		case session.Done:
-			return r.end(jobs.LineDone)
+			r.done()
+			return nil
 		case session.Failed:
 			_ = r.end(jobs.LineFailed)
 			return &NotConfirmedError{Parties: []string{r.Name(v.Seat)}, Reason: fmt.Sprintf("%s: %s", r.Name(v.Seat), v.Reason)}
@@ -334,6 +337,18 @@ func (r *Run) relay(from int) {
 	r.ask()
 }
 
+// done erases the session and writes the line in the background. All notices are verified, so the result may be released
+// without waiting for the line: a process that dies before it is durable finds the line committed, which is as true, and
+// takes it on from there. Until then the run serves the notices. It is the last thing that happens to the run's line.
+func (r *Run) done() {
+	r.erase()
+	r.seat.later.Go(func() {
+		if err := r.end(jobs.LineDone); err != nil {
+			r.seat.cfg.Logger.Error("the ledger line of a finished computation stays committed until the next start", "error", err)
+		}
+	})
+}
+
 // end writes the last step of the line with all notices and closes the run.
 func (r *Run) end(to jobs.LineState) error {
 	err := r.move(to, func(l *jobs.Line) {
@@ -401,6 +416,11 @@ func (r *Run) close() {
 	delete(s.runs, r.sid)
 	r.forgetInits()
 	s.mu.Unlock()
+	r.erase()
+}
+
+// erase ends the session and what it was made of; notices are still served.
+func (r *Run) erase() {
 	if r.session != nil {
 		r.session.Close()
 	}

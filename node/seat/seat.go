@@ -77,6 +77,7 @@ type Seat struct {
 	cfg      Config
 	channels *channel.Channels
 	leaves   *identity.Leaves
+	keys     pool
 	byName   map[string]Peer
 	byFP     map[identity.Fingerprint]Peer
 
@@ -90,10 +91,17 @@ type Seat struct {
 	horizon  int64 // JOINs issued before may have lost their line
 	stopping chan struct{}
 	stop     sync.Once
+	later    sync.WaitGroup // writes that nobody waits for
 }
 
-// Stop ends waits for the ledger.
-func (s *Seat) Stop() { s.stop.Do(func() { close(s.stopping) }) }
+// Stop ends waits for the ledger and drops the keys that were made for later.
+func (s *Seat) Stop() {
+	s.stop.Do(func() { close(s.stopping) })
+	s.keys.empty()
+}
+
+// Wait returns when the last write to the ledger has ended; after Stop that is soon.
+func (s *Seat) Wait() { s.later.Wait() }
 
 // pairKey names a pair of bundles: the hashes of the peer's and of the own one.
 type pairKey struct{ from, to [32]byte }
@@ -116,7 +124,7 @@ func New(c Config) (*Seat, error) {
 		return nil, errors.New("seat: the store key must have at least 32 bytes")
 	}
 	s := &Seat{
-		cfg: c, channels: channel.New(channel.Config{Identity: c.Identity, Rand: c.Rand}), leaves: identity.NewLeaves(c.Roots),
+		cfg: c, channels: channel.New(channel.Config{Identity: c.Identity, Rand: c.Rand}), leaves: identity.NewLeaves(c.Roots), keys: pool{rand: c.Rand},
 		byName: map[string]Peer{}, byFP: map[identity.Fingerprint]Peer{},
 		open: map[[32]byte]*Open{}, starting: map[[32]byte]bool{}, runs: map[[32]byte]*Run{}, inits: map[pairKey][]*Run{},
 		early: newEarly(), limits: map[string]*rate.Limiter{}, stopping: make(chan struct{}),
@@ -144,7 +152,7 @@ func (s *Seat) Name(fp identity.Fingerprint) string {
 	return "party " + fp.String()[:16]
 }
 
-// Tick drives every wait: asks, repeated INITs, time-outs, erasure of old channel keys.
+// Tick drives every wait: asks, repeated INITs, time-outs, erasure of old keys; and makes keys for the next JOINs.
 func (s *Seat) Tick(now time.Time) {
 	s.channels.Tick(now)
 	s.mu.Lock()
@@ -153,6 +161,7 @@ func (s *Seat) Tick(now time.Time) {
 	for _, r := range s.running() {
 		r.tick(now)
 	}
+	s.keys.fill(now)
 }
 
 // Reconnected makes every session ask at once for what it lacks.

@@ -94,6 +94,31 @@ func (c *Commit) Add(n Notice) error {
 	if err := n.Verify(c.ps[i].Key); err != nil {
 		return err
 	}
+	c.count(i, n)
+	return nil
+}
+
+// AddVerified is Add for a notice whose signature the caller has verified under the key of the participant that it names.
+func (c *Commit) AddVerified(n Notice) error {
+	if n.SID != c.sid {
+		return ErrOtherComputation
+	}
+	i := slices.IndexFunc(c.ps, func(p Participant) bool { return p.FP == n.FP })
+	if i < 0 {
+		return ErrUnknownSigner
+	}
+	c.count(i, n)
+	return nil
+}
+
+// Has reports whether this very notice is counted, or another by which it changes nothing.
+func (c *Commit) Has(n Notice) bool {
+	return slices.ContainsFunc(c.said, func(s said) bool {
+		return (s.confirm != nil && *s.confirm == n) || (s.abort != nil && *s.abort == n)
+	})
+}
+
+func (c *Commit) count(i int, n Notice) {
 	s := &c.said[i]
 	switch {
 	case !n.Confirm:
@@ -105,7 +130,6 @@ func (c *Commit) Add(n Notice) error {
 	case s.confirm.TH != n.TH || s.confirm.RH != n.RH:
 		s.twice = true
 	}
-	return nil
 }
 
 // graver orders the codes of two ABORTs of one signer, so that the verdict does not depend on which came first.

@@ -1,9 +1,10 @@
 // Package mirror keeps a local copy of a key-value bucket, so that reading costs no message and waiting needs no polling.
 //
-// One watcher feeds the copy. Own writes are entered when the server has acknowledged them, so a process reads what it
-// wrote; a revision never goes back, so the watcher's later news of the same write changes nothing. The copy may be a
-// moment behind other processes' writes: every write is a compare-and-set against the revision that was read, so acting
-// on an old copy ends in ErrConflict, and never overwrites.
+// One watcher feeds the copy: all the time or, where nobody else writes the bucket, until it has said what is there. Own
+// writes are entered when the server has acknowledged them, so a process reads what it wrote; a revision never goes back,
+// so the watcher's later news of the same write changes nothing. The copy may be a moment behind other processes' writes:
+// every write is a compare-and-set against the revision that was read, so acting on an old copy ends in ErrConflict, and
+// never overwrites.
 package mirror
 
 import (
@@ -23,6 +24,8 @@ var (
 	ErrExists   = errors.New("the key exists")
 	ErrConflict = errors.New("the key has another revision")
 	ErrClosed   = errors.New("the bucket's watcher is closed")
+
+	errCutOff = errors.New("the watcher ended before it had said what the bucket holds")
 )
 
 // Entry is the newest known record of a key.
@@ -38,6 +41,10 @@ type Config[T any] struct {
 	Bucket string
 	KV     jetstream.KeyValue
 	Logger *slog.Logger
+	// Sole says that nobody but this mirror writes the bucket while it is open. The watcher then ends when it has said what
+	// the bucket holds, and own writes do not come back as news. After a write of which nobody knows whether it arrived, the
+	// bucket is read anew.
+	Sole bool
 	// Decode reads a record; the result may point into b, which nobody else uses.
 	Decode func(key string, b []byte, revision uint64) (T, error)
 	// Changed is called under the mirror's lock when a key's readable value comes, changes or goes (nil: was not, is not
@@ -61,6 +68,8 @@ type Mirror[T any] struct {
 	readers map[*reader[T]]struct{}
 	closed  bool
 
+	doubt chan struct{} // holds one: the bucket may hold more than the copy; for a sole writer
+
 	stop context.CancelFunc
 	done chan struct{} // closed when the watcher goroutine has ended
 }
@@ -74,7 +83,7 @@ func Open[T any](ctx context.Context, js jetstream.JetStream, c Config[T]) (*Mir
 	m := &Mirror[T]{
 		c: c, stream: stream,
 		entries: map[string]*entry[T]{}, waiters: map[string]map[chan struct{}]struct{}{}, readers: map[*reader[T]]struct{}{},
-		done: make(chan struct{}),
+		doubt: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	life, stop := context.WithCancel(context.Background())
 	m.stop = stop
@@ -150,7 +159,7 @@ func (m *Mirror[T]) Create(ctx context.Context, key string, b []byte) (T, error)
 	if errors.Is(err, jetstream.ErrKeyExists) {
 		err = ErrExists
 	}
-	return m.wrote(key, b, revision, err)
+	return m.wrote(ctx, key, b, revision, err)
 }
 
 // Update replaces the given revision of a key. ErrConflict: another one is the newest. After any other error the record
@@ -164,15 +173,26 @@ func (m *Mirror[T]) Update(ctx context.Context, key string, b []byte, revision u
 	if errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
 		err = ErrConflict
 	}
-	return m.wrote(key, b, revision, err)
+	return m.wrote(ctx, key, b, revision, err)
 }
 
-func (m *Mirror[T]) wrote(key string, b []byte, revision uint64, err error) (T, error) {
-	var zero T
-	if err != nil {
-		return zero, err
+// wrote takes the outcome of a write in.
+func (m *Mirror[T]) wrote(ctx context.Context, key string, b []byte, revision uint64, err error) (T, error) {
+	if err == nil {
+		return m.put(key, b, revision, time.Time{})
 	}
-	return m.put(key, b, revision, time.Time{})
+	switch {
+	case !m.c.Sole:
+	case errors.Is(err, ErrConflict) || errors.Is(err, ErrExists): // by an own write whose acknowledgement was lost
+		_, _ = m.Fetch(ctx, key)
+	default: // it may arrive yet; what asks for the bucket's records comes after it on the same connection
+		select {
+		case m.doubt <- struct{}{}:
+		default:
+		}
+	}
+	var zero T
+	return zero, err
 }
 
 // Delete removes the given revision of a key. What is left is a marker, until Prune.
@@ -247,6 +267,9 @@ func (m *Mirror[T]) Locked(f func()) {
 
 // put enters a record and returns what it says.
 func (m *Mirror[T]) put(key string, b []byte, revision uint64, written time.Time) (T, error) {
+	if v, known, err := m.known(key, revision, written); known {
+		return v, err
+	}
 	v, err := m.c.Decode(key, b, revision)
 	x := &entry[T]{Entry: Entry[T]{Value: v, Err: err, Revision: revision, Written: written}}
 	m.mu.Lock()
@@ -261,6 +284,20 @@ func (m *Mirror[T]) put(key string, b []byte, revision uint64, written time.Time
 		m.set(key, x)
 	}
 	return v, err
+}
+
+// known notes when an own write was written, which its news tell. It saves reading a record anew that comes back.
+func (m *Mirror[T]) known(key string, revision uint64, written time.Time) (v T, known bool, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	x := m.entries[key]
+	if x == nil || x.gone || x.Revision != revision {
+		return v, false, nil
+	}
+	if x.Written.IsZero() {
+		x.Written = written
+	}
+	return x.Value, true, x.Err
 }
 
 // remove enters a delete marker. One with the revision of a marker that Delete guessed replaces it.
@@ -328,6 +365,14 @@ func (m *Mirror[T]) run(ctx context.Context, ready chan<- error) {
 			}
 			return
 		}
+		if m.c.Sole && err == nil {
+			select {
+			case <-m.doubt:
+			case <-ctx.Done():
+				return
+			}
+			continue
+		}
 		m.c.Logger.Warn("the watcher of a bucket ended and is started again", "bucket", m.c.Bucket, "error", err)
 		select {
 		case <-ctx.Done():
@@ -355,16 +400,22 @@ func (m *Mirror[T]) follow(ctx context.Context, replayed func()) error {
 	}
 	m.mu.RUnlock()
 	// The watcher ends with ctx. Its channel must be drained to the end, or its callback would block for ever.
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	w, err := m.c.KV.WatchAll(ctx)
 	if err != nil {
 		return err
 	}
+	whole := false
 	for e := range w.Updates() {
 		switch {
 		case e == nil:
 			m.missing(before)
 			before = nil
 			replayed()
+			if whole = true; m.c.Sole {
+				stop()
+			}
 		case e.Operation() == jetstream.KeyValuePut:
 			delete(before, e.Key())
 			_, _ = m.put(e.Key(), e.Value(), e.Revision(), e.Created()) // an unreadable record is kept as such
@@ -372,6 +423,9 @@ func (m *Mirror[T]) follow(ctx context.Context, replayed func()) error {
 			delete(before, e.Key())
 			m.remove(e.Key(), e.Revision(), e.Created())
 		}
+	}
+	if m.c.Sole && !whole {
+		return errCutOff
 	}
 	return nil
 }

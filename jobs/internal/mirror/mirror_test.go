@@ -341,3 +341,85 @@ func TestClosedConnectionEndsTheMirror(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// A mirror that is the only writer of its bucket reads what is there, hears no news after that, and learns from a conflict
+// that a write of its own had arrived whose acknowledgement was lost.
+func TestSoleWriter(t *testing.T) {
+	p := brokertest.Private(t)
+	ctx, kv := t.Context(), p.Buckets.Objects
+	for i := range 300 {
+		if _, err := kv.Put(ctx, fmt.Sprint("k", i), []byte("old")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m, err := mirror.Open(ctx, p.JS, mirror.Config[string]{
+		Bucket: broker.BucketObjects, KV: kv, Logger: slog.New(slog.DiscardHandler), Sole: true,
+		Decode: func(_ string, b []byte, _ uint64) (string, error) { return string(b), nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	all := 0
+	m.Each(func(string, *mirror.Entry[string]) { all++ })
+	e, found, _ := m.Get("k299")
+	if all != 300 || !found || e.Value != "old" {
+		t.Fatalf("%d keys, the last %v", all, e)
+	}
+	late, err := kv.Update(ctx, "k299", []byte("late"), e.Revision)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Update(ctx, "k299", []byte("again"), e.Revision); !errors.Is(err, mirror.ErrConflict) {
+		t.Fatal(err)
+	}
+	if e, _, _ := m.Get("k299"); e.Value != "late" || e.Revision != late {
+		t.Errorf("after the conflict: %+v", e)
+	}
+	if v, err := m.Update(ctx, "k299", []byte("new"), late); err != nil || v != "new" {
+		t.Error(v, err)
+	}
+	if _, err := kv.Put(ctx, "k300", []byte("late")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Create(ctx, "k300", []byte("again")); !errors.Is(err, mirror.ErrExists) {
+		t.Fatal(err)
+	}
+	if e, _, _ := m.Get("k300"); e.Value != "late" {
+		t.Errorf("a key whose creation was not acknowledged: %+v", e)
+	}
+}
+
+// unsure is a bucket that takes a write and does not acknowledge it.
+type unsure struct{ jetstream.KeyValue }
+
+func (u unsure) Create(ctx context.Context, key string, value []byte, o ...jetstream.KVCreateOpt) (uint64, error) {
+	if _, err := u.KeyValue.Create(ctx, key, value, o...); err != nil {
+		return 0, err
+	}
+	return 0, context.DeadlineExceeded
+}
+
+// After a write whose outcome is unknown a sole writer reads the bucket anew, and whoever watches hears of the record.
+func TestSoleWriterInDoubt(t *testing.T) {
+	p := brokertest.Private(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	m, err := mirror.Open(ctx, p.JS, mirror.Config[string]{
+		Bucket: broker.BucketObjects, KV: unsure{p.Buckets.Objects}, Logger: slog.New(slog.DiscardHandler), Sole: true,
+		Decode: func(_ string, b []byte, _ uint64) (string, error) { return string(b), nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	news := m.Watch(ctx)
+	for _, value := range []string{"one", "two"} {
+		if _, err := m.Create(ctx, value, []byte(value)); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+		if got := <-news; got != value {
+			t.Fatalf("%q comes, want %q", got, value)
+		}
+	}
+}
