@@ -24,9 +24,12 @@ type Sweeper interface {
 	Sweep(ctx context.Context, now time.Time) error
 }
 
-// KeepSwept sweeps the stores every half hour, one after the other, until ctx ends. It wants a goroutine of its own: a
-// store that is slow must not stop the clock of the protocols.
-func KeepSwept(ctx context.Context, logger *slog.Logger, stores ...Sweeper) {
+// KeepSwept sweeps the stores every half hour, one after the other, until ctx ends. now is the clock that the stores have,
+// nil: time.Now. It wants a goroutine of its own: a store that is slow must not stop the clock of the protocols.
+func KeepSwept(ctx context.Context, now func() time.Time, logger *slog.Logger, stores ...Sweeper) {
+	if now == nil {
+		now = time.Now
+	}
 	t := time.NewTicker(sweepEvery)
 	defer t.Stop()
 	for {
@@ -37,7 +40,7 @@ func KeepSwept(ctx context.Context, logger *slog.Logger, stores ...Sweeper) {
 		}
 		for _, s := range stores {
 			one, cancel := context.WithTimeout(ctx, sweepLimit)
-			if err := s.Sweep(one, time.Now()); err != nil && ctx.Err() == nil {
+			if err := s.Sweep(one, now()); err != nil && ctx.Err() == nil {
 				logger.Error("not all old records were swept; trying again in half an hour", "error", err)
 			}
 			cancel()

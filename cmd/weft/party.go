@@ -96,7 +96,7 @@ func startParty(ctx context.Context, c partyConfig) (_ *party, err error) {
 	ctx, p.stop = context.WithCancel(ctx)
 	p.done.Go(func() { p.ended("node", n.Run(ctx), c.logger) })
 	p.done.Go(func() { p.ended("gateway", g.Serve(ctx, c.listener), c.logger) })
-	p.done.Go(func() { jobs.KeepSwept(ctx, c.logger, p.jobs, p.objects) })
+	p.done.Go(func() { jobs.KeepSwept(ctx, c.now, c.logger, p.jobs, p.objects) })
 	return p, nil
 }
 
