@@ -210,7 +210,7 @@ func override(v reflect.Value, environ []string) error {
 	slices.Sort(names)
 	for _, e := range environ {
 		name, value, _ := strings.Cut(e, "=")
-		if !strings.HasPrefix(name, "WEFT_") {
+		if !strings.HasPrefix(name, "WEFT_") || value == "" { // an empty variable is how many tools unset one
 			continue
 		}
 		target, ok := settable[name]
