@@ -143,8 +143,8 @@ func (m *members) put(p place, x member) {
 }
 
 func (m *members) check() error {
-	names, keys, gateways := map[string]bool{}, map[string]string{}, map[string]string{}
-	return m.each(func(p place, x *member) error {
+	names, keys := map[string]bool{}, map[string]string{}
+	err := m.each(func(p place, x *member) error {
 		if err := checkMember(p, *x); err != nil {
 			return fmt.Errorf("%s: %q: %w", p, x.Name, err)
 		}
@@ -162,15 +162,33 @@ func (m *members) check() error {
 			}
 			keys[k] = x.Name
 		}
-		for _, g := range x.Gateways {
-			same := strings.ToLower(strings.TrimRight(g, "/"))
-			if other, taken := gateways[same]; taken {
-				return fmt.Errorf("%s: %q has the gateway %s, which %q has too: an address names one party", p, x.Name, g, other)
-			}
-			gateways[same] = x.Name
-		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return m.checkGateways()
+}
+
+// checkGateways wants every address to name one party, once.
+func (m *members) checkGateways() error {
+	owner := map[string]string{}
+	for _, x := range m.Parties {
+		if len(x.Gateways) > maxGateways {
+			return fmt.Errorf("%q has %d gateways, at most %d are possible", x.Name, len(x.Gateways), maxGateways)
+		}
+		for _, g := range x.Gateways {
+			same := strings.ToLower(strings.TrimRight(g, "/"))
+			switch other, taken := owner[same]; {
+			case taken && other == x.Name:
+				return fmt.Errorf("%q has the gateway %s twice: once is enough", x.Name, g)
+			case taken:
+				return fmt.Errorf("%q has the gateway %s, which is that of %q: an address names one party", x.Name, g, other)
+			}
+			owner[same] = x.Name
+		}
+	}
+	return nil
 }
 
 func checkMember(p place, x member) error {
@@ -195,9 +213,6 @@ func checkMember(p place, x member) error {
 			return errors.New("gateways: only parties have them, take them out")
 		}
 		return nil
-	}
-	if len(x.Gateways) > maxGateways {
-		return fmt.Errorf("gateways: there are %d, at most %d are possible", len(x.Gateways), maxGateways)
 	}
 	for _, g := range x.Gateways {
 		if err := checkGateway(g); err != nil {
@@ -256,6 +271,18 @@ func (m members) marshal() ([]byte, error) {
 		return nil, fmt.Errorf("writing the members: %w", err)
 	}
 	return append([]byte(membersHead), b...), nil
+}
+
+// save writes the list in the place of an older one, for everybody to read, whole or not at all.
+func (m members) save(path string) error {
+	b, err := m.marshal()
+	if err != nil {
+		return err
+	}
+	if err := writeWhole(path, b); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return os.Chmod(path, 0o644) // it was made for its owner alone
 }
 
 // loadMembersIfAny is loadMembers where no file means that nobody has been issued anything yet.

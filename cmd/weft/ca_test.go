@@ -1,0 +1,385 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weftmpc/weft/broker"
+	"github.com/weftmpc/weft/broker/identity"
+)
+
+// office is where somebody runs weft ca: a folder of its own and a clock.
+type office struct {
+	t      *testing.T
+	dir    string
+	now    time.Time
+	stderr bytes.Buffer
+}
+
+func newOffice(t *testing.T) *office {
+	t.Helper()
+	o := &office{t: t, dir: t.TempDir(), now: time.Date(2026, 11, 21, 12, 5, 0, 700, time.UTC)}
+	o.does("init", "--dir", o.path("ca"))
+	return o
+}
+
+func (o *office) path(name ...string) string {
+	return filepath.Join(append([]string{o.dir}, name...)...)
+}
+
+// run gives the exit code and what was printed.
+func (o *office) run(args ...string) (int, string) {
+	o.t.Helper()
+	var stdout bytes.Buffer
+	o.stderr.Reset()
+	p := &program{
+		stdin: strings.NewReader(""), stdout: &stdout, stderr: &o.stderr, signals: make(chan os.Signal),
+		getenv: func(string) string { return "" }, now: func() time.Time { return o.now },
+	}
+	code := p.execute(o.t.Context(), append([]string{"ca"}, args...))
+	return code, stdout.String()
+}
+
+func (o *office) does(args ...string) string {
+	o.t.Helper()
+	code, out := o.run(args...)
+	if code != exitDone {
+		o.t.Fatalf("weft ca %v: exit code %d: %s", args, code, &o.stderr)
+	}
+	return out
+}
+
+func (o *office) refuses(want string, args ...string) {
+	o.t.Helper()
+	if code, _ := o.run(args...); code == exitDone || !strings.Contains(o.stderr.String(), want) {
+		o.t.Errorf("weft ca %v: exit code %d: %s, want %q", args, code, &o.stderr, want)
+	}
+}
+
+// issue issues name into a folder of that name.
+func (o *office) issue(name string, more ...string) string {
+	o.t.Helper()
+	return o.does(append([]string{"issue", name, "--ca", o.path("ca"), "--out", o.path(name)}, more...)...)
+}
+
+func (o *office) members() members {
+	o.t.Helper()
+	m, err := loadMembers(o.path("ca", "members.yaml"))
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return m
+}
+
+func TestIssuedFilesAreGood(t *testing.T) {
+	o := newOffice(t)
+	for _, args := range [][]string{{"bob"}, {"alice", "--organisation", "Alice Hospital"}, {"coordinator", "--coordinator"}, {"ops", "--operator"}, {"hub", "--host", "localhost"}} {
+		o.issue(args[0], args[1:]...)
+	}
+	m := o.members()
+	if len(m.Parties) != 2 || m.Parties[0].Name != "alice" || m.Parties[1].Name != "bob" || m.Coordinator == nil || len(m.Operators) != 1 {
+		t.Fatalf("%+v", m)
+	}
+	a, err := identity.LoadAuthority(o.path("ca"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots, err := identity.NewRoots(a.Certificate())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range append([]member{*m.Coordinator, m.Operators[0]}, m.Parties...) {
+		seed, err := os.ReadFile(o.path(x.Name, "nats.nk"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if k, err := broker.ParseKey(bytes.TrimSpace(seed)); err != nil || k.Public() != x.NKey {
+			t.Errorf("%s: the key of nats.nk is not the entry's: %v", x.Name, err)
+		}
+		if x.Name == "ops" {
+			continue
+		}
+		id, err := identity.LoadIdentity(o.path(x.Name, "identity.crt"), o.path(x.Name, "identity.key"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if id.FP() != x.Fingerprint || id.Name() != x.Name || id.Leaf.Organisation != x.Organisation {
+			t.Errorf("identity %+v, entry %+v", id.Leaf, x)
+		}
+		if err := roots.Verify(id.Leaf, o.now); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, name := range []string{"alice", "bob", "coordinator", "ops", "hub"} {
+		pair, err := tls.LoadX509KeyPair(o.path(name, "tls.crt"), o.path(name, "tls.key"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := identity.ParseTLS(pair.Certificate[0])
+		if err != nil || l.Name != name || (name == "hub") != (len(l.Hosts) == 1) || l.NotAfter.Sub(l.NotBefore) > identity.MaxLifetime || !l.NotBefore.Before(o.now) {
+			t.Errorf("%s: %+v %v", name, l, err)
+		}
+		for _, kind := range []string{"identity.key", "tls.key", "nats.nk"} {
+			st, err := os.Stat(o.path(name, kind))
+			if err == nil && runtime.GOOS != "windows" && st.Mode().Perm() != 0o600 {
+				t.Errorf("%s/%s has mode %o", name, kind, st.Mode().Perm())
+			}
+		}
+	}
+	if st, err := os.Stat(o.path("ca")); err != nil || runtime.GOOS != "windows" && st.Mode().Perm() != 0o700 {
+		t.Error(st.Mode(), err)
+	}
+}
+
+func TestRenewalKeepsKeys(t *testing.T) {
+	o := newOffice(t)
+	o.issue("alice", "--gateway", "http://127.0.0.1:55511")
+	before := o.members()
+	read := func(name string) []byte {
+		b, err := os.ReadFile(o.path("alice", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	kept := map[string][]byte{"identity.key": nil, "tls.key": nil, "nats.nk": nil, "ca.crt": nil}
+	for name := range kept {
+		kept[name] = read(name)
+	}
+	old := read("identity.crt")
+	o.now = o.now.AddDate(0, 3, 0) // long expired
+	printed := o.issue("alice", "--renew", "--days", "10")
+	id, err := identity.LoadIdentity(o.path("alice", "identity.crt"), o.path("alice", "identity.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if until := o.now.AddDate(0, 0, 10).Truncate(time.Second); id.FP() != before.Parties[0].Fingerprint || !id.Leaf.NotAfter.Equal(until) || bytes.Equal(read("identity.crt"), old) {
+		t.Errorf("%+v, want it valid until %s", id.Leaf, until)
+	}
+	if want := "valid until " + o.now.AddDate(0, 0, 10).Format("2006-01-02 15:04") + " UTC"; !strings.Contains(o.stderr.String(), want) {
+		t.Errorf("says %s, want %q", &o.stderr, want)
+	}
+	for name, b := range kept {
+		if !bytes.Equal(read(name), b) {
+			t.Errorf("%s has changed", name)
+		}
+	}
+	if after := o.members(); !reflect.DeepEqual(after, before) {
+		t.Errorf("the list has changed: %+v", after)
+	}
+	m, err := parseMembers([]byte(printed))
+	if err != nil || !reflect.DeepEqual(m.Parties, before.Parties) {
+		t.Errorf("printed %s: %v", printed, err)
+	}
+}
+
+// Files that come by mail: a key that is not the member's is not certified under the member's name.
+func TestRenewalOfForeignCertificates(t *testing.T) {
+	o, forger := newOffice(t), newOffice(t)
+	o.issue("alice")
+	o.issue("hub", "--host", "localhost")
+	forger.issue("alice")
+	forger.issue("hub", "--host", "localhost")
+	forge := func(from, to string) {
+		b, err := os.ReadFile(forger.path(from))
+		if err == nil {
+			err = os.WriteFile(o.path(to), b, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	renewed := func(name string) []string {
+		return []string{"issue", name, "--renew", "--ca", o.path("ca"), "--out", o.path(name)}
+	}
+	forge("hub/tls.crt", "hub/tls.crt")
+	o.refuses("not issued by this authority", renewed("hub")...)
+	whole, err := os.ReadFile(o.path("alice", "identity.crt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	forge("alice/tls.crt", "alice/tls.crt")
+	o.refuses("not issued by this authority", renewed("alice")...)
+	if b, err := os.ReadFile(o.path("alice", "identity.crt")); err != nil || !bytes.Equal(b, whole) {
+		t.Error("one certificate was replaced, though the other was refused", err)
+	}
+	forge("alice/identity.crt", "alice/identity.crt")
+	o.refuses("has the fingerprint", renewed("alice")...)
+	forge("alice/identity.crt", "alice/tls.crt")
+	o.refuses("not one for TLS", renewed("alice")...)
+}
+
+func TestFailureLeavesNothingBehind(t *testing.T) {
+	o := newOffice(t)
+	o.issue("alice")
+	o.now = o.now.AddDate(10, 0, -3) // three days before the authority ends
+	o.refuses("shorten the validity", "issue", "bob", "--ca", o.path("ca"), "--out", o.path("bob"))
+	if _, err := os.Stat(o.path("bob")); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("the folder is there:", err)
+	}
+	if err := os.MkdirAll(o.path("bob"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(o.path("bob", "node.yaml"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o.refuses("shorten the validity", "issue", "bob", "--ca", o.path("ca"), "--out", o.path("bob"))
+	left, err := os.ReadDir(o.path("bob"))
+	if err != nil || len(left) != 1 || left[0].Name() != "node.yaml" {
+		t.Error(left, err)
+	}
+	if m := o.members(); len(m.Parties) != 1 {
+		t.Errorf("%+v", m)
+	}
+	o.issue("bob", "--days", "2")
+}
+
+func TestOneAtATime(t *testing.T) {
+	o := newOffice(t)
+	unlock, err := lockAuthority(o.path("ca"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.refuses("another weft ca is at work", "issue", "alice", "--ca", o.path("ca"), "--out", o.path("alice"))
+	unlock()
+	o.issue("alice")
+}
+
+func TestAuthorityFolderIsPrivate(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		return // no mode bits there
+	}
+	o := newOffice(t)
+	if err := os.Mkdir(o.path("open"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(o.path("open"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	o.refuses("open to others", "init", "--dir", o.path("open"))
+	if err := os.Chmod(o.path("ca", "ca.key"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	o.refuses("chmod 600", "issue", "alice", "--ca", o.path("ca"), "--out", o.path("alice"))
+}
+
+func TestMembersRefuse(t *testing.T) {
+	o := newOffice(t)
+	for _, args := range [][]string{{"alice", "--gateway", "http://a.example"}, {"bob", "--gateway", "http://b.example"}, {"coordinator", "--coordinator"}, {"ops", "--operator"}} {
+		o.issue(args[0], args[1:]...)
+	}
+	good, err := os.ReadFile(o.path("ca", "members.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := o.members()
+	alice, bob := m.Parties[0], m.Parties[1]
+	for name, c := range map[string]struct{ old, new, want string }{
+		"unknown key":     {"organisation: alice", "organization: alice", "unknown field"},
+		"key twice":       {"name: alice", "name: alice\n    name: eve", "already defined"},
+		"one name":        {"name: bob\n", "name: alice\n", "stands for two members"},
+		"one fingerprint": {bob.Fingerprint.String(), alice.Fingerprint.String(), "each member has keys of its own"},
+		"one nkey":        {bob.NKey, m.Operators[0].NKey, "each member has keys of its own"},
+		"one gateway":     {"http://b.example", "http://A.example/", "an address names one party"},
+		"no name":         {"name: bob", "name: \"\"", "1 to 63 characters"},
+		"reserved name":   {"name: bob", "name: ops-", ""},
+		"the hub's name":  {"name: bob", "name: sys", "the broker's own"},
+		"short print":     {bob.Fingerprint.String(), bob.Fingerprint.String()[1:], "64 hexadecimal digits"},
+		"no print":        {bob.Fingerprint.String(), identity.Fingerprint{}.String(), "fingerprint: it is missing"},
+		"wrong nkey":      {bob.NKey, "S" + bob.NKey[1:], "no public key of a broker's user"},
+		"bad gateway":     {"http://b.example", "b.example", "no address of a gateway"},
+		"with a query":    {"http://b.example", "http://b.example?x", "leave out what begins with"},
+		"another section": {"parties:", "party:", "unknown field"},
+		"two documents":   {"parties:", "---\nparties:", "more than one YAML document"},
+		"no mapping":      {string(good), "alice", "mapping is expected"},
+	} {
+		text := strings.ReplaceAll(string(good), c.old, c.new)
+		if text == string(good) {
+			t.Errorf("%s: nothing to replace", name)
+		}
+		_, err := parseMembers([]byte(text))
+		switch {
+		case c.want == "" && err != nil:
+			t.Errorf("%s: %v", name, err)
+		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+	if _, err := loadMembers(o.path("none.yaml")); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+	if _, err := parseMembers(make([]byte, maxMembers+1)); err == nil {
+		t.Error("a huge file is read")
+	}
+	if m, err := parseMembers([]byte(membersHead)); err != nil || len(m.Parties) != 0 || m.Coordinator != nil {
+		t.Error("an empty list:", m, err)
+	}
+}
+
+// YAML takes some words for other things than text: names among them come back as they went.
+func TestMembersKeepNames(t *testing.T) {
+	k, err := broker.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"7", "007", "null", "true", "no", "on", "y", "1e5", "0x1f", "0b1", "0o7", "2026-11-21", "-", "--", "---", "-1"} {
+		m := members{Parties: []member{{Name: name, Organisation: `A: "B" # C`, Fingerprint: identity.Fingerprint{1}, NKey: k.Public(), Gateways: []string{"http://[::1]:80/a"}}}}
+		b, err := m.marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back, err := parseMembers(b); err != nil || !reflect.DeepEqual(back, m) {
+			t.Errorf("%q: %+v %v from\n%s", name, back, err, b)
+		}
+	}
+}
+
+func FuzzParseMembers(f *testing.F) {
+	k, err := broker.NewKey()
+	if err != nil {
+		f.Fatal(err)
+	}
+	m := members{Parties: []member{{Name: "alice", Organisation: "A", Fingerprint: identity.Fingerprint{1}, NKey: k.Public(), Gateways: []string{"http://a.example"}}}}
+	b, err := m.marshal()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	f.Add([]byte("parties: [{name: a}]"))
+	f.Add([]byte("a: &a [*a]"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := parseMembers(b)
+		if err != nil {
+			return
+		}
+		again, err := m.marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := parseMembers(again); err != nil {
+			t.Errorf("what was read cannot be written: %v\n%s", err, again)
+		}
+	})
+}
+
+// Nobody is there to type; the answer comes from the environment, or the command ends at once.
+func TestPassphraseFromTheEnvironment(t *testing.T) {
+	p := &program{stderr: io.Discard, getenv: func(name string) string { return map[string]string{passphraseVariable: "four words are long"}[name] }}
+	if s, err := p.passphrase(context.Background(), ""); err != nil || string(s) != "four words are long" {
+		t.Error(len(s), err)
+	}
+	if s, err := p.newPassphrase(context.Background()); err != nil || string(s) != "four words are long" {
+		t.Error(len(s), err)
+	}
+}
