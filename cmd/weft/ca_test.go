@@ -296,7 +296,7 @@ func TestMembersRefuse(t *testing.T) {
 		"reserved name":   {"name: bob", "name: ops-", ""},
 		"the hub's name":  {"name: bob", "name: sys", "the broker's own"},
 		"short print":     {bob.Fingerprint.String(), bob.Fingerprint.String()[1:], "64 hexadecimal digits"},
-		"no print":        {bob.Fingerprint.String(), identity.Fingerprint{}.String(), "fingerprint: it is missing"},
+		"no print":        {bob.Fingerprint.String(), `"` + identity.Fingerprint{}.String() + `"`, "fingerprint: it is missing"},
 		"wrong nkey":      {bob.NKey, "S" + bob.NKey[1:], "no public key of a broker's user"},
 		"bad gateway":     {"http://b.example", "b.example", "no address of a gateway"},
 		"with a query":    {"http://b.example", "http://b.example?x", "leave out what begins with"},
