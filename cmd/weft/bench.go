@@ -30,6 +30,8 @@ const (
 	benchMostSums  = 50_000    // of one row: a store keeps at most 100,000 job records
 	benchMostAtOne = 512       // at once: a store takes 1,000 unfinished jobs of one caller
 	benchColumns   = 1 << 21   // values of a vector, as SecureSum allows
+
+	benchDeadline = 2 * time.Minute // for one sum: who waits longer has found a fault, not a figure
 )
 
 type benchFlags struct {
@@ -222,7 +224,7 @@ func (p *program) benchGateways(ctx context.Context, f benchFlags, r *benchRepor
 
 // benchHere measures fabrics in this process, one for each number of parties.
 func (p *program) benchHere(ctx context.Context, f benchFlags, r *benchReport) error {
-	logger := slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	logger := slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	var measured []int
 	for _, n := range f.parties {
 		if slices.Contains(measured, n) || !f.wants(benchSum) && n != f.usual() {
@@ -238,7 +240,7 @@ func (p *program) benchHere(ctx context.Context, f benchFlags, r *benchReport) e
 
 func (p *program) benchParties(ctx context.Context, f benchFlags, n int, logger *slog.Logger, r *benchReport) (err error) {
 	fmt.Fprintf(p.stderr, "weft bench: starting %d parties\n", n)
-	d, err := startDemo(context.WithoutCancel(ctx), demoFlags{parties: n, deadline: 5 * time.Minute, maxParties: n}, logger)
+	d, err := startDemo(context.WithoutCancel(ctx), demoFlags{parties: n, deadline: benchDeadline, maxParties: n}, logger)
 	defer func() { err = errors.Join(err, d.close()) }()
 	if err != nil {
 		return err

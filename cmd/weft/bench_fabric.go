@@ -132,7 +132,7 @@ func (a storeAsker) submit(ctx context.Context, party int, id uuid.UUID, in inpu
 	j, err := a.parties[party].jobs.Submit(ctx, jobs.Job{
 		Caller: "bench", UUID: id, Microprotocol: a.sum.Name, Version: a.sum.Version,
 		Parameters: in.prepared.Parameters, Layout: in.prepared.Layout, Parties: a.names, Self: party,
-		Round: round, Limit: limit, Created: now, Deadline: now.Add(5 * time.Minute), Attempts: 5,
+		Round: round, Limit: limit, Created: now, Deadline: now.Add(benchDeadline), Attempts: 5,
 	}, in.prepared.Input)
 	return j.ID.String(), err
 }
@@ -190,7 +190,7 @@ func (a httpAsker) submit(ctx context.Context, party int, id uuid.UUID, in input
 	if err != nil {
 		return "", err
 	}
-	body := fmt.Appendf(nil, `{"microprotocol":"SecureSum","uuid":%q,"parties":%s,"data":`, id, names)
+	body := fmt.Appendf(nil, `{"microprotocol":"SecureSum","uuid":%q,"parties":%s,"deadline":%q,"data":`, id, names, benchDeadline)
 	body = append(append(slices.Grow(body, len(in.data)+1), in.data...), '}')
 	j, err := a.clients[party].one(ctx, http.MethodPost, "/v1/jobs", body, uploadTime)
 	return j.ID, err
