@@ -1,5 +1,6 @@
 # make test    everything that CI checks; installs what it needs into .venv
-# make bench   benchmarks of the packages
+# make bench   weft beside the floor, a program that does only what cannot be left out; a quarter of an hour
+# make microbench  benchmarks of the packages
 # make fuzz    each fuzz target for a while
 # make build   the binary ./weft
 
@@ -9,7 +10,7 @@ FUZZTIME ?= 20s
 export GOTOOLCHAIN = local
 export CGO_ENABLED = 0
 
-.PHONY: build test check unit race client bench fuzz clean
+.PHONY: build test check unit race client bench microbench fuzz clean
 
 build:
 	$(GO) build -trimpath -o weft ./cmd/weft
@@ -41,7 +42,12 @@ race: .venv/installed
 	.venv/bin/pip install --quiet --disable-pip-version-check -r test/requirements.txt
 	touch $@
 
-bench:
+# BENCH takes flags, like BENCH='-only a,f -rounds 5'.
+bench: .venv/installed
+	cd test/floor && $(GO) vet ./...
+	WEFT_PYTHON=$(CURDIR)/.venv/bin/python $(GO) run ./test/bench $(BENCH)
+
+microbench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 fuzz:

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"strconv"
+	"strings"
+)
+
+// A contest runs the floor and weft once each and notes figures.
+type contest struct {
+	letter      string // of the goal
+	what        string
+	floor, weft step
+}
+
+type step func(context.Context, *stage, figures) error
+
+// vectorValues is the length of the vectors, 24 bytes each on the wire.
+const (
+	vectorValues = 1_000_000
+	vectorMB     = vectorValues * 24 / 1e6
+)
+
+var contests = []contest{
+	{"a", "sum of 3 parties in one process",
+		floorRun("a.floor", "p50", "sum", 300, "-n", "3", "-overlap", "-pool"),
+		weftRun("a.weft", "p50", "sum", 300, "--rows", "sum", "--parties", "3")},
+	{"b", "sum of 3 processes over TLS",
+		floorRun("b.floor", "p50", "procs-sum", 300, "-mode", "procs", "-n", "3"), separateSums},
+	{"c", "sum of 3 parties through HTTP, a new connection for each request", nil,
+		weftRun("c.go", "p50", "http-new", 300, "--rows", "http-new", "--parties", "3")},
+	{"c", "sum of 3 parties by the official Python client", pythonExchanges, pythonSums},
+	{"d", "vector of 1,000,000 values, 3 processes over TLS",
+		floorRun("d.floor", "p50", "procs-raw", 5, "-mode", "procs", "-n", "3", "-elems", strconv.Itoa(vectorValues)), separateVectors},
+	{"d", "vector of 1,000,000 values, one process",
+		floorRun("d.one.floor", "p50", "rawbig", 5, "-mode", "rawbig", "-n", "3", "-elems", strconv.Itoa(vectorValues)),
+		weftRun("d.one.weft", "p50", "vector", 150, "--rows", "vector", "--parties", "3", "--vector", strconv.Itoa(vectorValues))},
+	{"e", "sum of 16 parties in one process",
+		floorRun("e16.floor", "p50", "sum", 100, "-n", "16", "-overlap", "-pool"),
+		weftRun("e16.weft", "p50", "sum", 100, "--rows", "sum", "--parties", "16")},
+	{"e", "sum of 64 parties in one process",
+		floorRun("e64.floor", "p50", "sum", 15, "-n", "64", "-overlap", "-pool"),
+		weftRun("e64.weft", "p50", "sum", 15, "--rows", "sum", "--parties", "64")},
+	{"f", "64 sums of 3 parties at once, one process",
+		floorRun("f.floor", "rate", "tput", 20, "-mode", "tput", "-n", "3", "-overlap", "-flight", "64"),
+		weftRun("f.weft", "rate", "at-once", 20*64, "--rows", "at-once", "--parties", "3", "--at-once", "64")},
+}
+
+// result is a row of either program.
+type result struct {
+	Name      string  `json:"name"`
+	P50       float64 `json:"p50_ms"`
+	PerSecond float64 `json:"per_second"`
+}
+
+func (r result) value(of string) float64 {
+	if of == "rate" {
+		return r.PerSecond
+	}
+	return r.P50
+}
+
+// floorRun notes a figure of one row of the floor.
+func floorRun(figure, of, row string, count int, args ...string) step {
+	return func(ctx context.Context, s *stage, f figures) error {
+		out, err := s.output(ctx, s.floor, append(args, "-count", strconv.Itoa(s.count(count)))...)
+		if err != nil {
+			return err
+		}
+		for d := json.NewDecoder(bytes.NewReader(out)); d.More(); {
+			var r result
+			if err := d.Decode(&r); err != nil {
+				return fmt.Errorf("the floor printed %q: %w", out, err)
+			}
+			if r.Name == row {
+				f.add(figure, r.value(of))
+				return nil
+			}
+		}
+		return fmt.Errorf("the floor printed no row %s: %s", row, out)
+	}
+}
+
+// weftRun notes a figure of one row of weft bench.
+func weftRun(figure, of, row string, count int, args ...string) step {
+	return func(ctx context.Context, s *stage, f figures) error {
+		rows, err := s.bench(ctx, count, args...)
+		if err != nil {
+			return err
+		}
+		r, ok := rows[row]
+		if !ok {
+			return fmt.Errorf("weft bench printed no row %s", row)
+		}
+		f.add(figure, r.value(of))
+		return nil
+	}
+}
+
+// bench runs weft bench and returns its rows by name.
+func (s *stage) bench(ctx context.Context, count int, args ...string) (map[string]result, error) {
+	out, err := s.output(ctx, s.weft, append([]string{"bench", "--json", "--duration", "5m", "--count", strconv.Itoa(s.count(count))}, args...)...)
+	if err != nil {
+		return nil, err
+	}
+	var report struct {
+		Rows []result `json:"rows"`
+	}
+	if err := json.Unmarshal(out, &report); err != nil {
+		return nil, fmt.Errorf("weft bench printed %q: %w", out, err)
+	}
+	rows := map[string]result{}
+	for _, r := range report.Rows {
+		rows[r.Name] = r
+	}
+	return rows, nil
+}
+
+// count is n, or a few where it only has to work.
+func (s *stage) count(n int) int {
+	if s.brief {
+		return min(n, 2)
+	}
+	return n
+}
+
+// output runs a program to its end. Its words on standard error are shown only if it fails.
+func (s *stage) output(ctx context.Context, program string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Dir = s.dir
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, said.String())
+	}
+	return out, nil
+}
