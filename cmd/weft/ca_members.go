@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -13,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
 	"github.com/nats-io/nkeys"
 
 	"github.com/weftmpc/weft/broker"
@@ -75,14 +76,50 @@ func parseMembers(b []byte) (members, error) {
 	if len(b) > maxMembers {
 		return members{}, fmt.Errorf("larger than %d bytes: this is no list of members", maxMembers)
 	}
-	d := yaml.NewDecoder(bytes.NewReader(b), yaml.Strict())
-	if err := d.Decode(&m); err != nil && !errors.Is(err, io.EOF) { // the end at once: nobody yet
-		return members{}, errors.New(strings.TrimSpace(yaml.FormatError(err, false, true)))
-	}
-	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
-		return members{}, errors.New("there is more than one YAML document in it: keep the first, up to the line ---")
+	if err := decodeMembers(b, &m); err != nil {
+		return members{}, err
 	}
 	return m, m.check()
+}
+
+// decodeMembers refuses tags, anchors and aliases: no list of members needs them, and with some tags the decoder of this
+// library panics (v1.19.2).
+func decodeMembers(b []byte, m *members) error {
+	tree, err := parser.ParseBytes(b, 0)
+	if err != nil {
+		return errors.New(strings.TrimSpace(yaml.FormatError(err, false, true)))
+	}
+	if len(tree.Docs) > 1 {
+		return errors.New("there is more than one YAML document in it: keep the first, up to the line ---")
+	}
+	if len(tree.Docs) == 0 || tree.Docs[0].Body == nil {
+		return nil // nobody yet
+	}
+	var plain plainYAML
+	ast.Walk(&plain, tree.Docs[0].Body)
+	if plain.err != nil {
+		return plain.err
+	}
+	if err := yaml.NodeToValue(tree.Docs[0].Body, m, yaml.Strict()); err != nil {
+		return errors.New(strings.TrimSpace(yaml.FormatError(err, false, true)))
+	}
+	return nil
+}
+
+// plainYAML visits a YAML document and finds what is more than mappings, lists and scalars.
+type plainYAML struct{ err error }
+
+// Visit implements ast.Visitor.
+func (v *plainYAML) Visit(n ast.Node) ast.Visitor {
+	switch n.Type() {
+	case ast.TagType, ast.AnchorType, ast.AliasType, ast.MergeKeyType, ast.DirectiveType:
+		if v.err == nil {
+			v.err = fmt.Errorf("line %d: a tag (!), an anchor (&) or an alias (*) is not possible here: write the value itself, in quotes if it begins so",
+				n.GetToken().Position.Line)
+		}
+		return nil
+	}
+	return v
 }
 
 // place is where a member stands: what kind of member it is.

@@ -302,6 +302,9 @@ func TestMembersRefuse(t *testing.T) {
 		"with a query":    {"http://b.example", "http://b.example?x", "leave out what begins with"},
 		"another section": {"parties:", "party:", "unknown field"},
 		"two documents":   {"parties:", "---\nparties:", "more than one YAML document"},
+		"a tag":           {"- http://b.example", "!- http://b.example", "a tag (!)"}, // goccy/go-yaml v1.19.2 panics
+		"an alias":        {"organisation: alice", "organisation: *x", "an alias (*)"},
+		"an anchor":       {"organisation: alice", "organisation: &x alice", "an anchor (&)"},
 		"no mapping":      {string(good), "alice", "mapping is expected"},
 	} {
 		text := strings.ReplaceAll(string(good), c.old, c.new)
