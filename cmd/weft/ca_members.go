@@ -12,8 +12,6 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 	"github.com/nats-io/nkeys"
 
 	"github.com/weftmpc/weft/broker"
@@ -64,62 +62,21 @@ func loadMembers(path string) (members, error) {
 	if err != nil {
 		return members{}, fmt.Errorf("reading the members: %w", err)
 	}
-	m, err := parseMembers(b)
-	if err != nil {
+	return parseMembers(path, b)
+}
+
+func parseMembers(path string, b []byte) (members, error) {
+	var m members
+	if len(b) > maxMembers {
+		return members{}, fmt.Errorf("%s: larger than %d bytes: this is no list of members", path, maxMembers)
+	}
+	if err := decode(path, b, &m); err != nil {
+		return members{}, err
+	}
+	if err := m.check(); err != nil {
 		return members{}, fmt.Errorf("%s: %w", path, err)
 	}
 	return m, nil
-}
-
-func parseMembers(b []byte) (members, error) {
-	var m members
-	if len(b) > maxMembers {
-		return members{}, fmt.Errorf("larger than %d bytes: this is no list of members", maxMembers)
-	}
-	if err := decodeMembers(b, &m); err != nil {
-		return members{}, err
-	}
-	return m, m.check()
-}
-
-// decodeMembers refuses tags, anchors and aliases: no list of members needs them, and with some tags the decoder of this
-// library panics (v1.19.2).
-func decodeMembers(b []byte, m *members) error {
-	tree, err := parser.ParseBytes(b, 0)
-	if err != nil {
-		return errors.New(strings.TrimSpace(yaml.FormatError(err, false, true)))
-	}
-	if len(tree.Docs) > 1 {
-		return errors.New("there is more than one YAML document in it: keep the first, up to the line ---")
-	}
-	if len(tree.Docs) == 0 || tree.Docs[0].Body == nil {
-		return nil // nobody yet
-	}
-	var plain plainYAML
-	ast.Walk(&plain, tree.Docs[0].Body)
-	if plain.err != nil {
-		return plain.err
-	}
-	if err := yaml.NodeToValue(tree.Docs[0].Body, m, yaml.Strict()); err != nil {
-		return errors.New(strings.TrimSpace(yaml.FormatError(err, false, true)))
-	}
-	return nil
-}
-
-// plainYAML visits a YAML document and finds what is more than mappings, lists and scalars.
-type plainYAML struct{ err error }
-
-// Visit implements ast.Visitor.
-func (v *plainYAML) Visit(n ast.Node) ast.Visitor {
-	switch n.Type() {
-	case ast.TagType, ast.AnchorType, ast.AliasType, ast.MergeKeyType, ast.DirectiveType:
-		if v.err == nil {
-			v.err = fmt.Errorf("line %d: a tag (!), an anchor (&) or an alias (*) is not possible here: write the value itself, in quotes if it begins so",
-				n.GetToken().Position.Line)
-		}
-		return nil
-	}
-	return v
 }
 
 // place is where a member stands: what kind of member it is.

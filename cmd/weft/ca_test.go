@@ -178,7 +178,7 @@ func TestRenewalKeepsKeys(t *testing.T) {
 	if after := o.members(); !reflect.DeepEqual(after, before) {
 		t.Errorf("the list has changed: %+v", after)
 	}
-	m, err := parseMembers([]byte(printed))
+	m, err := parseMembers("members.yaml", []byte(printed))
 	if err != nil || !reflect.DeepEqual(m.Parties, before.Parties) {
 		t.Errorf("printed %s: %v", printed, err)
 	}
@@ -286,7 +286,7 @@ func TestMembersRefuse(t *testing.T) {
 	m := o.members()
 	alice, bob := m.Parties[0], m.Parties[1]
 	for name, c := range map[string]struct{ old, new, want string }{
-		"unknown key":     {"organisation: alice", "organization: alice", "unknown field"},
+		"unknown key":     {"organisation: alice", "organization: alice", "unknown key"},
 		"key twice":       {"name: alice", "name: alice\n    name: eve", "already defined"},
 		"one name":        {"name: bob\n", "name: alice\n", "stands for two members"},
 		"one fingerprint": {bob.Fingerprint.String(), alice.Fingerprint.String(), "each member has keys of its own"},
@@ -300,18 +300,18 @@ func TestMembersRefuse(t *testing.T) {
 		"wrong nkey":      {bob.NKey, "S" + bob.NKey[1:], "no public key of a broker's user"},
 		"bad gateway":     {"http://b.example", "b.example", "no address of a gateway"},
 		"with a query":    {"http://b.example", "http://b.example?x", "leave out what begins with"},
-		"another section": {"parties:", "party:", "unknown field"},
-		"two documents":   {"parties:", "---\nparties:", "more than one YAML document"},
+		"another section": {"parties:", "party:", "unknown key"},
+		"two documents":   {"parties:", "---\nparties:", "several documents"},
 		"a tag":           {"- http://b.example", "!- http://b.example", "a tag (!)"}, // goccy/go-yaml v1.19.2 panics
 		"an alias":        {"organisation: alice", "organisation: *x", "an alias (*)"},
 		"an anchor":       {"organisation: alice", "organisation: &x alice", "an anchor (&)"},
-		"no mapping":      {string(good), "alice", "mapping is expected"},
+		"no mapping":      {string(good), "alice", "a group of keys"},
 	} {
 		text := strings.ReplaceAll(string(good), c.old, c.new)
 		if text == string(good) {
 			t.Errorf("%s: nothing to replace", name)
 		}
-		_, err := parseMembers([]byte(text))
+		_, err := parseMembers("members.yaml", []byte(text))
 		switch {
 		case c.want == "" && err != nil:
 			t.Errorf("%s: %v", name, err)
@@ -322,10 +322,10 @@ func TestMembersRefuse(t *testing.T) {
 	if _, err := loadMembers(o.path("none.yaml")); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
-	if _, err := parseMembers(make([]byte, maxMembers+1)); err == nil {
+	if _, err := parseMembers("members.yaml", make([]byte, maxMembers+1)); err == nil {
 		t.Error("a huge file is read")
 	}
-	if m, err := parseMembers([]byte(membersHead)); err != nil || len(m.Parties) != 0 || m.Coordinator != nil {
+	if m, err := parseMembers("members.yaml", []byte(membersHead)); err != nil || len(m.Parties) != 0 || m.Coordinator != nil {
 		t.Error("an empty list:", m, err)
 	}
 }
@@ -342,7 +342,7 @@ func TestMembersKeepNames(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if back, err := parseMembers(b); err != nil || !reflect.DeepEqual(back, m) {
+		if back, err := parseMembers("members.yaml", b); err != nil || !reflect.DeepEqual(back, m) {
 			t.Errorf("%q: %+v %v from\n%s", name, back, err, b)
 		}
 	}
@@ -362,7 +362,7 @@ func FuzzParseMembers(f *testing.F) {
 	f.Add([]byte("parties: [{name: a}]"))
 	f.Add([]byte("a: &a [*a]"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		m, err := parseMembers(b)
+		m, err := parseMembers("members.yaml", b)
 		if err != nil {
 			return
 		}
@@ -370,7 +370,7 @@ func FuzzParseMembers(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := parseMembers(again); err != nil {
+		if _, err := parseMembers("members.yaml", again); err != nil {
 			t.Errorf("what was read cannot be written: %v\n%s", err, again)
 		}
 	})

@@ -43,22 +43,57 @@ func loadConfig(file string, into any, environ []string) error {
 	if err != nil {
 		return err
 	}
+	if err := decode(file, b, into); err != nil {
+		return err
+	}
+	return override(reflect.ValueOf(into).Elem(), environ)
+}
+
+// decode reads one YAML document into the struct that into points to. It knows mappings, lists and scalars, which is all
+// that people write; what else YAML has (tags, anchors, aliases, merges) makes files that say something else than they show,
+// and with some tags the decoder of this library panics (v1.19.2).
+func decode(file string, b []byte, into any) error {
 	tree, err := parser.ParseBytes(b, 0)
 	if err != nil {
 		return &configError{file: file, text: plain(err)}
 	}
-	for _, doc := range tree.Docs {
-		if err := checkTree(doc.Body, reflect.TypeOf(into).Elem(), file, ""); err != nil {
-			return err
-		}
-	}
 	if len(tree.Docs) > 1 {
-		return &configError{file: file, text: "it holds several documents; one is expected"}
+		return &configError{file: file, text: "it holds several documents; one is expected: keep the first, up to the line ---"}
 	}
-	if err := yaml.UnmarshalWithOptions(b, into, yaml.Strict()); err != nil {
+	if len(tree.Docs) == 0 || tree.Docs[0].Body == nil {
+		return nil
+	}
+	body := tree.Docs[0].Body
+	visitor := plainYAML{file: file}
+	if ast.Walk(&visitor, body); visitor.err != nil {
+		return visitor.err
+	}
+	if err := checkTree(body, reflect.TypeOf(into).Elem(), file, ""); err != nil {
+		return err
+	}
+	if err := yaml.NodeToValue(body, into, yaml.Strict()); err != nil {
 		return &configError{file: file, text: plain(err)}
 	}
-	return override(reflect.ValueOf(into).Elem(), environ)
+	return nil
+}
+
+// plainYAML visits a YAML document and finds what is more than mappings, lists and scalars.
+type plainYAML struct {
+	file string
+	err  error
+}
+
+// Visit implements ast.Visitor.
+func (v *plainYAML) Visit(n ast.Node) ast.Visitor {
+	switch n.Type() {
+	case ast.TagType, ast.AnchorType, ast.AliasType, ast.MergeKeyType, ast.DirectiveType:
+		if v.err == nil {
+			v.err = &configError{file: v.file, line: n.GetToken().Position.Line,
+				text: "a tag (!), an anchor (&) or an alias (*) is not possible here: write the value itself, in quotes if it begins so"}
+		}
+		return nil
+	}
+	return v
 }
 
 func readConfig(file string) ([]byte, error) {
@@ -88,6 +123,9 @@ func plain(err error) string {
 func checkTree(n ast.Node, t reflect.Type, file, path string) error {
 	wrong := func(want string) error {
 		return &configError{file: file, line: n.GetToken().Position.Line, text: fmt.Sprintf("%s: %s is expected here", path, want)}
+	}
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
 	}
 	if n == nil || n.Type() == ast.NullType { // nothing written: the default, or a check later says that it is missing
 		return nil
