@@ -1,8 +1,11 @@
 // Command weft computes jointly with other data owners without anybody showing data.
 //
-// A reader who wants to know what a command does starts at the function named after it: runCommand, jobCommand,
-// microprotocolsCommand, versionCommand, demoCommand. All of them speak to a gateway over HTTP as any other client does
-// (gateway.go) or need none; execute ties them together and turns what they return into an exit code.
+// A reader who wants to know what a command does starts at the function named after it: nodeCommand, coordinatorCommand,
+// hubCommand and caCommand for those who run a fabric, doctorCommand for when it does not run; demoCommand and benchCommand
+// for a whole fabric in one process; runCommand, jobCommand and microprotocolsCommand for those who compute. The last three
+// speak to a gateway over HTTP as any other client does (gateway.go). party.go is a node with its stores and its gateway,
+// whoever starts it; config.go reads and writes configuration files; execute ties all together and turns what the commands
+// return into an exit code.
 package main
 
 import (
