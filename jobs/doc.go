@@ -15,10 +15,13 @@
 // that is not one step of the table away from the one it replaces.
 //
 //	submitted -> waiting | failed | cancelled
-//	waiting   -> started | failed | cancelled | waiting (another JOIN)
+//	waiting   -> started | committed | failed | cancelled | waiting (another JOIN)
 //	started   -> committed | waiting | failed | cancelled
 //	committed -> done | waiting | failed
 //	done, failed, cancelled: nothing; the record goes after Options.Retain, or with Delete
+//
+// Started is for users: a node leaves it out where a computation is over before anybody could see it. What has started, and
+// must be aborted after a crash, the ledger knows.
 //
 // And one for a line of the ledger:
 //

@@ -37,7 +37,7 @@ func (s State) Terminal() bool { return s >= Done && s <= Cancelled }
 // moves is THE transition table. Its drawing is in the package documentation.
 var moves = [...][]State{
 	Submitted: {Waiting, Failed, Cancelled},
-	Waiting:   {Waiting, Started, Failed, Cancelled},
+	Waiting:   {Waiting, Started, Committed, Failed, Cancelled}, // Committed: it was started for a moment only
 	Started:   {Committed, Waiting, Failed, Cancelled},
 	Committed: {Done, Waiting, Failed},
 	Done:      {},

@@ -16,7 +16,7 @@ import (
 var (
 	drawn = map[string]string{
 		"submitted": "waiting failed cancelled",
-		"waiting":   "waiting started failed cancelled",
+		"waiting":   "waiting started committed failed cancelled",
 		"started":   "waiting committed failed cancelled",
 		"committed": "waiting done failed",
 		"done":      "", "failed": "", "cancelled": "",

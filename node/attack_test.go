@@ -245,7 +245,7 @@ func TestDiskFullForAMoment(t *testing.T) {
 		{"before join", broker.BucketJobs},
 		{"before line started", broker.BucketSids},
 		{"line started", broker.BucketJobs},
-		{"job started", broker.BucketJobs},
+		{"job played", broker.BucketJobs},
 		{"before line committed", broker.BucketSids},
 		{"before line done", broker.BucketSids},
 		{"after send 4", broker.BucketJobs},

@@ -309,9 +309,7 @@ func TestForgedNotices(t *testing.T) {
 	}
 	forge(session.Notice{SID: sid, FP: bob.FP(), Confirm: true})
 	f.members["carol"].reached(all["carol"], jobs.Committed)
-	if j, err := f.members["alice"].current().Get(t.Context(), all["alice"].ID); err != nil || j.State != jobs.Started {
-		t.Errorf("alice: %v after forged notices, want started (%v)", j, err)
-	}
+	f.members["alice"].reached(all["alice"], jobs.Started) // and it stays there: nothing forged has ended it
 	f.members["alice"].receive("bob", bytes.Clone(share.body))
 	f.members["alice"].reached(all["alice"], jobs.Committed)
 	kept := w.await(1, func(d sent) bool { n, ok := d.notice(); return ok && n.SID == sid && n.FP == bob.FP() })

@@ -63,6 +63,7 @@ type Node struct {
 	runners map[uuid.UUID]*runner
 	issued  int64 // of the newest JOIN
 	wg      sync.WaitGroup
+	crew    *crew
 }
 
 // New returns a node that has not started.
@@ -107,6 +108,7 @@ func (n *Node) Run(ctx context.Context) error {
 	defer n.seat.Wait()
 	defer n.wg.Wait()
 	defer stop()
+	n.crew = newCrew(ctx, &n.wg)
 	n.wg.Go(func() { <-ctx.Done(); n.seat.Stop() })
 	n.wg.Go(func() { n.tick(ctx) })
 	if n.cfg.Fabric != nil {

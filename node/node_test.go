@@ -159,7 +159,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 	for _, s := range clean {
 		counts[s]++
 	}
-	for _, want := range []string{"job waiting", "before line started", "line started", "job started", "job played", "job committed", "line committed", "job done", "line done", "after send 1", "after send 4"} {
+	for _, want := range []string{"job waiting", "before line started", "line started", "job played", "job committed", "line committed", "job done", "line done", "after send 1", "after send 4"} {
 		if counts[want] == 0 {
 			t.Fatalf("a clean run has no step %q: %v", want, clean)
 		}

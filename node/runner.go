@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -29,6 +30,7 @@ const (
 	lastLook        = 300 * time.Millisecond // before the deadline
 	joinRequest     = 2 * time.Second        // how long one request waits for the coordinator
 	showWaiting     = 200 * time.Millisecond // a wait that is shorter is not written down
+	showStarted     = 100 * time.Millisecond // a computation that is shorter is not written down as started
 	showUnconfirmed = time.Second
 	retryFirst      = 500 * time.Millisecond // at most, at random, before the second attempt, doubling
 	retryMost       = 8 * time.Second
@@ -50,6 +52,9 @@ type runner struct {
 	input   []byte
 	left    *seat.Run // of a committed job after a restart
 
+	ran     bool                                    // an attempt of this process has started
+	playing atomic.Pointer[context.CancelCauseFunc] // ends the protocol that runs
+
 	once                [2]sync.Once
 	cancelled, replaced chan struct{}
 }
@@ -61,6 +66,9 @@ func (r *runner) signal(c chan struct{}) {
 		i = 1
 	}
 	r.once[i].Do(func() { close(c) })
+	if stop := r.playing.Load(); stop != nil && c == r.cancelled {
+		(*stop)(errCancelled)
+	}
 }
 
 // run returns when the job has ended or ctx has; in the second case the record says what the next process has to do.
@@ -96,8 +104,17 @@ func (r *runner) run(ctx context.Context) {
 	}
 }
 
-// move takes the job's record one step on, durably, whatever else was written to it meanwhile.
+// move takes the job's record one step on, durably, and the runner's copy with it.
 func (r *runner) move(ctx context.Context, to jobs.State, change func(*jobs.Job)) error {
+	job, err := r.change(ctx, to, change)
+	if err == nil {
+		r.job = job
+	}
+	return err
+}
+
+// change takes the job's record one step on, durably, whatever else was written to it meanwhile.
+func (r *runner) change(ctx context.Context, to jobs.State, change func(*jobs.Job)) (jobs.Job, error) {
 	job, err := r.node.cfg.Jobs.Change(ctx, r.id, func(j jobs.Job) (jobs.Job, error) {
 		j, err := j.Move(to)
 		if err == nil {
@@ -105,11 +122,8 @@ func (r *runner) move(ctx context.Context, to jobs.State, change func(*jobs.Job)
 		}
 		return j, err
 	})
-	if err == nil {
-		r.job = job
-	}
 	r.reached(to.String())
-	return err
+	return job, err
 }
 
 // reached tells the test that watches, if any, of a step.
@@ -243,34 +257,21 @@ func (r *runner) attempt(ctx context.Context) error {
 	if err := r.interrupted(); err != nil {
 		return err
 	}
-	issued, from := r.node.issue(r.job.Issued), r.job.State
-	common, deadline := r.common(), r.job.Deadline
-	claimed := make(chan error, 1)
-	go func() { // while the JOIN is signed, which leaves when this is durable and not before
-		claimed <- r.stored(ctx, func() error {
-			return r.move(ctx, jobs.Waiting, func(j *jobs.Job) {
-				j.Boot, j.Issued, j.SID, j.Waiting, j.Opened = r.node.boot, issued, [32]byte{}, nil, jobs.Body{}
-				if from != jobs.Waiting { // a JOIN that was open at a restart has not been an attempt
-					j.Attempt++
-				}
-			})
-		})
-	}()
-	open, err := r.node.seat.Propose(common, issued, deadline)
-	if claim := <-claimed; claim != nil {
-		if err == nil {
-			open.Withdraw()
-		}
-		return fmt.Errorf("claiming the job: %w", claim)
-	}
+	issued := r.node.issue(r.job.Issued)
+	c := r.claim(ctx, issued)
+	defer c.stop()
+	open, err := r.node.seat.Propose(r.common(), issued, r.job.Deadline)
 	if err != nil {
+		c.end()
 		return fmt.Errorf("joining: %w", err)
 	}
-	run, err := (&wait{runner: r, open: open}).start(ctx)
+	run, err := (&wait{runner: r, open: open, claim: c}).start(ctx)
 	if err != nil {
 		open.Withdraw()
+		c.end()
 		return err
 	}
+	r.ran = true
 	return r.compute(ctx, run)
 }
 
@@ -289,24 +290,20 @@ func (r *runner) interrupted() error {
 // compute plays the protocol, commits to what it opened, and releases the result when all have confirmed.
 func (r *runner) compute(ctx context.Context, run *seat.Run) error {
 	common := simon.Common{Parties: len(r.job.Parties), Parameters: r.job.Parameters}
-	started := make(chan error, 1)
-	go func() { // shown to users; the ledger line is what counts
-		started <- r.move(ctx, jobs.Started, func(j *jobs.Job) { j.SID, j.Waiting = run.SID(), nil })
-	}()
+	started := r.showStarted(ctx, run)
 	playing, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	go func() {
-		select {
-		case <-r.cancelled:
-			stop(errCancelled)
-		case <-playing.Done():
-		}
-	}()
+	r.playing.Store(&stop)
+	select {
+	case <-r.cancelled: // before it could be told
+		stop(errCancelled)
+	default:
+	}
 	out, err := run.Play(playing, func(ctx context.Context, s simon.Session) ([]byte, error) {
 		return guarded(func() ([]byte, error) { return r.m.Run(ctx, s, common, r.input) })
 	})
 	r.reached("played")
-	if moved := <-started; err == nil && moved != nil {
+	if moved := started(); err == nil && moved != nil {
 		err = run.Abort(fmt.Errorf("writing the job record: %w", moved))
 	}
 	if err != nil {
@@ -314,7 +311,9 @@ func (r *runner) compute(ctx context.Context, run *seat.Run) error {
 	}
 	opened, err := r.node.cfg.Jobs.Put(ctx, out.Opened)
 	if err == nil {
-		err = r.move(ctx, jobs.Committed, func(j *jobs.Job) { j.Opened, j.CommittedAt = opened, r.node.cfg.Now().UTC() })
+		err = r.move(ctx, jobs.Committed, func(j *jobs.Job) {
+			j.SID, j.Waiting, j.Opened, j.CommittedAt = run.SID(), nil, opened, r.node.cfg.Now().UTC()
+		})
 	}
 	if err != nil {
 		return run.Abort(fmt.Errorf("storing the opened result: %w", err))
@@ -324,6 +323,24 @@ func (r *runner) compute(ctx context.Context, run *seat.Run) error {
 		return err
 	}
 	return r.finish(ctx, out.Opened)
+}
+
+// showStarted writes the job down as started, for users, if it still is after a moment; the ledger line is what counts. The
+// function that it returns ends that, and says whether the record could be written.
+func (r *runner) showStarted(ctx context.Context, run *seat.Run) (end func() error) {
+	var err error
+	done := make(chan struct{})
+	t := time.AfterFunc(showStarted, func() {
+		defer close(done)
+		err = r.move(ctx, jobs.Started, func(j *jobs.Job) { j.SID, j.Waiting = run.SID(), nil })
+	})
+	return func() error {
+		if t.Stop() {
+			return nil
+		}
+		<-done
+		return err
+	}
 }
 
 // guarded turns a panic of a protocol into an error without its values: one bad computation must not end the node.
@@ -339,20 +356,24 @@ func guarded[T any](f func() (T, error)) (v T, err error) {
 // watched runs wait and, if it takes long, writes down whose confirmation is missing.
 func (r *runner) watched(ctx context.Context, run *seat.Run, wait func() error) error {
 	over, done := make(chan struct{}), make(chan struct{})
-	go func() {
+	t := time.AfterFunc(showUnconfirmed, func() {
 		defer close(done)
-		t := time.NewTicker(showUnconfirmed)
-		defer t.Stop()
-		for {
-			select {
-			case <-over:
-				return
-			case <-t.C:
-			}
-			missing := run.Unconfirmed()
-			if slices.Equal(missing, r.job.Waiting) {
-				continue
-			}
+		r.showUnconfirmed(ctx, run, over)
+	})
+	err := wait()
+	if !t.Stop() {
+		close(over)
+		<-done
+	}
+	return err
+}
+
+// showUnconfirmed writes down whose confirmation is missing, now and when that changes.
+func (r *runner) showUnconfirmed(ctx context.Context, run *seat.Run, over <-chan struct{}) {
+	t := time.NewTicker(showUnconfirmed)
+	defer t.Stop()
+	for {
+		if missing := run.Unconfirmed(); !slices.Equal(missing, r.job.Waiting) {
 			job, err := r.node.cfg.Jobs.Change(ctx, r.id, func(j jobs.Job) (jobs.Job, error) {
 				j.Waiting = missing
 				return j, nil
@@ -361,11 +382,12 @@ func (r *runner) watched(ctx context.Context, run *seat.Run, wait func() error) 
 				r.job = job
 			}
 		}
-	}()
-	err := wait()
-	close(over)
-	<-done
-	return err
+		select {
+		case <-over:
+			return
+		case <-t.C:
+		}
+	}
 }
 
 // resume goes on with a job that an earlier process committed.

@@ -17,6 +17,7 @@ import (
 type wait struct {
 	runner  *runner
 	open    *seat.Open
+	claim   *claim
 	missing []string // parties that have not joined, as the coordinator said last
 	heard   bool     // the coordinator has answered
 	refused string   // what it refused the JOIN for, the last time
@@ -34,15 +35,22 @@ func (w *wait) start(ctx context.Context) (*seat.Run, error) {
 	if e := w.open.Expiry(); e.Before(until) {
 		until = e
 	}
-	go func() { defer close(done); w.repeat(ctx, until) }()
+	r.node.crew.run(func() { defer close(done); w.repeat(ctx, until) })
 	defer func() { stop(); <-done }()
 	deadline := time.NewTimer(until.Sub(r.node.cfg.Now()))
 	defer deadline.Stop()
 	show := time.NewTimer(showWaiting)
 	defer show.Stop()
+	claimed := w.claim.done
+	var starts <-chan []byte // nil: none is served before the claim is durable
 	for {
 		select {
-		case b := <-w.open.Starts:
+		case <-claimed:
+			if err := w.claim.take(r); err != nil {
+				return nil, err
+			}
+			claimed, starts = nil, w.open.Starts
+		case b := <-starts:
 			run, err := w.open.Begin(b, r.job)
 			if err == nil || errors.Is(err, seat.ErrWithdrawn) {
 				return run, err
@@ -54,6 +62,10 @@ func (w *wait) start(ctx context.Context) (*seat.Run, error) {
 			}
 			show.Reset(showWaiting)
 		case <-show.C:
+			if claimed != nil {
+				show.Reset(showWaiting)
+				continue
+			}
 			w.show(ctx)
 		case <-deadline.C:
 			return nil, w.late()
