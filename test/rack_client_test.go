@@ -44,7 +44,7 @@ func (r *rack) ask(ctx context.Context, party, method, path, body string, status
 		return err
 	}
 	q.Header.Set("Content-Type", "application/json")
-	answer, err := rackClient.Do(q)
+	answer, err := r.client.Do(q)
 	if err != nil {
 		return err
 	}

@@ -28,6 +28,7 @@ type watchedHub struct {
 	server *server.Server
 	conns  []*nats.Conn
 	seen   []brokertest.Seen
+	tell   func(brokertest.Seen) // called with the lock held, for every message, instead of keeping it
 	marks  map[string]chan struct{}
 	lost   []string
 }
@@ -110,7 +111,12 @@ func (h *watchedHub) note(account string, m *nats.Msg) {
 		close(done)
 		return
 	}
-	h.seen = append(h.seen, brokertest.Seen{Account: account, Subject: m.Subject, Reply: m.Reply, Header: m.Header, Data: m.Data})
+	s := brokertest.Seen{Account: account, Subject: m.Subject, Reply: m.Reply, Header: m.Header, Data: m.Data}
+	if h.tell != nil {
+		h.tell(s)
+		return
+	}
+	h.seen = append(h.seen, s)
 }
 
 // messages gives all that passed so far; what had reached the hub before the call is among it.
@@ -145,6 +151,14 @@ func (h *watchedHub) settle() {
 	if len(h.lost) > 0 {
 		h.t.Fatalf("the observers have missed something: %s", strings.Join(h.lost, "; "))
 	}
+}
+
+// onEach has f called for every message from now on, one at a time, instead of keeping it. It must be quick and must not
+// call the hub.
+func (h *watchedHub) onEach(f func(brokertest.Seen)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.tell = f
 }
 
 // The observers see both ends of everything that the processes say to each other through the hub's port.

@@ -23,6 +23,7 @@ type rack struct {
 	parties []string // in their order
 	hubAt   string   // host:port of the hub's own socket
 	urls    map[string]string
+	client  *http.Client            // reaches the gateways
 	procs   map[string]*rackProcess // by member: the parties, memberCoordinator, and memberHub unless it is observed
 	proxies map[string]*proxy       // by member, if the rack has them: between the member and the hub
 	watched *watchedHub             // nil unless the rack is observed
@@ -40,6 +41,12 @@ type rackOptions struct {
 	proxied  bool     // every process but the hub reaches the hub through a proxy of its own
 	observed bool     // the hub runs in the test's process, from the text of `weft broker hub --print`, with observers
 	node     []string // more arguments of `weft node init`
+
+	// For a rack whose members are not on this machine's own network.
+	hubHost string                       // where the hub listens, an IP address
+	wrap    func(member string) []string // the command under which a member's process runs
+	gateway func(party, address string)  // is told where a party's gateway listens
+	client  *http.Client                 // reaches the gateways
 }
 
 // newRack starts a rack and waits until all are ready.
@@ -57,10 +64,24 @@ func prepareRack(t testing.TB, o rackOptions) *rack {
 		o.parties = three
 	}
 	r := &rack{
-		t: t, dir: t.TempDir(), parties: o.parties, hubAt: freeAddress(t),
+		t: t, dir: t.TempDir(), parties: o.parties, hubAt: freeAddress(t), client: rackClient,
 		urls: map[string]string{}, procs: map[string]*rackProcess{}, proxies: map[string]*proxy{},
 	}
-	r.issueAll()
+	hosts := []string{"--host", "localhost", "--host", "127.0.0.1"}
+	if o.hubHost != "" {
+		_, port, _ := net.SplitHostPort(r.hubAt)
+		r.hubAt = net.JoinHostPort(o.hubHost, port)
+		hosts = append(hosts, "--host", o.hubHost)
+	}
+	if o.client != nil {
+		r.client = o.client
+	}
+	r.issueAll(hosts)
+	for _, name := range r.parties {
+		if o.gateway != nil {
+			o.gateway(name, strings.TrimPrefix(r.urls[name], "http://"))
+		}
+	}
 	r.weft("broker", "hub", "init", "--listen", r.hubAt)
 	if o.observed {
 		r.watched = watchHub(r)
@@ -80,14 +101,19 @@ func prepareRack(t testing.TB, o rackOptions) *rack {
 		r.weft(append([]string{"node", "init", "--dir", name, "--hub", at(name)}, o.node...)...)
 		r.add(name, "node", "--config", name+"/node.yaml")
 	}
+	for member, p := range r.procs {
+		if o.wrap != nil {
+			p.wrap = o.wrap(member)
+		}
+	}
 	return r
 }
 
 // issueAll makes the authority and everybody's keys and certificates.
-func (r *rack) issueAll() {
+func (r *rack) issueAll(hubHosts []string) {
 	r.t.Helper()
 	r.weft("ca", "init", "--name", "test")
-	r.weft("ca", "issue", memberHub, "--host", "localhost", "--host", "127.0.0.1")
+	r.weft(append([]string{"ca", "issue", memberHub}, hubHosts...)...)
 	r.weft("ca", "issue", memberCoordinator, "--coordinator")
 	for _, name := range r.parties {
 		r.urls[name] = "http://" + freeAddress(r.t)
@@ -97,8 +123,7 @@ func (r *rack) issueAll() {
 
 // hubURL is how processes name the hub: by a host name of its certificate.
 func hubURL(address string) string {
-	_, port, _ := net.SplitHostPort(address)
-	return "tls://localhost:" + port
+	return "tls://" + strings.Replace(address, "127.0.0.1", "localhost", 1)
 }
 
 // weft runs a command to its end in the rack's folder, wants success, and returns standard output.
@@ -175,7 +200,7 @@ func (r *rack) ready(members ...string) {
 
 // isReady asks /readyz of a node.
 func (r *rack) isReady(party string) bool {
-	answer, err := rackClient.Get(r.urls[party] + "/readyz")
+	answer, err := r.client.Get(r.urls[party] + "/readyz")
 	if err != nil {
 		return false
 	}

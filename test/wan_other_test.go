@@ -1,0 +1,13 @@
+//go:build !linux
+
+package test
+
+import (
+	"errors"
+	"testing"
+	"time"
+)
+
+func longLines(*testing.T, time.Duration, float64, uint64) (o rackOptions, counts func() string, err error) {
+	return o, nil, errors.New("only Linux has network namespaces")
+}
