@@ -1,5 +1,6 @@
 # make test    everything that CI checks; installs what it needs into .venv
-# make bench   weft beside the floor, a program that does only what cannot be left out; a quarter of an hour
+# make bench   weft beside the floor, a program that does only what cannot be left out; about seven minutes
+# make soak    cuts and kills as in the tests, for longer; prints a table; about five minutes
 # make microbench  benchmarks of the packages
 # make fuzz    each fuzz target for a while
 # make build   the binary ./weft
@@ -10,7 +11,7 @@ FUZZTIME ?= 20s
 export GOTOOLCHAIN = local
 export CGO_ENABLED = 0
 
-.PHONY: build test check unit race client bench microbench fuzz clean
+.PHONY: build test check unit race client bench soak microbench fuzz clean
 
 build:
 	$(GO) build -trimpath -o weft ./cmd/weft
@@ -49,6 +50,10 @@ bench: .venv/installed
 
 microbench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+# Real processes whose lines to the hub are cut and who are killed: WEFT_SEED=N repeats what a run did.
+soak:
+	WEFT_SOAK=1 $(GO) test -count 1 -v -timeout 30m -run '^TestStorm' ./test
 
 fuzz:
 	@for p in $$($(GO) list ./...); do \
