@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/weftmpc/weft/coordinator"
@@ -35,13 +36,17 @@ func (o *Open) Begin(b []byte, job jobs.Job) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	for i := range peers {
+	err = each(len(peers), func(i int) (err error) {
 		if i == self {
-			continue
+			return nil
 		}
 		if peers[i].shared, err = agree(o.secret, peers[i].own.E); err != nil {
-			return nil, fmt.Errorf("the key of %s: %w", peers[i].Name, err)
+			return fmt.Errorf("the key of %s: %w", peers[i].Name, err)
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	sid := start.SID()
 	if o.take(&sid) == nil {
@@ -79,32 +84,32 @@ func (o *Open) check(start coordinator.Start) ([]participant, int, error) {
 	if len(start.Joins) != len(o.common.Parties) {
 		return nil, 0, fmt.Errorf("START has %d JOINs for %d parties", len(start.Joins), len(o.common.Parties))
 	}
-	self, peers := -1, make([]participant, len(start.Joins))
-	for i, j := range start.Joins {
-		fp := o.common.Parties[i]
-		if fp == o.own.FP {
-			if !bytes.Equal(j.Own, o.join.Own) || j.Sig != o.join.Sig {
-				return nil, 0, fmt.Errorf("START has another JOIN of this node")
-			}
-			self = i
-			peers[i] = participant{own: o.own, bundle: o.own.Bundle}
-			peers[i].Participant = session.Participant{FP: fp, Key: o.seat.cfg.Identity.Leaf.Key, Name: o.seat.cfg.Identity.Name()}
-			continue
-		}
-		own, leaf, err := o.seat.checkJoin(start.Common, j)
-		if err != nil {
-			return nil, 0, err
-		}
-		if own.FP != fp {
-			return nil, 0, fmt.Errorf("START has the JOINs in another order than the parties")
-		}
-		peers[i] = participant{own: own, bundle: own.Bundle}
-		peers[i].Participant = session.Participant{FP: fp, Key: leaf.Key, Name: o.seat.Name(fp)}
-	}
+	self, peers := slices.Index(o.common.Parties, o.own.FP), make([]participant, len(start.Joins))
 	if self < 0 {
 		return nil, 0, fmt.Errorf("START does not name this node")
 	}
-	return peers, self, nil
+	if j := start.Joins[self]; !bytes.Equal(j.Own, o.join.Own) || j.Sig != o.join.Sig {
+		return nil, 0, fmt.Errorf("START has another JOIN of this node")
+	}
+	err := each(len(peers), func(i int) error {
+		fp := o.common.Parties[i]
+		if i == self {
+			peers[i] = participant{own: o.own, bundle: o.own.Bundle}
+			peers[i].Participant = session.Participant{FP: fp, Key: o.seat.cfg.Identity.Leaf.Key, Name: o.seat.cfg.Identity.Name()}
+			return nil
+		}
+		own, leaf, err := o.seat.checkJoin(start.Common, start.Joins[i])
+		if err != nil {
+			return err
+		}
+		if own.FP != fp {
+			return fmt.Errorf("START has the JOINs in another order than the parties")
+		}
+		peers[i] = participant{own: own, bundle: own.Bundle}
+		peers[i].Participant = session.Participant{FP: fp, Key: leaf.Key, Name: o.seat.Name(fp)}
+		return nil
+	})
+	return peers, self, err
 }
 
 func agree(secret *ecdh.PrivateKey, e [32]byte) ([]byte, error) {
