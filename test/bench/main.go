@@ -4,7 +4,7 @@
 // A machine may be twice as fast a minute later, so only what was measured in turn is worth comparing. contests.go says
 // what is run, goals.go what is wanted of it.
 //
-//	go run ./test/bench                 everything, three rounds; a quarter of an hour
+//	go run ./test/bench                 everything, three rounds; about seven minutes on two cores
 //	go run ./test/bench -only a,f       two of the goals
 package main
 
