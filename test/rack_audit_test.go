@@ -280,7 +280,7 @@ func (a *audit) finish() []string {
 		}
 	}
 	slices.Sort(problems)
-	return problems
+	return slices.Compact(problems)
 }
 
 // confirmed counts the runs of a computation that all parties have confirmed.
