@@ -141,7 +141,7 @@ func TestBenchOfRunningGatewaysLeavesNoJobs(t *testing.T) {
 	for _, u := range d.urls {
 		b, err := demoCall(t.Context(), http.MethodGet, u+"/v1/jobs", nil)
 		if err != nil || !bytes.Contains(b, []byte(`"jobs":[]`)) {
-			t.Errorf("%s still has jobs: %s %v", u, b, err)
+			t.Errorf("%s still has jobs: %.200s %v", u, b, err)
 		}
 	}
 	if code := p.execute(t.Context(), []string{"bench", "--gateway", d.urls[0], "--gateway", d.urls[0]}); code != exitUsage {
