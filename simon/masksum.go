@@ -23,7 +23,7 @@ func MaskedSum(ctx context.Context, s Session, l Label, x ring.Vector) (ring.Vec
 	if err != nil {
 		return ring.Vector{}, fmt.Errorf("exchanging masked vectors %q: %w", l.Vector, err)
 	}
-	return total(s, x.Layout(), bodies)
+	return total(s, y, bodies)
 }
 
 // OpenSum adds the parties' vectors and gives the total to the recipients of the computation; elsewhere the result is the
@@ -43,7 +43,7 @@ func OpenSum(ctx context.Context, s Session, l Label, x ring.Vector) (ring.Vecto
 	if bodies == nil {
 		return ring.Vector{}, nil
 	}
-	return total(s, x.Layout(), bodies)
+	return total(s, y, bodies)
 }
 
 // masked returns x plus the masks shared with higher seats minus those shared with lower ones. Session.Stream refuses the
@@ -70,16 +70,18 @@ func masked(s Session, l Label, x ring.Vector) (ring.Vector, error) {
 	return y, nil
 }
 
-// total adds the bodies of seats 0..n-1.
-func total(s Session, l ring.Layout, bodies [][]byte) (ring.Vector, error) {
+// total adds the bodies of the other seats to the own one, which is y and over with: the session has sealed it.
+func total(s Session, y ring.Vector, bodies [][]byte) (ring.Vector, error) {
 	if len(bodies) != s.N() {
 		return ring.Vector{}, fmt.Errorf("%d masked vectors, want one from each of %d parties", len(bodies), s.N())
 	}
-	sum := ring.New(l)
 	for seat, b := range bodies {
-		if err := sum.AddBytes(b); err != nil {
+		if seat == s.Self() {
+			continue
+		}
+		if err := y.AddBytes(b); err != nil {
 			return ring.Vector{}, fmt.Errorf("masked vector of seat %d: %w", seat, err)
 		}
 	}
-	return sum, nil
+	return y, nil
 }

@@ -9,10 +9,26 @@ import (
 // pool adds a party's own numbers while it reads them. A body would need terabytes to exceed what the sums can hold.
 type pool struct {
 	r        *numberReader
-	columns  int      // numbers per row, 0 for plain numbers, -1 until the first row is seen
-	explicit bool     // columns is a parameter
-	samples  uint64   // rows so far
-	sums     []uint64 // sumLimbs words per column, two's complement
+	columns  int        // numbers per row, 0 for plain numbers, -1 until the first row is seen
+	explicit bool       // columns is a parameter
+	samples  uint64     // rows so far
+	sums     [][]uint64 // sumLimbs words per column, two's complement, in blocks, so that a long row is never copied to grow
+	width    int        // columns there is room for
+}
+
+// sumBlock is how many columns one block of sums has.
+const sumBlock = 8 << 10
+
+// grow makes room for columns 0..n-1.
+func (p *pool) grow(n int) {
+	for ; p.width < n; p.width += sumBlock {
+		p.sums = append(p.sums, make([]uint64, sumLimbs*sumBlock))
+	}
+}
+
+// sum is the sum of a column, in place.
+func (p *pool) sum(column int) []uint64 {
+	return p.sums[column/sumBlock][sumLimbs*(column%sumBlock):][:sumLimbs]
 }
 
 // place is a path into the data; -1 stands for no index.
@@ -66,7 +82,8 @@ func (p *pool) read() error {
 		return top.bad("has more text after the value: give one number or one list")
 	}
 	if p.columns < 0 { // an empty list
-		p.columns, p.sums = 0, make([]uint64, sumLimbs)
+		p.columns = 0
+		p.grow(1)
 	}
 	return nil
 }
@@ -75,7 +92,8 @@ func (p *pool) read() error {
 func (p *pool) plain(at place) error {
 	switch {
 	case p.columns < 0:
-		p.columns, p.sums = 0, make([]uint64, sumLimbs)
+		p.columns = 0
+		p.grow(1)
 	case p.columns == 0:
 	case p.columns == 1 && p.explicit: // R writes a list of one number as a number
 	case p.explicit:
@@ -108,7 +126,7 @@ func (p *pool) row(at place) error {
 			if length > maxColumns {
 				return at.bad("is longer than %d numbers: split the computation", maxColumns)
 			}
-			p.sums = append(p.sums, make([]uint64, sumLimbs)...)
+			p.grow(length)
 		}
 		return p.add(i, in)
 	})
@@ -140,7 +158,7 @@ func (p *pool) add(column int, at place) error {
 	if err := sumEncoding.Encode(q[:], p.r.number); err != nil {
 		return at.bad("%s", err)
 	}
-	sum := p.sums[sumLimbs*column:][:sumLimbs]
+	sum := p.sum(column)
 	var carry uint64
 	for k := range sum {
 		sum[k], carry = bits.Add64(sum[k], q[k], carry)

@@ -21,6 +21,7 @@ const (
 	sumLimbs   = 3
 	maxSamples = 1 << 40 // pooled; see sumEncoding
 	maxColumns = 1 << 21 // 48 MiB per party and receiver
+	sumText    = 16      // bytes that the text of a sum is expected to have
 
 	inputVersion = 1 // first byte of a stored input
 )
@@ -92,7 +93,7 @@ func prepareSum(data io.Reader, parameters json.RawMessage, known []parameter) (
 	p := &pool{r: newNumberReader(data), columns: -1}
 	if k, ok := values["columns"].(int64); ok {
 		p.columns, p.explicit = int(k), true
-		p.sums = make([]uint64, sumLimbs*max(1, k))
+		p.grow(max(1, p.columns))
 	}
 	if err := p.read(); err != nil {
 		return Prepared{}, err
@@ -103,16 +104,17 @@ func prepareSum(data io.Reader, parameters json.RawMessage, known []parameter) (
 		return Prepared{}, err
 	}
 	layout := sumLayout(p.columns)
-	x := ring.New(layout)
+	input := make([]byte, 1+layout.Size())
+	input[0] = inputVersion
+	x, err := ring.View(layout, input[1:])
+	if err != nil {
+		return Prepared{}, err
+	}
 	x.SetLimbs(fieldSamples, 0, []uint64{p.samples})
 	for i := range layout[fieldSum].Count {
-		x.SetLimbs(fieldSum, i, p.sums[sumLimbs*i:])
+		x.SetLimbs(fieldSum, i, p.sum(i))
 	}
-	return Prepared{
-		Parameters: canonical,
-		Layout:     layout.Hash(),
-		Input:      append([]byte{inputVersion}, x.Bytes()...),
-	}, nil
+	return Prepared{Parameters: canonical, Layout: layout.Hash(), Input: input}, nil
 }
 
 // runSum opens the total of the stored inputs.
@@ -124,7 +126,7 @@ func runSum(ctx context.Context, s Session, c Common, input []byte) ([]byte, err
 	if len(input) == 0 || input[0] != inputVersion {
 		return nil, errors.New("the stored input was written by another version of weft: submit the computation again")
 	}
-	x, err := ring.Decode(sumLayout(columns), input[1:])
+	x, err := ring.View(sumLayout(columns), input[1:]) // a retry needs the input again: OpenSum leaves it as it is
 	if err != nil {
 		return nil, fmt.Errorf("the stored input: %w", err)
 	}
@@ -144,7 +146,7 @@ func finishSum(c Common, _, opened []byte) (json.RawMessage, error) {
 		return nil, err
 	}
 	layout := sumLayout(columns)
-	x, err := ring.Decode(layout, opened)
+	x, err := ring.View(layout, opened)
 	if err != nil {
 		return nil, fmt.Errorf("the opened sum: %w", err)
 	}
@@ -153,7 +155,7 @@ func finishSum(c Common, _, opened []byte) (json.RawMessage, error) {
 	if samples[0] > maxSamples {
 		return nil, &OutcomeError{"the number of samples is impossible: a party did not follow the protocol"}
 	}
-	out := fmt.Appendf(nil, `{"samples":%d,"sum":`, samples[0])
+	out := fmt.Appendf(make([]byte, 0, 64+sumText*columns), `{"samples":%d,"sum":`, samples[0])
 	if columns > 0 {
 		out = append(out, '[')
 	}

@@ -69,6 +69,8 @@ type Session interface {
 	// Join folds the children's transcripts back, in call order.
 	Join(children ...Session)
 
+	// A body given to any of the following is the caller's again when the call returns.
+
 	// Exchange is public: the seats in from (nil: all parties) send one salted body to all parties, and it enters the
 	// transcript. The result has one body per seat of from, in ascending order, own body included.
 	Exchange(ctx context.Context, from []int, l Label, body []byte) ([][]byte, error)

@@ -15,6 +15,9 @@ func (d Decimal) AppendJSON(dst []byte, x []uint64) []byte {
 		negate(q)
 		dst = append(dst, '-')
 	}
+	if n, ok := d.integer(q); ok {
+		return strconv.AppendUint(dst, n, 10)
+	}
 	var buf [160]byte
 	text := appendDigits(buf[:0], q)
 	if text[0] == '0' {
@@ -30,6 +33,35 @@ func (d Decimal) AppendJSON(dst []byte, x []uint64) []byte {
 	}
 	text = append(text, 'e')
 	return appendFloat(dst, strconv.AppendInt(text, int64(zeros-d.Digits), 10))
+}
+
+// integer is q/10^Digits where that is an integer of one word, as most sums of whole numbers are.
+func (d Decimal) integer(q []uint64) (n uint64, ok bool) {
+	var buf [8]uint64
+	q = append(buf[:0], q...)
+	for left := d.Digits; left > 0; {
+		k := min(19, left)
+		if divideBy(q, powers[k]) != 0 {
+			return 0, false
+		}
+		left -= k
+	}
+	for i, limb := range q {
+		if i == 0 {
+			n = limb
+		} else if limb != 0 {
+			return 0, false
+		}
+	}
+	return n, true
+}
+
+// divideBy divides q in place and returns the remainder.
+func divideBy(q []uint64, by uint64) (r uint64) {
+	for i := len(q) - 1; i >= 0; i-- {
+		q[i], r = bits.Div64(r, q[i], by)
+	}
+	return r
 }
 
 // appendFloat appends the double next to a decimal.
@@ -69,10 +101,7 @@ func appendDigits(dst []byte, q []uint64) []byte {
 		if len(q) == 0 {
 			break
 		}
-		var r uint64
-		for i := len(q) - 1; i >= 0; i-- {
-			q[i], r = bits.Div64(r, q[i], powers[digits])
-		}
+		r := divideBy(q, powers[digits])
 		for range digits {
 			dst = append(dst, '0'+byte(r%10))
 			r /= 10

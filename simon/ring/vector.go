@@ -30,13 +30,22 @@ func New(l Layout) Vector {
 
 // Decode reads a vector of layout l from its bytes, which it copies. Every string of the right length is a vector.
 func Decode(l Layout, b []byte) (Vector, error) {
+	v, err := View(l, b)
+	if err != nil {
+		return Vector{}, err
+	}
+	return v.Clone(), nil
+}
+
+// View is Decode without the copy: the vector's elements are b itself.
+func View(l Layout, b []byte) (Vector, error) {
 	if err := l.Check(); err != nil {
 		return Vector{}, err
 	}
 	if len(b) != l.Size() {
 		return Vector{}, fmt.Errorf("ring: %d bytes, want %d", len(b), l.Size())
 	}
-	return Vector{slices.Clone(l), bytes.Clone(b)}, nil
+	return Vector{slices.Clone(l), b}, nil
 }
 
 // Layout is the vector's layout; nobody may change it.
