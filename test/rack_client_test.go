@@ -26,12 +26,22 @@ type jobReport struct {
 	Attempt int
 	Created time.Time
 	Ended   *time.Time
-	Result  *struct{ Samples, Sum json.Number }
+	Result  *sumResult
 	Error   *struct {
 		Code            int
 		Reason, Message string
 	}
 }
+
+// sumResult is the result of a sum: numbers, or lists of them, as they were written.
+type sumResult struct{ Samples, Sum verbatim }
+
+// verbatim is a JSON value as it was written.
+type verbatim string
+
+func (x *verbatim) UnmarshalJSON(b []byte) error { *x = verbatim(b); return nil }
+
+func (x verbatim) String() string { return string(x) }
 
 func (j jobReport) terminal() bool {
 	return j.State == "done" || j.State == "failed" || j.State == "cancelled"
@@ -147,6 +157,11 @@ func (r *rack) outcome(ctx context.Context, party string, id uuid.UUID) (jobRepo
 		var j jobReport
 		err := r.ask(ctx, party, "GET", "/v1/jobs/"+id.String()+"?wait=20s", "", http.StatusOK, &j)
 		switch {
+		case err == nil && j.State == "done" && j.Result == nil: // too large to stand in the job
+			j.Result = &sumResult{}
+			if err = r.ask(ctx, party, "GET", "/v1/jobs/"+id.String()+"/result", "", http.StatusOK, j.Result); err == nil {
+				return j, nil
+			}
 		case err == nil && j.terminal():
 			return j, nil
 		case err != nil && !passing(err):

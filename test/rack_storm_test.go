@@ -25,6 +25,10 @@ const (
 	stormLimit    = 20 * time.Second
 	stormDeadline = time.Minute
 
+	// Some sums are of vectors whose bodies take several messages, 24 bytes a value.
+	largeEach   = 8
+	largeLength = 60_000
+
 	// A node that has confirmed waits for the others' word so long after a computation's time limit.
 	confirmHold = 2 * time.Minute
 )
@@ -101,13 +105,20 @@ func (s *storm) compute(i int) {
 		uuid: uuid.New(), data: map[string]string{}, deadline: stormDeadline.String(),
 		roundMS: int(stormRound.Milliseconds()), limitMS: int(stormLimit.Milliseconds()),
 	}
+	length := 0 // of a vector
+	if i%largeEach == largeEach-1 {
+		length = largeLength
+	}
 	total := 0
 	for _, party := range s.r.parties {
 		v := rnd.IntN(2_000_000) - 1_000_000
-		k.data[party], total = strconv.Itoa(v), total+v
+		k.data[party], total = numbers(v, 1, length), total+v
+		if length > 0 {
+			k.data[party] = "[" + k.data[party] + "]" // one sample
+		}
 	}
 	s.mu.Lock()
-	s.outcomes[k.uuid], s.wants[k.uuid] = map[string]jobReport{}, strconv.Itoa(total)
+	s.outcomes[k.uuid], s.wants[k.uuid] = map[string]jobReport{}, numbers(total, len(s.r.parties), length)
 	s.mu.Unlock()
 	// A job that has not ended when all its times are over is stuck.
 	ctx, cancel := context.WithTimeoutCause(s.t.Context(), stormDeadline+stormLimit+confirmHold+patience, errors.New("its times are over"))
@@ -129,6 +140,18 @@ func (s *storm) compute(i int) {
 		})
 	}
 	parts.Wait()
+}
+
+// numbers is a number, or a list of so many with the same step between them, in JSON.
+func numbers(first, step, length int) string {
+	if length == 0 {
+		return strconv.Itoa(first)
+	}
+	list := make([]string, length)
+	for i := range list {
+		list[i] = strconv.Itoa(first + i*step)
+	}
+	return "[" + strings.Join(list, ",") + "]"
 }
 
 // tally is how the jobs of a storm ended.
@@ -163,14 +186,14 @@ func (s *storm) check() tally {
 			case j.State == "done" && j.Result != nil:
 				done++
 				if j.Result.Sum.String() != s.wants[id] || j.Result.Samples.String() != fmt.Sprint(len(s.r.parties)) {
-					s.t.Errorf("%s: computation %s gives %+v, want %s", party, id, j.Result, s.wants[id])
+					s.t.Errorf("%s: computation %s gives %.200s of %s samples, want %.200s", party, id, j.Result.Sum, j.Result.Samples, s.wants[id])
 				}
 			case j.State == "failed" && j.Error != nil && j.Error.Reason != "" && j.Error.Message != "":
 				y.failed++
 				y.reasons[j.Error.Reason]++
 				s.t.Logf("computation %s failed at %s: %s", id, party, j.Error.Message)
 			default:
-				s.t.Errorf("%s: computation %s ends as %s without result or reason: %+v", party, id, j.State, j)
+				s.t.Errorf("%s: computation %s ends as %s without result or reason: %s", party, id, j.State, j.Detail)
 			}
 		}
 		y.done += done
