@@ -173,6 +173,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 }
 
 func (f *fleet) crashAt(t *testing.T, step string, k int) {
+	f.recorded() // no step of the computation before is still to come
 	bob, seen, killed := f.members["bob"], 0, make(chan bool)
 	var mu sync.Mutex
 	bob.onStep(func(s string) {

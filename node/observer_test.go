@@ -282,6 +282,14 @@ func (f *fleet) recorded() {
 		}
 		return true
 	})
+	for _, m := range f.members {
+		m.mu.Lock()
+		n, dead := m.node, m.stopped
+		m.mu.Unlock()
+		if !dead {
+			n.Seat().Wait() // until the step has been told, too
+		}
+	}
 }
 
 func is(kind string, id uuid.UUID) func(d sent) bool {

@@ -30,7 +30,7 @@ const (
 	lastLook        = 300 * time.Millisecond // before the deadline
 	joinRequest     = 2 * time.Second        // how long one request waits for the coordinator
 	showWaiting     = 200 * time.Millisecond // a wait that is shorter is not written down
-	showStarted     = 100 * time.Millisecond // a computation that is shorter is not written down as started
+	showStarted     = 200 * time.Millisecond // a computation that is shorter is not written down as started
 	showUnconfirmed = time.Second
 	retryFirst      = 500 * time.Millisecond // at most, at random, before the second attempt, doubling
 	retryMost       = 8 * time.Second

@@ -56,7 +56,7 @@ func (o *Open) Begin(b []byte, job jobs.Job) (*Run, error) {
 		seat: s, uuid: o.common.UUID, sid: sid, common: o.common, self: self, peers: peers,
 		wake: make(chan struct{}, 1), begun: s.cfg.Now(),
 	}
-	if err := r.prepare(job, sha256.Sum256(o.join.Encode())); err != nil {
+	if err := r.prepare(job, sha256.Sum256(o.raw)); err != nil {
 		r.release(o)
 		return nil, fmt.Errorf("%w: %w", ErrWithdrawn, err)
 	}

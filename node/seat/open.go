@@ -28,6 +28,7 @@ type Open struct {
 	common coordinator.Common
 	join   coordinator.Join
 	own    coordinator.Own
+	raw    []byte   // the JOIN, encoded
 	key    [32]byte // hash of own part and signature: the name of this JOIN in the seat
 
 	// Starts gets candidate STARTs; Begin checks them. Answers gets the coordinator's other answers.
@@ -72,7 +73,7 @@ func (s *Seat) Propose(common coordinator.Common, issued int64, expiry time.Time
 	o.join.Common = raw
 	o.join.Own = own.Encode()
 	copy(o.join.Sig[:], s.cfg.Identity.Sign(identity.ContextJoin, coordinator.SigningBytes(raw, o.join.Own)))
-	o.key = openKey(o.join.Signed)
+	o.raw, o.key = o.join.Encode(), openKey(o.join.Signed)
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,7 +111,7 @@ func (o *Open) Expiry() time.Time { return time.Unix(0, o.own.Expiry).UTC() }
 
 // Send hands the JOIN to the coordinator and takes the answer in.
 func (o *Open) Send(ctx context.Context) error {
-	answer, err := o.seat.cfg.Fabric.Join(ctx, o.join.Encode())
+	answer, err := o.seat.cfg.Fabric.Join(ctx, o.raw)
 	if err != nil {
 		return err
 	}
@@ -137,7 +138,7 @@ func (o *Open) Withdraw() bool {
 	for len(o.Starts) > 0 { // the others of a START that came too late are told at once
 		s.deliverStart(<-o.Starts)
 	}
-	leave := coordinator.Leave{UUID: o.common.UUID, FP: o.own.FP, Join: o.join.Hash()}
+	leave := coordinator.Leave{UUID: o.common.UUID, FP: o.own.FP, Join: sha256.Sum256(o.raw)}
 	copy(leave.Sig[:], s.cfg.Identity.Sign(identity.ContextLeave, leave.SigningBytes()))
 	if err := s.cfg.Fabric.Leave(leave.Encode()); err != nil {
 		s.cfg.Logger.Debug("leave not sent", "error", err)
@@ -210,11 +211,19 @@ func (s *Seat) refuseStart(start coordinator.Start, mine coordinator.Signed) {
 	if err != nil {
 		return
 	}
-	if s.cfg.Now().UnixNano() > own.Expiry+int64(startGrace) || !hmac.Equal(own.Nonce[16:], s.nonceTag(&own)) {
-		return // too old, or signed by another copy of this node: that one answers
+	if s.cfg.Now().UnixNano() > own.Expiry+int64(startGrace) {
+		return
+	}
+	double := !hmac.Equal(own.Nonce[16:], s.nonceTag(&own))
+	if double && !s.allow("double") {
+		return
 	}
 	// The tag does not cover the rest: without this, whoever has seen one JOIN could have ABORTs signed for anything.
 	if identity.Verify(s.cfg.Identity.Leaf.Key, identity.ContextJoin, coordinator.SigningBytes(start.Common, mine.Own), mine.Sig[:]) != nil {
+		return
+	}
+	if double { // signed by another copy of this node: that one answers
+		s.warn("double", "another process uses this party's identity, or has used it over another state folder: if it runs, stop one of the two")
 		return
 	}
 	common, err := coordinator.DecodeCommon(start.Common)
@@ -228,6 +237,7 @@ func (s *Seat) refuseStart(start coordinator.Start, mine coordinator.Signed) {
 		return
 	}
 	running := s.runs[sid] != nil || s.starting[sid]
+	forgotten := own.Issued > s.forgotten.after && own.Issued < s.forgotten.before
 	s.mu.Unlock()
 	if running {
 		return
@@ -235,7 +245,7 @@ func (s *Seat) refuseStart(start coordinator.Start, mine coordinator.Signed) {
 	if !s.allow("start/" + common.UUID.String()) {
 		return
 	}
-	s.noticeFor(common, sid)
+	s.noticeFor(common, sid, forgotten)
 }
 
 // Conflict is what another party asked for under the same uuid.
