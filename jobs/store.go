@@ -46,7 +46,7 @@ type Options struct {
 	Version string           // of this weft, at most 64 bytes, written into each record; empty: "unknown"
 	Limits  Limits
 	// Alone says that no other process, and no other Store of this one, writes the jobs while this Store is open. It then
-	// need not hear of its own writes again, which is a tenth of what a computation costs. The ledger is always alone.
+	// need not hear of its own writes again. The ledger is always alone.
 	Alone bool
 }
 
