@@ -128,15 +128,21 @@ func (c *call) run(ctx context.Context, st step) (r ran, err error) {
 		err = misuse("%s: a call opens once", describe(r.label))
 	}
 	var w *wait
+	var sent *posted
 	var outs, asks []packet
 	if err == nil && st.send {
-		r.salt, outs, err = s.post(r.label, c.th, without(st.to, s.cfg.Self), st.body)
+		if sent, outs, err = s.post(r.label, c.th, without(st.to, s.cfg.Self), st.body); err == nil {
+			r.salt = sent.salt
+		}
 	}
 	if err == nil {
 		c.opened = c.opened || st.open
 		w, asks, err = s.expect(r.label, c.th, st.from)
 	}
 	if err != nil {
+		if sent != nil {
+			_ = s.keep(sent) // err came first
+		}
 		s.mu.Unlock()
 		return ran{}, err
 	}
@@ -147,6 +153,11 @@ func (c *call) run(ctx context.Context, st step) (r ran, err error) {
 	err = s.finished(ctx, w)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if sent != nil {
+		if kept := s.keep(sent); err == nil {
+			err = kept
+		}
+	}
 	if err == nil {
 		r.salted, err = s.take(w)
 	}

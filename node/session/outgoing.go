@@ -21,7 +21,8 @@ type posted struct {
 	label  []byte
 	th     [32]byte
 	salt   [saltSize]byte
-	body   []byte // the caller's while it is sealed, then an own copy, or nil once all is sealed
+	body   []byte // the caller's until its call returns, then an own copy of what is left to seal, or nil once all is sealed
+	base   int    // where in the caller's body an own copy begins
 	owned  bool
 	length uint64 // salt included
 	chunks uint32
@@ -48,17 +49,17 @@ func (r *receiver) wipe() {
 	clear(r.salt[:])
 }
 
-// post seals body for the seats in to, as far as their keys are there and the first window goes. It keeps a copy only if
-// something is left to seal. The caller holds the lock.
-func (s *Session) post(label string, th [32]byte, to []int, body []byte) (salt [saltSize]byte, outs []packet, err error) {
+// post seals body for the seats in to, as far as their keys are there and the first window goes. The rest is sealed from
+// the caller's memory until keep is called. The caller holds the lock.
+func (s *Session) post(label string, th [32]byte, to []int, body []byte) (p *posted, outs []packet, err error) {
 	if s.used[label] {
-		return salt, nil, misuse("%s is sent a second time", describe(label))
+		return nil, nil, misuse("%s is sent a second time", describe(label))
 	}
 	s.used[label] = true
-	p := &posted{label: []byte(label), th: th, body: body, length: uint64(len(body)) + saltSize}
+	p = &posted{label: []byte(label), th: th, body: body, length: uint64(len(body)) + saltSize}
 	p.chunks = chunksOf(p.length)
 	if _, err := io.ReadFull(s.rand, p.salt[:]); err != nil {
-		return salt, nil, fmt.Errorf("session: reading randomness: %w", err)
+		return nil, nil, fmt.Errorf("session: reading randomness: %w", err)
 	}
 	outs = make([]packet, 0, len(to))
 	p.open = len(to)
@@ -74,17 +75,38 @@ func (s *Session) post(label string, th [32]byte, to []int, body []byte) (salt [
 		} else {
 			outs = append(outs, s.sealUpTo(peer, r, firstWindow)...)
 			if r.sealed < min(firstWindow, p.chunks) {
-				return salt, nil, s.outOfMemory()
+				return nil, nil, s.outOfMemory()
 			}
 		}
 	}
-	if p.open > 0 {
-		if !s.reserve(int64(len(body))) {
-			return salt, nil, s.outOfMemory()
-		}
-		p.body, p.owned = append(make([]byte, 0, len(body)), body...), true
+	return p, outs, nil
+}
+
+// keep lets go of the caller's memory, with a copy of what is left to seal for some receiver. Nobody waits for a body
+// longer than the protocol does, so by then there is little or nothing. The caller holds the lock.
+func (s *Session) keep(p *posted) error {
+	if p.owned || p.body == nil {
+		return nil
 	}
-	return p.salt, outs, nil
+	body := p.body
+	p.body = nil
+	if s.err != nil { // nothing is sealed any more
+		return s.err
+	}
+	sealed := p.chunks
+	for _, peer := range s.peers {
+		if r := peer.out[string(p.label)]; r != nil {
+			sealed = min(sealed, r.sealed)
+		}
+	}
+	if sealed > 0 {
+		p.base = int(sealed)*chunkSize - saltSize
+	}
+	if !s.reserve(int64(len(body) - p.base)) {
+		return s.outOfMemory()
+	}
+	p.body, p.owned = append(make([]byte, 0, len(body)-p.base), body[p.base:]...), true
+	return nil
 }
 
 func (s *Session) outOfMemory() error {
@@ -135,7 +157,7 @@ func (s *Session) sealNext(p *peer, r *receiver) []byte {
 		w.b = append(w.b, r.body[:n-saltSize]...)
 		plain = w.b[len(dst):]
 	} else {
-		from := int(c)*chunkSize - saltSize
+		from := int(c)*chunkSize - saltSize - r.base
 		plain = r.body[from : from+n]
 	}
 	b := p.seal.Seal(dst, nonce[:], plain, aad)
