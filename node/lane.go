@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/weftmpc/weft/coordinator"
 	"github.com/weftmpc/weft/jobs"
 	"github.com/weftmpc/weft/node/seat"
 )
@@ -25,12 +26,21 @@ func laneKey(j jobs.Job) string {
 	return j.Caller + "\x00" + j.UUID.String() + "\x00" + strings.Join(parties, " ")
 }
 
-// issue is the time of a new JOIN, later than that of every other that this node knows of, whatever the clock says.
+// issue is the time of a new JOIN, later than that of every other that this node knows of, even when the clock is set back a
+// little. JOINs that are further ahead than clocks may differ were refused wherever the clock was right, and are not counted:
+// else a node whose clock has been wrong for a moment would go on asking from the future.
 func (n *Node) issue(before int64) int64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.issued = max(n.cfg.Now().UnixNano(), before+1, n.issued+1)
-	return n.issued
+	now := n.cfg.Now()
+	next, far := now.UnixNano(), now.Add(coordinator.ClockTolerance).UnixNano()
+	for _, earlier := range []int64{before, n.issued} {
+		if earlier < far {
+			next = max(next, earlier+1)
+		}
+	}
+	n.issued = next
+	return next
 }
 
 // take looks at a job record that is new or has changed.

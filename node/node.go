@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"time"
 
@@ -111,6 +112,7 @@ func (n *Node) Run(ctx context.Context) error {
 	n.crew = newCrew(ctx, &n.wg)
 	n.wg.Go(func() { <-ctx.Done(); n.seat.Stop() })
 	n.wg.Go(func() { n.tick(ctx) })
+	n.seat.Forgets(0, math.MaxInt64) // until the store is read
 	if n.cfg.Fabric != nil {
 		unsubscribe, err := n.subscribe()
 		if err != nil {
@@ -130,7 +132,9 @@ func (n *Node) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading the jobs: %w", err)
 	}
+	var known int64
 	for _, job := range all {
+		known = max(known, job.Issued)
 		n.issue(job.Issued)
 		if r := left[job.ID]; r != nil && job.State == jobs.Done && job.SID == r.SID() {
 			if err := r.Settle(); err != nil {
@@ -138,6 +142,7 @@ func (n *Node) Run(ctx context.Context) error {
 			}
 		}
 	}
+	n.seat.Forgets(known, n.issue(0))
 	for job := range n.cfg.Jobs.Watch(ctx) {
 		n.take(ctx, job, left)
 	}

@@ -20,7 +20,8 @@ type wait struct {
 	claim   *claim
 	missing []string // parties that have not joined, as the coordinator said last
 	heard   bool     // the coordinator has answered
-	refused string   // what it refused the JOIN for, the last time
+	refused uint16   // the code for which it refused the JOIN with its last answer; 0: it did not
+	reason  string   // why there is no start yet, if it is not that parties are missing
 	at      int32    // how often the JOIN had been sent then
 	sent    atomic.Int32
 }
@@ -56,6 +57,7 @@ func (w *wait) start(ctx context.Context) (*seat.Run, error) {
 				return run, err
 			}
 			r.node.cfg.Logger.Warn("START refused", "job", r.id, "reason", err)
+			w.missing, w.reason = nil, "what the coordinator sent was refused here: "+err.Error() // all had joined
 		case a := <-w.open.Answers:
 			if err := w.answer(a); err != nil {
 				return nil, err
@@ -107,10 +109,10 @@ func (w *wait) answer(a coordinator.Answer) error {
 	r := w.runner
 	w.heard = true
 	refused := w.refused
-	w.refused = ""
+	w.refused = 0
 	switch a.Kind {
 	case coordinator.AnswerWaiting:
-		w.missing = w.missing[:0]
+		w.missing, w.reason = w.missing[:0], ""
 		for _, fp := range a.Waiting {
 			w.missing = append(w.missing, r.node.seat.Name(fp))
 		}
@@ -126,24 +128,27 @@ func (w *wait) answer(a coordinator.Answer) error {
 }
 
 // refusal decides what a refusal means. A JOIN that was damaged on its way is refused once; what is wrong with the JOIN
-// itself is refused each time.
-func (w *wait) refusal(a coordinator.Answer, before string) error {
+// itself is refused each time, with the same code: the text may tell the time.
+func (w *wait) refusal(a coordinator.Answer, before uint16) error {
 	sent := w.sent.Load()
-	again := before == a.Text && sent >= w.at+refusals
-	if before != a.Text {
+	again := before == a.Code && sent >= w.at+refusals
+	if before != a.Code {
 		w.at = sent
 	}
-	w.refused = a.Text
+	w.missing = nil
+	w.refused, w.reason = a.Code, "the coordinator refused the request: "+a.Text
 	switch a.Code {
 	case coordinator.CodeBusy:
 		return nil
-	case coordinator.CodeOver, coordinator.CodeReplaced, coordinator.CodeWithdrawn:
+	case coordinator.CodeReplaced:
+		return &seat.AbortedError{Code: seat.CodeWithdrawn, Cause: errors.New(a.Text + "; if nobody else here has asked for it, another process uses this party's identity")}
+	case coordinator.CodeOver, coordinator.CodeWithdrawn:
 		return &seat.AbortedError{Code: seat.CodeWithdrawn, Cause: errors.New(a.Text)}
 	}
 	if !again {
 		return nil
 	}
-	return &jobError{502, "coordinator", "the coordinator refused the request: " + a.Text}
+	return &jobError{502, "coordinator", w.reason}
 }
 
 // show writes down whom the job waits for, for progress bars.
@@ -166,7 +171,11 @@ func (w *wait) late() error {
 		return &jobError{504, "no-coordinator", fmt.Sprintf("the coordinator did not answer within %s: is it running and linked?", d)}
 	}
 	if len(w.missing) == 0 {
-		return &jobError{504, "not-joined", fmt.Sprintf("the computation did not start within %s", d)}
+		text := fmt.Sprintf("the computation did not start within %s", d)
+		if w.reason != "" {
+			text += ": " + w.reason
+		}
+		return &jobError{504, "not-joined", text}
 	}
 	return &jobError{504, "not-joined", fmt.Sprintf("%s did not join within %s", names(w.missing), d)}
 }

@@ -248,8 +248,9 @@ func (r *Run) repeatInits(now time.Time) {
 	}
 }
 
-// noticeFor answers a START that this seat cannot serve, from the ledger or with ABORT "withdrawn or not open".
-func (s *Seat) noticeFor(common coordinator.Common, sid [32]byte) {
+// noticeFor answers a START that this seat cannot serve, from the ledger or with ABORT "withdrawn or not open". If the JOIN
+// in it is forgotten here, a line may be forgotten as well, and with it a CONFIRM: then only a line that is there is told.
+func (s *Seat) noticeFor(common coordinator.Common, sid [32]byte, forgotten bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), ledgerLook)
 	defer cancel()
 	line, err := s.cfg.Ledger.Line(ctx, sid)
@@ -265,6 +266,11 @@ func (s *Seat) noticeFor(common coordinator.Common, sid [32]byte) {
 	default:
 		if !errors.Is(err, jobs.ErrNotFound) {
 			s.cfg.Logger.Error("ledger", "error", err)
+			return
+		}
+		if forgotten {
+			s.warn("forgotten", "a request of this party has started that its state folder knows nothing of: the process died while it asked, "+
+				"or the folder is an old copy, which must not be put back: start with a new folder")
 			return
 		}
 		raw = session.SignAbort(s.cfg.Identity, sid, CodeWithdrawn).Encode()

@@ -89,6 +89,10 @@ type Seat struct {
 	early    early
 	limits   map[string]*rate.Limiter
 	horizon  int64 // JOINs issued before may have lost their line
+
+	forgotten struct{ after, before int64 } // see Forgets
+	warned    map[string]time.Time          // when an operator was last told of a state of affairs
+
 	stopping chan struct{}
 	stop     sync.Once
 	later    sync.WaitGroup // writes that nobody waits for
@@ -127,7 +131,7 @@ func New(c Config) (*Seat, error) {
 		cfg: c, channels: channel.New(channel.Config{Identity: c.Identity, Rand: c.Rand}), leaves: identity.NewLeaves(c.Roots), keys: pool{rand: c.Rand},
 		byName: map[string]Peer{}, byFP: map[identity.Fingerprint]Peer{},
 		open: map[[32]byte]*Open{}, starting: map[[32]byte]bool{}, runs: map[[32]byte]*Run{}, inits: map[pairKey][]*Run{},
-		early: newEarly(), limits: map[string]*rate.Limiter{}, stopping: make(chan struct{}),
+		early: newEarly(), limits: map[string]*rate.Limiter{}, warned: map[string]time.Time{}, stopping: make(chan struct{}),
 	}
 	for _, p := range c.Peers {
 		s.byName[p.Name], s.byFP[p.FP] = p, p
@@ -150,6 +154,33 @@ func (s *Seat) Name(fp identity.Fingerprint) string {
 		return p.Name
 	}
 	return "party " + fp.String()[:16]
+}
+
+// Forgets says that of the JOINs which were issued after and before some times (unix ns, both exclusive) nothing is known
+// here: they are of an earlier process, and later than all that the store remembers. A process that dies may leave one or
+// two; a store that was set back to an older copy has forgotten all since, and what it has promised in them. So nothing is
+// signed for their computations that is not in the ledger.
+func (s *Seat) Forgets(after, before int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forgotten.after, s.forgotten.before = after, before
+}
+
+// warnEvery bounds how often an operator is told of the same thing.
+const warnEvery = time.Minute
+
+func (s *Seat) warn(what, text string) {
+	now := s.cfg.Now()
+	s.mu.Lock()
+	last, told := s.warned[what]
+	told = told && now.Sub(last).Abs() < warnEvery
+	if !told {
+		s.warned[what] = now
+	}
+	s.mu.Unlock()
+	if !told {
+		s.cfg.Logger.Warn(text, "party", s.cfg.Identity.Name())
+	}
 }
 
 // Tick drives every wait: asks, repeated INITs, time-outs, erasure of old keys; and makes keys for the next JOINs.
