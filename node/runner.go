@@ -257,6 +257,10 @@ func (r *runner) attempt(ctx context.Context) error {
 	if err := r.interrupted(); err != nil {
 		return err
 	}
+	if leaf := r.node.cfg.Identity.Leaf; !r.node.cfg.Now().Before(leaf.NotAfter) {
+		return &jobError{503, "certificate", fmt.Sprintf("the certificate of %s has expired at %s: whoever keeps the authority renews it with "+
+			"`weft ca issue %s --renew`; then restart the node", leaf.Name, leaf.NotAfter.UTC().Format(time.RFC3339), leaf.Name)}
+	}
 	issued := r.node.issue(r.job.Issued)
 	c := r.claim(ctx, issued)
 	defer c.stop()
