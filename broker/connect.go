@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
-	"os"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -111,7 +110,7 @@ func (r Remote) options() ([]nats.Option, error) {
 
 // client is the configuration of a connection's own end.
 func (t TLS) client() (*tls.Config, error) {
-	pem, err := os.ReadFile(t.CA)
+	pem, err := identity.ReadSmall(t.CA)
 	if err != nil {
 		return nil, err
 	}
@@ -119,21 +118,31 @@ func (t TLS) client() (*tls.Config, error) {
 	if !roots.AppendCertsFromPEM(pem) {
 		return nil, fmt.Errorf("%s holds no certificate", t.CA)
 	}
-	if _, err := t.load(); err != nil {
+	if _, err := t.Load(); err != nil {
 		return nil, err
 	}
 	return &tls.Config{
 		MinVersion:           tls.VersionTLS13,
 		RootCAs:              roots,
-		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return t.load() },
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return t.Load() },
 	}, nil
 }
 
-func (t TLS) load() (*tls.Certificate, error) {
+// Load reads the certificate and its key, which nobody else may be able to read.
+func (t TLS) Load() (*tls.Certificate, error) {
 	if err := identity.CheckPrivate(t.Key); err != nil {
 		return nil, err
 	}
-	c, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+	crt, err := identity.ReadSmall(t.Cert)
+	if err != nil {
+		return nil, err
+	}
+	key, err := identity.ReadSmall(t.Key)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(key)
+	c, err := tls.X509KeyPair(crt, key)
 	if err != nil {
 		return nil, fmt.Errorf("loading %s and %s: %w", t.Cert, t.Key, err)
 	}

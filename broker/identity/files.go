@@ -152,7 +152,7 @@ func (a *Authority) SaveCertificate(dir string) error {
 
 // readPEM reads a file of exactly one PEM block of the given type.
 func readPEM(path, kind string) ([]byte, error) {
-	b, err := readSmall(path)
+	b, err := ReadSmall(path)
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +164,8 @@ func readPEM(path, kind string) ([]byte, error) {
 	return block.Bytes, nil
 }
 
-func readSmall(path string) ([]byte, error) {
+// ReadSmall reads a file of certificates or keys, which has at most 64 KiB.
+func ReadSmall(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err

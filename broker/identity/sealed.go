@@ -86,7 +86,7 @@ func loadSealed(dir string, passphrase Secret) (*Authority, error) {
 	if err := CheckPrivate(path); err != nil {
 		return nil, err
 	}
-	sealed, err := readSmall(path)
+	sealed, err := ReadSmall(path)
 	if err != nil {
 		return nil, err
 	}

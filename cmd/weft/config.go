@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"encoding"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -53,6 +55,9 @@ func loadConfig(file string, into any, environ []string) error {
 // that people write; what else YAML has (tags, anchors, aliases, merges) makes files that say something else than they show,
 // and with some tags the decoder of this library panics (v1.19.2).
 func decode(file string, b []byte, into any) error {
+	if !shallow(b) {
+		return &configError{file: file, text: "its values are nested too deeply for any configuration"}
+	}
 	tree, err := parser.ParseBytes(b, 0)
 	if err != nil {
 		return &configError{file: file, text: plain(err)}
@@ -77,6 +82,29 @@ func decode(file string, b []byte, into any) error {
 	return nil
 }
 
+// shallow bounds the nesting: the parser of this library (v1.19.2) needs memory that grows with its square.
+func shallow(b []byte) bool {
+	const most = 20
+	open := 0
+	for line := range bytes.Lines(b) {
+		if indent := len(line) - len(bytes.TrimLeft(line, " \t-?")); indent > 4*most {
+			return false
+		}
+		for _, c := range line {
+			switch c {
+			case '{', '[':
+				open++
+			case '}', ']':
+				open--
+			}
+			if open > most {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // plainYAML visits a YAML document and finds what is more than mappings, lists and scalars.
 type plainYAML struct {
 	file string
@@ -97,14 +125,19 @@ func (v *plainYAML) Visit(n ast.Node) ast.Visitor {
 }
 
 func readConfig(file string) ([]byte, error) {
-	info, err := os.Stat(file)
+	f, err := os.Open(file)
 	if err != nil {
 		return nil, err
 	}
-	if info.Size() > maxConfig {
-		return nil, fmt.Errorf("%s has %d bytes; a configuration has at most %d", file, info.Size(), maxConfig)
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	if err != nil {
+		return nil, err
 	}
-	return os.ReadFile(file)
+	if len(b) > maxConfig {
+		return nil, fmt.Errorf("%s is larger than %d bytes, which no configuration is", file, maxConfig)
+	}
+	return b, nil
 }
 
 // plain is the parser's message without its excerpt of the neighbouring lines.

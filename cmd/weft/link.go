@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"maps"
-	"os"
 	"slices"
 	"time"
 
@@ -69,7 +68,7 @@ func (c linkConfig) remote() (broker.Remote, error) {
 	if err := identity.CheckPrivate(c.NKey); err != nil {
 		return broker.Remote{}, fmt.Errorf("hub.nkey: %w", err)
 	}
-	seed, err := os.ReadFile(c.NKey)
+	seed, err := identity.ReadSmall(c.NKey)
 	if err != nil {
 		return broker.Remote{}, fmt.Errorf("hub.nkey: %w", err)
 	}
@@ -119,7 +118,7 @@ func (c identityConfig) load(ca string, now time.Time) (*identity.Identity, iden
 
 // loadRoots reads a file of one or more certificates of authorities: more than one while an authority is being replaced.
 func loadRoots(path string) (identity.Roots, error) {
-	b, err := os.ReadFile(path)
+	b, err := identity.ReadSmall(path)
 	if err != nil {
 		return identity.Roots{}, fmt.Errorf("ca: %w", err)
 	}
