@@ -2,6 +2,7 @@ package broker
 
 import (
 	"log/slog"
+	"time"
 
 	"github.com/weftmpc/weft/broker/identity"
 )
@@ -48,9 +49,12 @@ type TLS struct{ Cert, Key, CA string }
 type Account struct {
 	Name      string // upper-case letters, digits, hyphen, underscore
 	JetStream bool
-	Users     []User
-	Exports   []Export
-	Imports   []Import
+	// MaxConnections bounds the account's connections together, MaxSubscriptions the subscriptions of each; 0: no bound. On
+	// a server that others share, they keep one account from using it up.
+	MaxConnections, MaxSubscriptions int
+	Users                            []User
+	Exports                          []Export
+	Imports                          []Import
 }
 
 // User may connect with its key, and publish and subscribe to what is listed: all else is refused.
@@ -63,9 +67,12 @@ type User struct {
 
 // Export offers a subject to the accounts listed, and to no other.
 type Export struct {
-	Subject  string
-	Stream   bool     // messages flow out; otherwise requests flow in (a service)
-	Many     bool     // of a service: several answers to one request may pass, such as one of each instance
+	Subject string
+	Stream  bool // messages flow out; otherwise requests flow in (a service)
+	Many    bool // of a service: several answers to one request may pass, such as one of each instance
+	// Answer is how long the server keeps the way back for the answer to one request, which costs memory whether or not one
+	// comes; 0: 2 min. Requests that nobody answers want as little as possible.
+	Answer   time.Duration
 	Accounts []string // at least one
 }
 

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -29,10 +30,11 @@ type Remote struct {
 func Dial(r Remote, log *slog.Logger, opts ...nats.Option) (*nats.Conn, error) {
 	secure, err := r.options()
 	if err != nil {
-		return nil, fmt.Errorf("connecting to broker %s: %w", r.URL, err)
+		return nil, fmt.Errorf("connecting to the broker: %w", err)
 	}
 	own := append([]nats.Option{
 		nats.RetryOnFailedConnect(true),
+		nats.IgnoreDiscoveredServers(), // we choose whom to dial
 		nats.IgnoreAuthErrorAbort(),
 		nats.ConnectHandler(func(nc *nats.Conn) {
 			log.Info("connected to the broker", "url", r.URL)
@@ -88,8 +90,13 @@ func Hint(err error) string {
 // options secure the connection, and refuse to do without where the network could listen.
 func (r Remote) options() ([]nats.Option, error) {
 	u, err := url.Parse(r.URL)
-	if err != nil || u.Hostname() == "" || u.User != nil {
-		return nil, errors.New("write its address as tls://host:port")
+	switch {
+	case err != nil: // which would show what was written
+		return nil, errors.New("its address is no URL: write it as tls://host:port")
+	case u.User != nil:
+		return nil, errors.New("its address has a name or a password in it, which nothing here needs: write tls://host:port")
+	case u.Hostname() == "":
+		return nil, fmt.Errorf("%q: write its address as tls://host:port", r.URL)
 	}
 	switch {
 	case u.Scheme == "nats" && r.TLS == nil && isLoopback(u.Hostname()):
@@ -147,6 +154,22 @@ func (t TLS) Load() (*tls.Certificate, error) {
 		return nil, fmt.Errorf("loading %s and %s: %w", t.Cert, t.Key, err)
 	}
 	return &c, nil
+}
+
+// checkServer refuses a certificate that no client would believe.
+func (t TLS) checkServer(now time.Time) error {
+	c, err := t.Load()
+	if err != nil {
+		return err
+	}
+	if now.Before(c.Leaf.NotBefore) || now.After(c.Leaf.NotAfter) {
+		return fmt.Errorf("the certificate %s is valid from %s to %s, and this machine's clock says %s: renew it, or set the clock", t.Cert,
+			c.Leaf.NotBefore.UTC().Format(time.RFC3339), c.Leaf.NotAfter.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	}
+	if !slices.Contains(c.Leaf.ExtKeyUsage, x509.ExtKeyUsageServerAuth) {
+		return fmt.Errorf("the certificate %s is a client's: a broker needs one that was issued for its host names", t.Cert)
+	}
+	return nil
 }
 
 func options(user Key, log *slog.Logger, opts []nats.Option) []nats.Option {

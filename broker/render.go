@@ -32,7 +32,8 @@ func (c Config) Render() (string, error) {
 	}
 	// One size on all brokers of a fabric, see MaxPayload.
 	w.line("max_payload: %d", or(int64(c.MaxPayload), MaxPayload))
-	w.line("max_pending: %d", 64<<20) // bytes queued for one connection before it is cut
+	w.line("max_pending: %d", 64<<20)     // bytes queued for one connection before it is cut
+	w.line("max_control_line: %d", 1<<10) // bytes; the longest of our subjects, with a reply, needs a third of it
 	w.line(`write_deadline: "10s"`)
 	w.line(`ping_interval: "10s"`) // a dead link is noticed in half a minute; what was lost is asked for again
 	w.line("ping_max: 2")
@@ -71,7 +72,8 @@ func (t TLS) render(w *writer) {
 	w.line("verify: true") // clients show a certificate of the consortium's, too
 	w.line("handshake_first: true")
 	w.line(`min_version: "1.3"`)
-	w.line("timeout: 5") // seconds
+	w.line("timeout: 5")                 // seconds
+	w.line("connection_rate_limit: 200") // handshakes a second: each costs signatures before we know who it is
 	w.close("}")
 }
 
@@ -79,6 +81,12 @@ func (a Account) render(w *writer) {
 	w.open("%s {", quote(a.Name))
 	if a.JetStream {
 		w.line("jetstream: enabled")
+	}
+	if a.MaxConnections > 0 || a.MaxSubscriptions > 0 {
+		w.open("limits {")
+		w.line("max_connections: %d", bound(a.MaxConnections))
+		w.line("max_subscriptions: %d", bound(a.MaxSubscriptions))
+		w.close("}")
 	}
 	if len(a.Users) > 0 {
 		w.open("users: [")
@@ -90,7 +98,7 @@ func (a Account) render(w *writer) {
 	if len(a.Exports) > 0 {
 		w.open("exports: [")
 		for _, e := range a.Exports {
-			w.line("{ %s: %s,%s accounts: %s }", kind(e.Stream), quote(e.Subject), answers(e.Many), list(e.Accounts))
+			w.line("{ %s: %s,%s accounts: %s }", kind(e.Stream), quote(e.Subject), answers(e), list(e.Accounts))
 		}
 		w.close("]")
 	}
@@ -106,7 +114,7 @@ func (a Account) render(w *writer) {
 
 func (u User) render(w *writer) {
 	w.open("{")
-	w.line("nkey: %s", u.NKey)
+	w.line("nkey: %s", quote(u.NKey))
 	w.line(`allowed_connection_types: ["STANDARD", "IN_PROCESS"]`)
 	w.open("permissions: {")
 	w.line("publish: %s", permission(u.Publish))
@@ -133,11 +141,22 @@ func kind(stream bool) string {
 	return "service"
 }
 
-func answers(many bool) string {
-	if many {
-		return ` response_type: "stream",`
+func answers(e Export) (s string) {
+	if e.Many {
+		s = ` response_type: "stream",`
 	}
-	return ""
+	if e.Answer > 0 {
+		s += ` response_threshold: ` + quote(e.Answer.String()) + `,`
+	}
+	return s
+}
+
+// bound is a limit as the server writes it: -1 is none.
+func bound(n int) int {
+	if n == 0 {
+		return -1
+	}
+	return n
 }
 
 func list(items []string) string {
@@ -244,7 +263,7 @@ func (c Config) checkAccount(a Account, names, keys map[string]bool) error {
 		return fmt.Errorf("the key of the store has %d bytes, at least %d are needed", len(c.StoreKey), minStoreKey)
 	}
 	for _, u := range a.Users {
-		if !nkeys.IsValidPublicUserKey(u.NKey) {
+		if len(u.NKey) != 56 || !nkeys.IsValidPublicUserKey(u.NKey) { // which passes over line breaks
 			return fmt.Errorf("%q is not the public key of a user, which begins with U", u.NKey)
 		}
 		if keys[u.NKey] {
@@ -256,8 +275,11 @@ func (c Config) checkAccount(a Account, names, keys map[string]bool) error {
 		}
 	}
 	for _, e := range a.Exports {
-		if e.Stream && e.Many {
+		if e.Stream && (e.Many || e.Answer != 0) {
 			return fmt.Errorf("export of %q is a stream, which has no answers", e.Subject)
+		}
+		if e.Answer < 0 {
+			return fmt.Errorf("export of %q: the time for an answer is negative", e.Subject)
 		}
 		if len(e.Accounts) == 0 { // the server would take it as an export to all
 			return fmt.Errorf("export of %q names no account", e.Subject)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -164,14 +165,106 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// A hub whose certificate has expired is not believed, and a renewed one is, without a restart of the client.
+// A hub does not start with a certificate that nobody believes.
+func TestTLSHubCertificate(t *testing.T) {
+	o := newOffice(t)
+	for want, files := range map[string]*broker.TLS{
+		"renew it":            o.files("hub", -time.Hour, "localhost"),
+		"issued for its host": o.files("hub", time.Hour),
+	} {
+		c := broker.Hub("hub", "localhost:-1", []broker.Member{{Name: "alice", NKey: brokertest.Key(t).Public()}},
+			broker.Member{Name: "coordinator", NKey: brokertest.Key(t).Public()})
+		c.TLS, c.Logger = files, brokertest.Logger(t)
+		s, err := broker.Start(c)
+		if err == nil {
+			s.Shutdown()
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+}
+
+// A certificate that has expired since the hub started is not believed.
 func TestTLSExpiredHub(t *testing.T) {
 	o, alice := newOffice(t), brokertest.Key(t)
-	s := o.hub(o.files("hub", -time.Hour, "localhost"), alice)
-	_, port, _ := net.SplitHostPort(s.Addr())
+	expired, err := o.files("hub", -time.Hour, "localhost").Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := tls.Listen("tcp", "localhost:0", &tls.Config{Certificates: []tls.Certificate{*expired}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var served sync.WaitGroup
+	t.Cleanup(func() { l.Close(); served.Wait() })
+	served.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_ = c.(*tls.Conn).Handshake()
+			c.Close()
+		}
+	})
+	_, port, _ := net.SplitHostPort(l.Addr().String())
 	if _, ok, said := dial(t, broker.Remote{URL: "tls://localhost:" + port, TLS: o.files("alice", time.Hour), User: alice}); ok ||
 		!strings.Contains(said, "has expired") {
 		t.Errorf("connected %t, said %s", ok, said)
+	}
+}
+
+// One member cannot use the hub up: what it may open is bounded, and the others still come in.
+func TestHubLimits(t *testing.T) {
+	alice, bob := brokertest.Key(t), brokertest.Key(t)
+	c := broker.Hub("hub", "127.0.0.1:-1", []broker.Member{{Name: "alice", NKey: alice.Public()}, {Name: "bob", NKey: bob.Public()}},
+		broker.Member{Name: "coordinator", NKey: brokertest.Key(t).Public()})
+	c.Logger = slog.New(slog.DiscardHandler)
+	s, err := broker.Start(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Shutdown)
+	connect := func(k broker.Key) (*nats.Conn, error) {
+		nc, err := nats.Connect("nats://"+s.Addr(), k.Option(), nats.NoReconnect(), nats.MaxReconnects(0))
+		if err == nil {
+			t.Cleanup(nc.Close)
+		}
+		return nc, err
+	}
+	var first *nats.Conn
+	open := 0
+	for ; open < 100; open++ {
+		nc, err := connect(alice)
+		if err != nil {
+			break
+		}
+		if first == nil {
+			first = nc
+		}
+	}
+	if open < 2 || open > 32 {
+		t.Errorf("alice has %d connections", open)
+	}
+	if _, err := connect(bob); err != nil {
+		t.Errorf("bob is kept out: %v", err)
+	}
+	refused := make(chan error, 1000)
+	first.SetErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { refused <- err })
+	for i := range 400 {
+		if _, err := first.SubscribeSync(fmt.Sprintf("_INBOX.%d", i)); err != nil {
+			break
+		}
+	}
+	_ = first.Flush()
+	select {
+	case err := <-refused:
+		if !strings.Contains(err.Error(), "maximum subscriptions") {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("400 subscriptions are let through")
 	}
 }
 

@@ -3,6 +3,7 @@ package broker
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/weftmpc/weft/broker/identity"
 )
@@ -13,6 +14,16 @@ const (
 	AccountOperators   = "OPS"
 	AccountSystem      = "SYS"
 	AccountPrivate     = "PRIVATE"
+)
+
+// What one member of a hub may use of it, and how long ways back are kept.
+const (
+	mostConnections   = 16  // of a member: its node, a doctor, and what a half-open link has left
+	mostSubscriptions = 256 // of one connection; a node has a handful
+	mostOperators     = 64  // connections of all operators together
+
+	noAnswer   = time.Second      // for share messages and STARTs, which nobody answers
+	soonAnswer = 10 * time.Second // for what the coordinator answers
 )
 
 // AccountOf is the account that a party has on a hub.
@@ -50,14 +61,14 @@ func Hub(name, listen string, parties []Member, coordinator Member, ops ...strin
 
 func hubParty(p Member, parties []Member) Account {
 	a := Account{
-		Name: AccountOf(p.Name),
+		Name: AccountOf(p.Name), MaxConnections: mostConnections, MaxSubscriptions: mostSubscriptions,
 		Users: []User{{
 			NKey:      p.NKey,
 			Publish:   []string{Share("*", "*", p.Name), JoinSubject(p.Name), LeaveSubject(p.Name), SubjectStatus, EventSubject(p.Name, ">")},
 			Subscribe: []string{ShareInbox(p.Name), StartSubject(p.Name), subjectsInbox},
 		}},
 		Exports: []Export{
-			{Subject: StartSubject(p.Name), Accounts: []string{AccountCoordinator}},
+			{Subject: StartSubject(p.Name), Answer: noAnswer, Accounts: []string{AccountCoordinator}},
 			{Subject: EventSubject(p.Name, ">"), Stream: true, Accounts: []string{AccountOperators}},
 		},
 		Imports: []Import{
@@ -70,7 +81,7 @@ func hubParty(p Member, parties []Member) Account {
 		if q.Name == p.Name {
 			continue
 		}
-		a.Exports = append(a.Exports, Export{Subject: Share("*", p.Name, q.Name), Accounts: []string{AccountOf(q.Name)}})
+		a.Exports = append(a.Exports, Export{Subject: Share("*", p.Name, q.Name), Answer: noAnswer, Accounts: []string{AccountOf(q.Name)}})
 		a.Imports = append(a.Imports, Import{Subject: Share("*", q.Name, p.Name), Account: AccountOf(q.Name)})
 	}
 	return a
@@ -78,7 +89,7 @@ func hubParty(p Member, parties []Member) Account {
 
 func hubCoordinator(m Member, parties []Member, all []string) Account {
 	a := Account{
-		Name: AccountCoordinator,
+		Name: AccountCoordinator, MaxConnections: mostConnections, MaxSubscriptions: mostSubscriptions,
 		Users: []User{{
 			NKey:      m.NKey,
 			Publish:   []string{StartSubject("*")},
@@ -88,11 +99,11 @@ func hubCoordinator(m Member, parties []Member, all []string) Account {
 		Exports: []Export{{Subject: subjectsDiscovery, Many: true, Accounts: []string{AccountOperators}}},
 	}
 	if len(all) > 0 {
-		a.Exports = append(a.Exports, Export{Subject: SubjectStatus, Accounts: all})
+		a.Exports = append(a.Exports, Export{Subject: SubjectStatus, Answer: soonAnswer, Accounts: all})
 	}
 	for _, p := range parties {
 		own := []string{AccountOf(p.Name)}
-		a.Exports = append(a.Exports, Export{Subject: JoinSubject(p.Name), Accounts: own}, Export{Subject: LeaveSubject(p.Name), Accounts: own})
+		a.Exports = append(a.Exports, Export{Subject: JoinSubject(p.Name), Answer: soonAnswer, Accounts: own}, Export{Subject: LeaveSubject(p.Name), Answer: soonAnswer, Accounts: own})
 		a.Imports = append(a.Imports, Import{Subject: StartSubject(p.Name), Account: AccountOf(p.Name)})
 	}
 	return a
@@ -100,7 +111,7 @@ func hubCoordinator(m Member, parties []Member, all []string) Account {
 
 func hubOperators(parties []Member, ops []string) Account {
 	a := Account{
-		Name:    AccountOperators,
+		Name: AccountOperators, MaxConnections: mostOperators, MaxSubscriptions: mostSubscriptions,
 		Imports: []Import{{Subject: subjectsDiscovery, Account: AccountCoordinator}},
 	}
 	for _, key := range ops {

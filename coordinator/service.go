@@ -59,6 +59,7 @@ func Serve(ctx context.Context, nc *nats.Conn, c Config) (*Service, error) {
 			"format":      fmt.Sprint(formatVersion),
 			"max_parties": fmt.Sprint(t.config.MaxParties),
 		},
+		StatsHandler: s.stats,
 		ErrorHandler: func(_ micro.Service, e *micro.NATSError) {
 			s.logger.Warn("coordinator: broker reports an error", "subject", e.Subject, "error", e.Description)
 		},
@@ -73,7 +74,7 @@ func Serve(ctx context.Context, nc *nats.Conn, c Config) (*Service, error) {
 	}{
 		{"join", broker.JoinSubject("*"), "A party's signed JOIN; the reply is START, who is missing, another party's differing JOIN, or a refusal.", s.join},
 		{"leave", broker.LeaveSubject("*"), "Withdraws the open JOIN that it names; signed by the same party.", s.leave},
-		{"status", broker.SubjectStatus, "Numbers of JOINs and computations as JSON.", s.status},
+		{endpointStatus, broker.SubjectStatus, "The coordinator's name, fingerprint and clock as JSON; numbers of JOINs and computations in its statistics.", s.status},
 	}
 	for _, e := range endpoints {
 		err := m.AddEndpoint(e.name, e.handler, micro.WithEndpointSubject(e.subject),
@@ -167,20 +168,29 @@ func (s *Service) handle(m message) {
 	s.reply(m, reply.Encode(), nil)
 }
 
-// Status is what a coordinator answers on the status subject. Nothing of it is signed: it is for people who look for a
-// fault, and no computation hangs on it.
+const endpointStatus = "status"
+
+// Status is what a coordinator answers to parties on the status subject. Nothing of it is signed: it is for people who look
+// for a fault, and no computation hangs on it. Counts are for operators only: from them a party could tell when others compute.
 type Status struct {
 	Name        string               `json:"name"`
 	Fingerprint identity.Fingerprint `json:"fingerprint"`
 	Time        time.Time            `json:"time"` // its clock, UTC
-	Counts
+}
+
+// stats is what operators see with the endpoint "status".
+func (s *Service) stats(e *micro.Endpoint) any {
+	if e.Name != endpointStatus {
+		return nil
+	}
+	n := s.table.Counts()
+	n.Dropped = s.dropped.Load()
+	return n
 }
 
 func (s *Service) status(r micro.Request) {
 	now := s.table.config.Now
-	st := Status{Name: s.table.config.Identity.Name(), Fingerprint: s.table.self, Time: now().UTC(), Counts: s.table.Counts()}
-	st.Dropped = s.dropped.Load()
-	b, err := json.Marshal(st)
+	b, err := json.Marshal(Status{Name: s.table.config.Identity.Name(), Fingerprint: s.table.self, Time: now().UTC()})
 	if err != nil {
 		panic("coordinator: encoding its status: " + err.Error()) // text and integers only
 	}

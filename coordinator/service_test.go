@@ -14,7 +14,6 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/weftmpc/weft/broker"
-	"github.com/weftmpc/weft/broker/identity"
 	"github.com/weftmpc/weft/broker/brokertest"
 )
 
@@ -142,19 +141,37 @@ func TestService(t *testing.T) {
 	}
 }
 
-func (h *hub) status(t *testing.T) Status {
+// status is what operators see, and, beside it, what a party sees.
+func (h *hub) status(t *testing.T) Counts {
 	t.Helper()
 	m := must(h.fabric.Conns["bob"].Request(broker.SubjectStatus, nil, patience))(t)
-	var n Status
-	d := json.NewDecoder(bytes.NewReader(m.Data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&n); err != nil {
+	var party Status
+	if strict(t, m.Data, &party); party.Name == "" || party.Fingerprint.IsZero() || party.Time.IsZero() {
+		t.Errorf("who answers, and when: %+v", party)
+	}
+	ops := brokertest.Connect(t, h.fabric.Server, h.fabric.OpsKey)
+	defer ops.Close()
+	m = must(ops.Request("$SRV.STATS."+broker.ServiceCoordinator, nil, patience))(t)
+	var all micro.Stats
+	if err := json.Unmarshal(m.Data, &all); err != nil {
 		t.Fatal(err)
 	}
-	if s := n.Time; n.Name == "" || n.Fingerprint == (identity.Fingerprint{}) || s.IsZero() {
-		t.Errorf("who answers, and when: %+v", n)
+	var n Counts
+	for _, e := range all.Endpoints {
+		if e.Name == endpointStatus {
+			strict(t, e.Data, &n)
+		}
 	}
 	return n
+}
+
+func strict(t *testing.T, b []byte, into any) {
+	t.Helper()
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // A coordinator that dies with open JOINs is replaced by one with empty memory; repetition completes the computation, and
