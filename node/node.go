@@ -65,6 +65,7 @@ type Node struct {
 	issued  int64 // of the newest JOIN
 	wg      sync.WaitGroup
 	crew    *crew
+	link    chan struct{} // closed and made anew when there is a connection to the fabric again
 }
 
 // New returns a node that has not started.
@@ -87,7 +88,7 @@ func New(c Config) (*Node, error) {
 	if c.ledger == nil {
 		c.ledger = c.Jobs
 	}
-	n := &Node{cfg: c, boot: uuid.NewString(), lanes: map[string]*lane{}, runners: map[uuid.UUID]*runner{}}
+	n := &Node{cfg: c, boot: uuid.NewString(), lanes: map[string]*lane{}, runners: map[uuid.UUID]*runner{}, link: make(chan struct{})}
 	transport := c.Transport
 	if transport == nil {
 		transport = natsFabric{c.Fabric, c.Identity.Name()}
@@ -195,13 +196,29 @@ func (n *Node) subscribe() (func(), error) {
 		if before != nil {
 			before(nc)
 		}
-		n.seat.Reconnected()
+		n.reconnected()
 	})
 	unsubscribe := func() { _ = shares.Unsubscribe(); _ = starts.Unsubscribe() }
 	if !nc.IsConnected() { // the connection brings them along when there is one
 		return unsubscribe, nil
 	}
 	return unsubscribe, nc.Flush()
+}
+
+// reconnected makes all that waits for an answer ask again at once: what was sent while the link was down is lost.
+func (n *Node) reconnected() {
+	n.mu.Lock()
+	close(n.link)
+	n.link = make(chan struct{})
+	n.mu.Unlock()
+	n.seat.Reconnected()
+}
+
+// relinked is closed at the next reconnection.
+func (n *Node) relinked() <-chan struct{} {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.link
 }
 
 // natsFabric is a seat's Fabric over a connection to the hub.

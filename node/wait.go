@@ -86,6 +86,7 @@ func (w *wait) start(ctx context.Context) (*seat.Run, error) {
 func (w *wait) repeat(ctx context.Context, until time.Time) {
 	now := w.runner.node.cfg.Now
 	for pause := joinFirst; ; pause = min(2*pause, joinMost) {
+		again := w.runner.node.relinked()
 		w.sent.Add(1)
 		one, cancel := context.WithTimeout(ctx, joinRequest)
 		if err := w.open.Send(one); err != nil && ctx.Err() == nil {
@@ -98,6 +99,8 @@ func (w *wait) repeat(ctx context.Context, until time.Time) {
 		}
 		select {
 		case <-time.After(sleep):
+		case <-again:
+			pause = joinFirst / 2
 		case <-ctx.Done():
 			return
 		}
