@@ -10,8 +10,6 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
-
-	"github.com/weftmpc/weft/broker/identity"
 )
 
 // startTimeout bounds the wait for a started server; recovery of a large store happens before it begins.
@@ -23,6 +21,7 @@ type Server struct {
 	listen bool
 	users  map[string]bool // public keys
 	log    *slog.Logger
+	broken <-chan error
 
 	mu    sync.Mutex
 	conns []*nats.Conn // in process; closed by Shutdown
@@ -52,7 +51,7 @@ func Start(c Config) (*Server, error) {
 	if log == nil {
 		log = slog.Default()
 	}
-	l := &logger{log: log.With("broker", c.Name)}
+	l := &logger{log: log.With("broker", c.Name), broken: make(chan error, 1)}
 	srv.SetLoggerV2(l, false, false, false)
 	srv.Start() // does not block; what stops it, it logs as fatal
 	if err = l.fatal(); err == nil && !srv.ReadyForConnections(startTimeout) {
@@ -73,7 +72,7 @@ func Start(c Config) (*Server, error) {
 			return nil, fmt.Errorf("opening the store of broker %q: %w", c.Name, err)
 		}
 	}
-	s := &Server{srv: srv, listen: c.Listen != "", users: map[string]bool{}, log: l.log}
+	s := &Server{srv: srv, listen: c.Listen != "", users: map[string]bool{}, log: l.log, broken: l.broken}
 	for _, a := range c.Accounts {
 		for _, u := range a.Users {
 			s.users[u.NKey] = true
@@ -89,7 +88,7 @@ func (c Config) options() (*server.Options, error) {
 		return nil, err
 	}
 	if c.TLS != nil {
-		if err := identity.CheckPrivate(c.TLS.Key); err != nil {
+		if err := c.TLS.checkServer(time.Now()); err != nil {
 			return nil, fmt.Errorf("configuring broker %q: %w", c.Name, err)
 		}
 	}
@@ -121,6 +120,10 @@ func (s *Server) Connect(user Key, opts ...nats.Option) (*nats.Conn, error) {
 	s.conns = append(slices.DeleteFunc(s.conns, (*nats.Conn).IsClosed), nc)
 	return nc, nil
 }
+
+// Broken gets an error when the store of a stream could not write, because the disk is full or fails. The stream takes no
+// more writes then; only a new server over the same folder does.
+func (s *Server) Broken() <-chan error { return s.broken }
 
 // Addr is the address it listens on, with the real port; empty if it does not.
 func (s *Server) Addr() string {

@@ -55,6 +55,8 @@ type Config struct {
 
 	// Ready tells why the party cannot compute at present; nil: it can. Nil func: always ready.
 	Ready func() error
+	// Room tells why nothing new may be stored at present; nil: there is room. Nil func: there always is.
+	Room func() error
 	// Now is the clock; nil: time.Now.
 	Now    func() time.Time
 	Logger *slog.Logger // nil: slog.Default()

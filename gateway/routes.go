@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"sort"
 	"strings"
+
+	"github.com/weftmpc/weft/jobs"
 )
 
 // route is one method of one path. openapi.yaml documents each.
@@ -79,7 +81,22 @@ func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		res.gateway.answerError(w, r, err)
 		return
 	}
+	if err := res.gateway.checkRoom(rt); err != nil {
+		res.gateway.answerError(w, r, err)
+		return
+	}
 	if err := rt.serve(res.gateway, w, r); err != nil {
 		res.gateway.answerError(w, r, err)
 	}
+}
+
+// checkRoom refuses what would be stored, and nothing else, while the disk is nearly full.
+func (g *Gateway) checkRoom(rt route) error {
+	if g.config.Room == nil || rt.method == "GET" || rt.method == "DELETE" || strings.HasSuffix(rt.path, "/cancel") {
+		return nil
+	}
+	if g.config.Room() != nil {
+		return jobs.ErrFull
+	}
+	return nil
 }

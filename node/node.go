@@ -46,6 +46,7 @@ type Config struct {
 	Transport   seat.Fabric     // instead of Fabric, for in-memory networks
 	StoreKey    identity.Secret // at least 32 bytes, made with the state folder
 	Attempts    int             // of one job; zero: 5
+	Room        func() error    // tells why no computation may begin: the disk is nearly full; nil: there is always room
 	Now         func() time.Time
 	Logger      *slog.Logger
 

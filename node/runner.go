@@ -261,6 +261,9 @@ func (r *runner) attempt(ctx context.Context) error {
 		return &jobError{503, "certificate", fmt.Sprintf("the certificate of %s has expired at %s: whoever keeps the authority renews it with "+
 			"`weft ca issue %s --renew`; then restart the node", leaf.Name, leaf.NotAfter.UTC().Format(time.RFC3339), leaf.Name)}
 	}
+	if room := r.node.cfg.Room; room != nil && room() != nil {
+		return &jobError{507, "full", "this node has no disk space left: its operator has to make room before it can compute"}
+	}
 	issued := r.node.issue(r.job.Issued)
 	c := r.claim(ctx, issued)
 	defer c.stop()

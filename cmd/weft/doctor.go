@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
@@ -189,12 +188,12 @@ func (d *doctor) validity(check, what, name string, until time.Time) {
 func (d *doctor) tlsCertificate() {
 	h := d.config.Hub
 	again := "bring back the files that `weft ca issue` wrote, or have new ones issued"
-	pair, err := tls.LoadX509KeyPair(h.Cert, h.Key)
+	pair, err := broker.TLS{Cert: h.Cert, Key: h.Key, CA: h.CA}.Load()
 	if err != nil {
 		d.wrong("tls", again, "%v", err)
 		return
 	}
-	pem, err := os.ReadFile(h.CA)
+	pem, err := identity.ReadSmall(h.CA)
 	roots := x509.NewCertPool()
 	if err == nil && !roots.AppendCertsFromPEM(pem) {
 		err = fmt.Errorf("%s holds no certificate", h.CA)
@@ -238,7 +237,9 @@ func (d *doctor) store(id *identity.Identity) {
 		d.wrong("store", "see to free space, and that the user who runs weft owns "+dir, "the state folder cannot be written: %v", err)
 		return
 	}
-	if free, ok := freeSpace(dir); ok && free < spaceWarning {
+	if free, ok := freeSpace(dir); ok && free < spaceReserve {
+		d.wrong("store", "make room: the node accepts and computes nothing until there is some", "%d MiB are free on the disk of %s, and %d are needed", free>>20, dir, spaceReserve>>20)
+	} else if ok && free < spaceWarning {
 		d.warn("store", "make room: a full disk stops computations until there is some", "%d MiB are free on the disk of %s", free>>20, dir)
 	}
 	state, err := openState(dir)

@@ -71,7 +71,7 @@ func startParty(ctx context.Context, c partyConfig) (_ *party, err error) {
 	n, err := node.New(node.Config{
 		Identity: c.identity, Roots: c.roots, Parties: c.parties, Coordinator: c.coordinator,
 		Policy: policy.Policy{Profile: c.profile, MaxParties: c.maxParties}, Catalogue: simon.Catalogue(), Jobs: p.jobs, Fabric: c.fabric,
-		StoreKey: c.state.derive("nonce"), Now: c.now, Logger: c.logger,
+		StoreKey: c.state.derive("nonce"), Room: c.state.room, Now: c.now, Logger: c.logger,
 	})
 	if err != nil {
 		return nil, err
@@ -87,8 +87,9 @@ func startParty(ctx context.Context, c partyConfig) (_ *party, err error) {
 			if !c.fabric.IsConnected() {
 				return errors.New("no connection to the hub")
 			}
-			return p.problem()
+			return errors.Join(p.problem(), c.state.room())
 		},
+		Room: c.state.room,
 	})
 	if err != nil {
 		return nil, err
@@ -97,7 +98,35 @@ func startParty(ctx context.Context, c partyConfig) (_ *party, err error) {
 	p.done.Go(func() { p.ended("node", n.Run(ctx), c.logger) })
 	p.done.Go(func() { p.ended("gateway", g.Serve(ctx, c.listener), c.logger) })
 	p.done.Go(func() { jobs.KeepSwept(ctx, c.now, c.logger, p.jobs, p.objects) })
+	p.done.Go(func() { p.watchStore(ctx, c) })
 	return p, nil
+}
+
+// roomEvery is how often the free space is looked at for the log.
+const roomEvery = 10 * time.Second
+
+// watchStore logs when the disk gets nearly full and when it has room again, and ends the party if the store is broken: what
+// is not written cannot be promised, and a new start goes on where the last write has left it.
+func (p *party) watchStore(ctx context.Context, c partyConfig) {
+	full := false
+	for {
+		err := c.state.room()
+		switch {
+		case err != nil && !full:
+			c.logger.Error("the disk is nearly full: nothing new is accepted and computed until there is room", "error", err)
+		case err == nil && full:
+			c.logger.Info("the disk has room again", "folder", c.state.dir)
+		}
+		full = err != nil
+		select {
+		case err := <-p.private.Broken():
+			p.ended("store", fmt.Errorf("%w: make room on the disk of %s, or see to the disk, and start again: nothing that was accepted is lost", err, c.state.dir), c.logger)
+			return
+		case <-time.After(roomEvery):
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 func (p *party) openStores(ctx context.Context, c partyConfig) error {

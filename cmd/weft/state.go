@@ -45,6 +45,19 @@ func openState(dir string) (*stateFolder, error) {
 	return &stateFolder{dir: dir, lock: lock, key: key}, nil
 }
 
+// spaceReserve is what has to be free on the disk of a state folder for anything new to begin, in bytes. It lets what has
+// begun come to its end, and it keeps the broker of the folder from ever meeting a full disk, which its streams do not
+// survive: they take no more writes before the next start.
+const spaceReserve = 256 << 20
+
+// room tells why nothing new can be stored.
+func (s *stateFolder) room() error {
+	if free, ok := freeSpace(s.dir); ok && free < spaceReserve {
+		return fmt.Errorf("%d MiB are free on the disk of %s, and %d are needed: make room", free>>20, s.dir, spaceReserve>>20)
+	}
+	return nil
+}
+
 func (s *stateFolder) close() { _ = s.lock.Unlock() }
 
 // derive gives the key for one use of the state key (RFC 5869).
