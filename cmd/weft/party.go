@@ -103,7 +103,7 @@ func startParty(ctx context.Context, c partyConfig) (_ *party, err error) {
 }
 
 // roomEvery is how often the free space is looked at for the log.
-const roomEvery = 10 * time.Second
+const roomEvery = 2 * time.Second
 
 // watchStore logs when the disk gets nearly full and when it has room again, and ends the party if the store is broken: what
 // is not written cannot be promised, and a new start goes on where the last write has left it.
