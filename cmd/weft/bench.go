@@ -67,8 +67,8 @@ All rows but the first kind have three parties, or the first number of --parties
 comes first. The first tenth on top, at least two, warms up and does not count. All parties share this machine's cores.
 
 With --gateway, once for each party, a running fabric is measured instead, from here: all rows go over HTTP, and the jobs
-are deleted afterwards. Its vector-nodes row is the part of a vector's time from the acceptance of the last job until
-the last party is done, without the data's way between client and gateways.
+are deleted afterwards. The rows that end in -nodes are the nodes' part of the time: from the moment when the last party has
+its job until the last party is done, by the parties' clocks, without the way between client and gateways.
 
 With --profile, cpu, mutex and block profiles of each row are written for "go tool pprof"; those of mutex and block go on
 from row to row, so measure with one row, or show the difference with -base. Profiling slows down.`,
@@ -194,8 +194,8 @@ func (p *program) bench(ctx context.Context, f benchFlags) error {
 		err = p.benchHere(ctx, f, r)
 	}
 	if len(r.Rows) > 0 { // an interrupted one has some, too
-		kinds := append(slices.Clone(benchKinds), benchVectorNodes)
-		slices.SortStableFunc(r.Rows, func(a, b benchRow) int { return slices.Index(kinds, a.Name) - slices.Index(kinds, b.Name) })
+		place := func(r benchRow) int { return slices.Index(benchKinds, strings.TrimSuffix(r.Name, benchNodes)) }
+		slices.SortStableFunc(r.Rows, func(a, b benchRow) int { return place(a) - place(b) })
 		if f.json {
 			err = errors.Join(err, r.writeJSON(p.stdout))
 		} else {

@@ -37,8 +37,8 @@ type asker interface {
 	prepare(party int, data []byte) (input, error)
 	// submit returns when the job is accepted.
 	submit(ctx context.Context, party int, id uuid.UUID, in input) (job string, err error)
-	// done returns when the job has ended well.
-	done(ctx context.Context, party int, job string) error
+	// done returns when the job has ended well, and says when the party's node had it and when it ended, by its clock.
+	done(ctx context.Context, party int, job string) (created, end time.Time, err error)
 	// result waits for the job's result.
 	result(ctx context.Context, party int, job string) ([]byte, error)
 	// forget deletes the job.
@@ -152,9 +152,9 @@ func (a storeAsker) wait(ctx context.Context, party int, job string) (jobs.Job, 
 	return j, err
 }
 
-func (a storeAsker) done(ctx context.Context, party int, job string) error {
-	_, err := a.wait(ctx, party, job)
-	return err
+func (a storeAsker) done(ctx context.Context, party int, job string) (created, end time.Time, err error) {
+	j, err := a.wait(ctx, party, job)
+	return j.Created, j.Ended, err
 }
 
 func (a storeAsker) result(ctx context.Context, party int, job string) ([]byte, error) {
@@ -196,17 +196,17 @@ func (a httpAsker) submit(ctx context.Context, party int, id uuid.UUID, in input
 	return j.ID, err
 }
 
-func (a httpAsker) done(ctx context.Context, party int, id string) error {
+func (a httpAsker) done(ctx context.Context, party int, id string) (created, end time.Time, err error) {
 	for {
 		q := url.Values{"wait": {longPoll.String()}}
 		j, err := a.clients[party].one(ctx, http.MethodGet, "/v1/jobs/"+id+"?"+q.Encode(), nil, longPoll+answerTime)
 		switch {
 		case err != nil:
-			return err
+			return created, end, err
 		case j.State == stateDone:
-			return nil
+			return j.Created, j.Ended, nil
 		case j.terminal():
-			return ended(j)
+			return created, end, ended(j)
 		}
 	}
 }

@@ -16,7 +16,7 @@ type benchRun struct {
 	*benchFabric
 	benchCase
 	inputs []input
-	split  bool // the nodes' own part is measured, too
+	nodes  bool // the nodes' own part is measured, too
 
 	mu   sync.Mutex
 	made [][]string // jobs to forget: for each computation one per party
@@ -25,7 +25,7 @@ type benchRun struct {
 // benchTimes are those of one computation.
 type benchTimes struct {
 	whole time.Duration // from the submission at every party until every party has the result
-	nodes time.Duration // from the acceptance of the last job until the last party is done
+	nodes time.Duration // from the last party's acceptance of its job until the last party is done, by the parties' clocks
 }
 
 // once computes one sum and checks it. The clock stands still before and after.
@@ -50,25 +50,16 @@ func (r *benchRun) once(ctx context.Context) (benchTimes, error) {
 	}
 	var t benchTimes
 	begin := time.Now()
-	if r.split {
-		err = r.atAll(submit)
-		accepted := time.Now()
-		if err == nil {
-			err = r.atAll(func(i int) error { return r.ask.done(ctx, i, made[i]) })
+	err = r.atAll(func(i int) error {
+		if err := submit(i); err != nil {
+			return err
 		}
-		t.nodes = time.Since(accepted)
-		if err == nil {
-			err = r.atAll(fetch)
-		}
-	} else {
-		err = r.atAll(func(i int) error {
-			if err := submit(i); err != nil {
-				return err
-			}
-			return fetch(i)
-		})
-	}
+		return fetch(i)
+	})
 	t.whole = time.Since(begin)
+	if err == nil && r.nodes {
+		t.nodes, err = r.nodesPart(ctx, made)
+	}
 	if cause := context.Cause(ctx); cause != nil {
 		return t, cause
 	}
@@ -76,6 +67,16 @@ func (r *benchRun) once(ctx context.Context) (benchTimes, error) {
 		err = checkBench(results, r.values)
 	}
 	return t, err
+}
+
+// nodesPart is the nodes' own time for a computation that is over.
+func (r *benchRun) nodesPart(ctx context.Context, made []string) (time.Duration, error) {
+	created, ended := make([]time.Time, len(made)), make([]time.Time, len(made))
+	err := r.atAll(func(i int) (err error) {
+		created[i], ended[i], err = r.ask.done(ctx, i, made[i])
+		return err
+	})
+	return slices.MaxFunc(ended, time.Time.Compare).Sub(slices.MaxFunc(created, time.Time.Compare)), err
 }
 
 // forget deletes the jobs made so far.
@@ -99,7 +100,7 @@ func (r *benchRun) forget(ctx context.Context) error {
 
 // measure makes one row, or two where the nodes' part has one of its own. number is that of the row, for profiles.
 func (b *benchFabric) measure(ctx context.Context, f benchFlags, c benchCase, number int) (rows []benchRow, err error) {
-	r := &benchRun{benchFabric: b, benchCase: c, split: b.remote && c.values > 0}
+	r := &benchRun{benchFabric: b, benchCase: c, nodes: b.remote && c.atOnce == 1}
 	for i := range b.names {
 		in, err := c.ask.prepare(i, benchData(i, c.values))
 		if err != nil {
@@ -134,9 +135,9 @@ func (b *benchFabric) measure(ctx context.Context, f benchFlags, c benchCase, nu
 	}
 	row.rate()
 	rows = append(rows, row)
-	if r.split {
+	if r.nodes {
 		part := r.row(times, took, func(t benchTimes) time.Duration { return t.nodes })
-		part.Name, part.WarmUp = benchVectorNodes, row.WarmUp
+		part.Name, part.WarmUp = c.kind+benchNodes, row.WarmUp
 		part.rate()
 		rows = append(rows, part)
 	}

@@ -10,12 +10,13 @@ import (
 	"runtime"
 	"runtime/pprof"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
 
-// benchVectorNodes is the row of the nodes' own part in the time of a vector.
-const benchVectorNodes = "vector-nodes"
+// benchNodes ends the names of the rows of the nodes' own part in the time of others.
+const benchNodes = "-nodes"
 
 // valueBytes is the size of one value in a share message of SecureSum.
 const valueBytes = 24
@@ -68,10 +69,10 @@ func (r *benchRow) rate() {
 		r.Measured = fmt.Sprintf("%s; %d under way at any time; %s", whole, r.AtOnce, through)
 	case benchVector:
 		r.Measured = whole + "; " + through
-	case benchVectorNodes:
-		r.Measured = "last job accepted to last party done"
+	default:
+		r.Measured = "last job accepted to last party done, by the parties' clocks"
 	}
-	if r.Name == benchVector || r.Name == benchVectorNodes {
+	if strings.HasPrefix(r.Name, benchVector) {
 		bytes := r.Bytes * int64(r.Parties)
 		if bytes == 0 {
 			bytes = int64(r.Parties*(r.Parties-1)) * int64(r.Values) * valueBytes

@@ -38,6 +38,7 @@ type job struct {
 	Attempt       int             `json:"attempt"`
 	Attempts      int             `json:"attempts"`
 	Created       time.Time       `json:"created"`
+	Ended         time.Time       `json:"ended"`
 	Deadline      time.Time       `json:"deadline"`
 	Parties       []string        `json:"parties"`
 	Revision      uint64          `json:"revision"`

@@ -247,7 +247,10 @@ func separateSums(ctx context.Context, s *stage, f figures) error {
 	for _, d := range []struct{ durability, figure string }{{"process", "b.weft"}, {"power", "b.power"}} {
 		if err := s.with(ctx, d.durability, func(c *consortium) error {
 			rows, err := s.bench(ctx, 300, append(c.gateways(), "--rows", "http")...)
-			f.add(d.figure, rows["http"].P50)
+			f.add(d.figure, rows["http-nodes"].P50)
+			if d.durability == "process" {
+				f.add("b.http", rows["http"].P50)
+			}
 			return err
 		}); err != nil {
 			return err
