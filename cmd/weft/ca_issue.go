@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
 	"github.com/weftmpc/weft/broker"
@@ -347,7 +346,7 @@ func saveNKey(path string) (string, error) {
 	defer clear(seed) // the key's own bytes
 	line := append(slices.Clone(seed), '\n')
 	defer clear(line)
-	if err := writeWhole(path, line); err != nil {
+	if err := writeWhole(path, line, 0o600); err != nil {
 		return "", fmt.Errorf("writing %s: %w", path, err)
 	}
 	return k.Public(), nil
@@ -393,7 +392,7 @@ func (p *program) printEntry(at place, x member) error {
 	}
 	var one members
 	one.put(at, x)
-	b, err := yaml.MarshalWithOptions(one, yaml.IndentSequence(true))
+	b, err := encode(one)
 	if err == nil {
 		_, err = p.stdout.Write(b)
 	}

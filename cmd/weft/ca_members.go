@@ -8,10 +8,10 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml"
 	"github.com/nats-io/nkeys"
 
 	"github.com/weftmpc/weft/broker"
@@ -254,29 +254,42 @@ func checkGateway(raw string) error {
 	return nil
 }
 
-// marshal gives the list as a file, sorted by name, with its comment at the top.
-func (m members) marshal() ([]byte, error) {
+// sorted is the list as it is written.
+func (m members) sorted() members {
 	byName := func(x, y member) int { return cmp.Compare(x.Name, y.Name) }
 	m.Operators, m.Parties = slices.Clone(m.Operators), slices.Clone(m.Parties)
 	slices.SortFunc(m.Operators, byName)
 	slices.SortFunc(m.Parties, byName)
-	b, err := yaml.MarshalWithOptions(m, yaml.IndentSequence(true))
+	return m
+}
+
+// marshal gives the list as a file, sorted by name, with its comment at the top.
+func (m members) marshal() ([]byte, error) {
+	b, err := encode(m.sorted())
 	if err != nil {
 		return nil, fmt.Errorf("writing the members: %w", err)
 	}
 	return append([]byte(membersHead), b...), nil
 }
 
-// save writes the list in the place of an older one, for everybody to read, whole or not at all.
+// save writes the list in the place of an older one, for everybody to read, whole or not at all. It does not write what
+// loadMembers would refuse or read as something else.
 func (m members) save(path string) error {
 	b, err := m.marshal()
 	if err != nil {
 		return err
 	}
-	if err := writeWhole(path, b); err != nil {
+	back, err := parseMembers(path, b)
+	if err == nil && !same(reflect.ValueOf(back), reflect.ValueOf(m.sorted())) {
+		err = errReadsBack
+	}
+	if err != nil {
+		return fmt.Errorf("%s stays as it is: its next version would be wrong: %w", path, err)
+	}
+	if err := writeWhole(path, b, 0o644); err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
-	return os.Chmod(path, 0o644) // it was made for its owner alone
+	return nil
 }
 
 // loadMembersIfAny is loadMembers where no file means that nobody has been issued anything yet.

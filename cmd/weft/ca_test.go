@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -14,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"github.com/weftmpc/weft/broker"
 	"github.com/weftmpc/weft/broker/identity"
@@ -296,13 +299,13 @@ func TestMembersRefuse(t *testing.T) {
 		"reserved name":   {"name: bob", "name: ops-", ""},
 		"the hub's name":  {"name: bob", "name: sys", "the broker's own"},
 		"short print":     {bob.Fingerprint.String(), bob.Fingerprint.String()[1:], "64 hexadecimal digits"},
-		"no print":        {bob.Fingerprint.String(), `"` + identity.Fingerprint{}.String() + `"`, "fingerprint: it is missing"},
+		"no print":        {bob.Fingerprint.String(), identity.Fingerprint{}.String(), "fingerprint: it is missing"},
 		"wrong nkey":      {bob.NKey, "S" + bob.NKey[1:], "no public key of a broker's user"},
 		"bad gateway":     {"http://b.example", "b.example", "no address of a gateway"},
 		"with a query":    {"http://b.example", "http://b.example?x", "leave out what begins with"},
 		"another section": {"parties:", "party:", "unknown key"},
 		"two documents":   {"parties:", "---\nparties:", "several documents"},
-		"a tag":           {"- http://b.example", "!- http://b.example", "a tag (!)"}, // goccy/go-yaml v1.19.2 panics
+		"a tag":           {`- "http://b.example"`, `!- "http://b.example"`, "a tag (!)"}, // goccy/go-yaml v1.19.2 panics
 		"an alias":        {"organisation: alice", "organisation: *x", "an alias (*)"},
 		"an anchor":       {"organisation: alice", "organisation: &x alice", "an anchor (&)"},
 		"no mapping":      {string(good), "alice", "a group of keys"},
@@ -345,6 +348,71 @@ func TestMembersKeepNames(t *testing.T) {
 		if back, err := parseMembers("members.yaml", b); err != nil || !reflect.DeepEqual(back, m) {
 			t.Errorf("%q: %+v %v from\n%s", name, back, err, b)
 		}
+	}
+}
+
+// Organisations that YAML or its library take for something else come back as they went, in the list and in configurations,
+// also in the office: a list that was written badly could not be read by any later command.
+func TestHostileText(t *testing.T) {
+	k, err := broker.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pieces := []string{":", " ", "#", "?", "-", "!", "&", "*", "@", "%", "`", "'", `"`, `\`, "|", ">", "{", "}", "[", "]", ",", "=", "~", "<<", "a",
+		"1", "e", ".", "_", "null", "true", "yes", "0x", "\t", "\n", "\r", "é", "☃", "😀", "\u0085", "\u2028", "\ufeff", "\x7f", "\x00"}
+	text := rapid.OneOf(rapid.Custom(func(t *rapid.T) string {
+		return strings.Join(rapid.SliceOfN(rapid.SampledFrom(pieces), 0, 12).Draw(t, "pieces"), "")
+	}),
+		rapid.SampledFrom([]string{"? a", ": #", "1e3", "null", "- x", "!t", "&a", "*a", "@x", "%x", "`", "a: b", "a #b", "---", "...", "[[[[[", "{a: 1}", "2026-11-21", "0b1", "0o7", ".inf", "y"}))
+	dir := t.TempDir()
+	files := 0
+	rapid.Check(t, func(t *rapid.T) {
+		s := text.Draw(t, "text")
+		m := members{Parties: []member{{Name: "alice", Organisation: s, Fingerprint: identity.Fingerprint{1}, NKey: k.Public()}}}
+		files++
+		path := filepath.Join(dir, fmt.Sprint(files))
+		if err := m.save(path); err != nil {
+			t.Fatal(err)
+		}
+		if back, err := loadMembers(path); err != nil || !reflect.DeepEqual(back, m) {
+			t.Fatalf("%+v %v", back, err)
+		}
+		c := full()
+		c.Parties[0].Organisation, c.Gateway.Hosts, c.State = s, []string{s, s}, s
+		if err := writeConfig(path+".yaml", "A title.", c); err != nil {
+			t.Fatal(err)
+		}
+		back := nodeConfig{}
+		if err := loadConfig(path+".yaml", &back, nil); err != nil || !reflect.DeepEqual(back, c) {
+			t.Fatalf("%+v %v", back, err)
+		}
+	})
+	o := newOffice(t)
+	o.issue("alice", "--organisation", "? a")
+	o.issue("bob", "--organisation", "]: [{#")
+	if m := o.members(); m.Parties[0].Organisation != "? a" || m.Parties[1].Organisation != "]: [{#" {
+		t.Errorf("%+v", m)
+	}
+}
+
+// What would not come back is not written, and what was there stays.
+func TestWrongTextIsNotWritten(t *testing.T) {
+	k, err := broker.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := members{Parties: []member{{Name: "alice", Organisation: "no UTF-8: \xff", Fingerprint: identity.Fingerprint{1}, NKey: k.Public()}}}
+	path := filepath.Join(t.TempDir(), "members.yaml")
+	if err := m.save(path); !errors.Is(err, errReadsBack) {
+		t.Error(err)
+	}
+	c := full()
+	c.State = "no UTF-8: \xff"
+	if err := writeConfig(path, "A title.", c); !errors.Is(err, errReadsBack) {
+		t.Error(err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("it was written:", err)
 	}
 }
 

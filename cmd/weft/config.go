@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +18,9 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+
+	"github.com/weftmpc/weft/broker/identity"
 )
 
 // A configuration is one struct per process. A field's yaml tag is its key, its doc tag is the comment that `init` writes
@@ -361,6 +365,14 @@ func writeConfig(path, title string, c any) error {
 	if err := render(&b, reflect.ValueOf(c), ""); err != nil {
 		return err
 	}
+	back := reflect.New(reflect.TypeOf(c))
+	err := decode(path, []byte(b.String()), back.Interface())
+	if err == nil && !same(back.Elem(), reflect.ValueOf(c)) {
+		err = errReadsBack
+	}
+	if err != nil {
+		return fmt.Errorf("%s is not written: %w", path, err)
+	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if errors.Is(err, os.ErrExist) {
 		return withHint(fmt.Errorf("%s is there already and is not overwritten", path), "move it away first, or give another folder with --dir")
@@ -386,7 +398,7 @@ func render(b *strings.Builder, v reflect.Value, indent string) error {
 			}
 			continue
 		}
-		text, err := yaml.MarshalWithOptions(map[string]any{keyOf(f): x.Interface()}, yaml.IndentSequence(true))
+		text, err := encode(map[string]any{keyOf(f): x.Interface()})
 		if err != nil {
 			return err
 		}
@@ -395,6 +407,71 @@ func render(b *strings.Builder, v reflect.Value, indent string) error {
 		}
 	}
 	return nil
+}
+
+// encode writes v as YAML that decode reads: also what shallow counts as brackets is none of a text's.
+func encode(v any) ([]byte, error) {
+	b, err := yaml.MarshalWithOptions(v, yaml.IndentSequence(true),
+		yaml.CustomMarshaler(func(s string) ([]byte, error) { return quote(s), nil }),
+		yaml.CustomMarshaler(func(f identity.Fingerprint) ([]byte, error) { return []byte(`"` + f.String() + `"`), nil }))
+	if err != nil {
+		return nil, err
+	}
+	escape := strings.NewReplacer("{", `\x7b`, "[", `\x5b`, "}", `\x7d`, "]", `\x5d`)
+	var out strings.Builder
+	for line := range strings.Lines(string(b)) { // a line has one text, and keys have no quotes
+		before, text, _ := strings.Cut(line, `"`)
+		opened, closed := strings.Count(text, "{")+strings.Count(text, "["), strings.Count(text, "}")+strings.Count(text, "]")
+		if opened != closed || opened > 1 {
+			line = before + `"` + escape.Replace(text)
+		}
+		out.WriteString(line)
+	}
+	return []byte(out.String()), nil
+}
+
+// word is text that nobody takes for anything else, but for the few words that have a meaning of their own.
+var word = regexp.MustCompile(`^[A-Za-z][0-9A-Za-z]*([-./_][0-9A-Za-z]+)*$`)
+
+// quote is text as a YAML scalar. All but plain words stand in quotes: what the library (v1.19.2) leaves without, it does not
+// always read back as the same text, or at all ("? a").
+func quote(s string) []byte {
+	if word.MatchString(s) && !token.IsNeedQuoted(s) {
+		return []byte(s)
+	}
+	return []byte(strconv.Quote(s))
+}
+
+// errReadsBack is why something is not written.
+var errReadsBack = errors.New("it would read back as something else: take unusual characters out of its names")
+
+// same compares what two values of one type say: no list and an empty one are the same.
+func same(a, b reflect.Value) bool {
+	switch a.Kind() {
+	case reflect.Pointer:
+		if a.IsNil() || b.IsNil() {
+			return a.IsNil() && b.IsNil()
+		}
+		return same(a.Elem(), b.Elem())
+	case reflect.Struct:
+		for i := range a.NumField() {
+			if !same(a.Field(i), b.Field(i)) {
+				return false
+			}
+		}
+		return true
+	case reflect.Slice:
+		if a.Len() != b.Len() {
+			return false
+		}
+		for i := range a.Len() {
+			if !same(a.Index(i), b.Index(i)) {
+				return false
+			}
+		}
+		return true
+	}
+	return a.Equal(b)
 }
 
 // isGroup reports whether a struct's keys have comments of their own.

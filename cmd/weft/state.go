@@ -91,14 +91,14 @@ func loadOrMakeKey(path string) (identity.Secret, error) {
 	if _, err := rand.Read(key); err != nil {
 		return nil, err
 	}
-	if err := writeWhole(path, key); err != nil {
+	if err := writeWhole(path, key, 0o600); err != nil {
 		return nil, fmt.Errorf("writing %s: %w", path, err)
 	}
 	return key, nil
 }
 
-// writeWhole makes a file for its owner's eyes that is either whole or not there, also after a power cut.
-func writeWhole(path string, b []byte) (err error) {
+// writeWhole makes a file that is either whole or not there, also after a power cut.
+func writeWhole(path string, b []byte, mode fs.FileMode) (err error) {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, filepath.Base(path)+".*") // mode 0600
 	if err != nil {
@@ -109,7 +109,13 @@ func writeWhole(path string, b []byte) (err error) {
 			_ = os.Remove(f.Name())
 		}
 	}()
-	if _, err = f.Write(b); err == nil {
+	if mode != 0o600 && runtime.GOOS != "windows" {
+		err = f.Chmod(mode)
+	}
+	if err == nil {
+		_, err = f.Write(b)
+	}
+	if err == nil {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
