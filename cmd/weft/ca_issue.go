@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -261,7 +262,7 @@ func (p *program) issueNew(ctx context.Context, f issue, list members) (err erro
 		return err
 	}
 	defer func() {
-		if err != nil {
+		if err != nil && !f.published(x) {
 			undo()
 		}
 	}()
@@ -275,7 +276,15 @@ func (p *program) issueNew(ctx context.Context, f issue, list members) (err erro
 		}
 	}
 	p.tellIssued(f, notAfter)
-	return p.printEntry(f.place, x)
+	return p.printEntry(f, x)
+}
+
+// published tells whether the list on disk has the entry x: its keys are then the member's, and must stay, whatever fails
+// later. A list that cannot be read may have it.
+func (f *issue) published(x member) bool {
+	list, err := loadMembersIfAny(f.list())
+	old, _ := list.find(x.Name)
+	return err != nil || old != nil && same(reflect.ValueOf(*old), reflect.ValueOf(x))
 }
 
 // files are the names of what a new member's folder gets, but for ca.crt.
@@ -386,15 +395,18 @@ func (p *program) tellIssued(f issue, notAfter time.Time) {
 func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
 // printEntry writes a member's entry as the others' configurations have it. Brokers have none.
-func (p *program) printEntry(at place, x member) error {
-	if at == placeBroker {
+func (p *program) printEntry(f issue, x member) error {
+	if f.place == placeBroker {
 		return nil
 	}
 	var one members
-	one.put(at, x)
+	one.put(f.place, x)
 	b, err := encode(one)
 	if err == nil {
 		_, err = p.stdout.Write(b)
 	}
-	return err
+	if err != nil {
+		return withHint(fmt.Errorf("the entry of %s cannot be printed: %w", f.name, err), "all else is done: its files are in %s, and its entry stands in %s", f.out, f.list())
+	}
+	return nil
 }

@@ -73,7 +73,7 @@ func (p *program) renew(ctx context.Context, f issue, list members) error {
 		}
 	}
 	p.tellRenewed(f, id != nil, changed, notAfter)
-	return p.printEntry(f.place, x)
+	return p.printEntry(f, x)
 }
 
 // recertify makes both certificates before it replaces one.

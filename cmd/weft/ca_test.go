@@ -45,13 +45,17 @@ func (o *office) path(name ...string) string {
 func (o *office) run(args ...string) (int, string) {
 	o.t.Helper()
 	var stdout bytes.Buffer
+	code := o.runTo(&stdout, args...)
+	return code, stdout.String()
+}
+
+func (o *office) runTo(stdout io.Writer, args ...string) int {
 	o.stderr.Reset()
 	p := &program{
-		stdin: strings.NewReader(""), stdout: &stdout, stderr: &o.stderr, signals: make(chan os.Signal),
+		stdin: strings.NewReader(""), stdout: stdout, stderr: &o.stderr, signals: make(chan os.Signal),
 		getenv: func(string) string { return "" }, now: func() time.Time { return o.now },
 	}
-	code := p.execute(o.t.Context(), append([]string{"ca"}, args...))
-	return code, stdout.String()
+	return p.execute(o.t.Context(), append([]string{"ca"}, args...))
 }
 
 func (o *office) does(args ...string) string {
@@ -246,6 +250,38 @@ func TestFailureLeavesNothingBehind(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 	o.issue("bob", "--days", "2")
+}
+
+// broken is standard output on a full disk.
+type broken struct{}
+
+func (broken) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
+
+// Once the list names keys, they are the member's, though its entry cannot be printed: nobody else could ever have them.
+func TestPublishedKeysStay(t *testing.T) {
+	o := newOffice(t)
+	for _, more := range [][]string{nil, {"--replace", "--out", o.path("alice-2")}, {"--renew", "--out", o.path("alice-2"), "--organisation", "Alice Hospital"}} {
+		args := append([]string{"issue", "alice", "--ca", o.path("ca"), "--out", o.path("alice")}, more...)
+		if code := o.runTo(broken{}, args...); code != exitFailed || !strings.Contains(o.stderr.String(), "cannot be printed: no space left") {
+			t.Errorf("%v: exit code %d: %s", more, code, &o.stderr)
+		}
+		dir := "alice"
+		if more != nil {
+			dir = "alice-2"
+		}
+		id, err := identity.LoadIdentity(o.path(dir, "identity.crt"), o.path(dir, "identity.key"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		seed, err := os.ReadFile(o.path(dir, "nats.nk"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		k, err := broker.ParseKey(bytes.TrimSpace(seed))
+		if x := o.members().Parties[0]; err != nil || x.Fingerprint != id.FP() || x.NKey != k.Public() || x.Organisation != id.Leaf.Organisation {
+			t.Errorf("%v: the list has %+v, the folder %s: %v", more, x, id.FP(), err)
+		}
+	}
 }
 
 func TestOneAtATime(t *testing.T) {
