@@ -193,7 +193,7 @@ func (f *issue) known(list members) (member, error) {
 	old, at := list.find(f.name)
 	if old == nil {
 		return member{}, withHint(fmt.Errorf("%s has no %s", f.list(), f.name),
-			"leave out --replace for a new member; for one of old, bring back the list from your copy of the folder")
+			"leave out --renew and --replace for a new member; for one of old, bring back the list from your copy of the folder")
 	}
 	if asked && at != f.place {
 		return member{}, fmt.Errorf("%s is not what the flags say: it stands under %s in %s", f.name, at, f.list())
@@ -206,7 +206,7 @@ func (f *issue) known(list members) (member, error) {
 func (f *issue) admit(list members) error {
 	if old, at := list.find(f.name); old != nil {
 		return withHint(fmt.Errorf("%s has been issued already: it stands under %s in %s", f.name, at, f.list()),
-			"--renew gives new certificates to the same keys; --replace gives new keys, which all others must be told; another member needs another name")
+			"--renew gives new certificates to the same keys; --replace gives new keys, which all others must be told (of a broker, nobody); another member needs another name")
 	}
 	if f.place == placeCoordinator && list.Coordinator != nil {
 		return withHint(fmt.Errorf("there is a coordinator already, %s: a consortium has one", list.Coordinator.Name),
@@ -231,7 +231,7 @@ func (p *program) validity(a *identity.Authority, days int) (notBefore, notAfter
 
 func (p *program) issueNew(ctx context.Context, f issue, list members) (err error) {
 	x := member{Name: f.name}
-	if f.replace && f.place != placeBroker {
+	if f.replace {
 		if x, err = f.known(list); err != nil {
 			return err
 		}
@@ -243,6 +243,9 @@ func (p *program) issueNew(ctx context.Context, f issue, list members) (err erro
 	}
 	if len(f.gateways) > 0 {
 		x.Gateways = f.gateways
+	}
+	if f.place == placeBroker && len(f.hosts) == 0 {
+		f.hosts = x.Hosts
 	}
 	list.put(f.place, x) // its keys are not made yet; what else is wrong shows before anybody is asked for a passphrase
 	if err := list.checkGateways(); err != nil {
@@ -269,11 +272,9 @@ func (p *program) issueNew(ctx context.Context, f issue, list members) (err erro
 	if err := f.fill(a, &x, notBefore, notAfter); err != nil {
 		return err
 	}
-	if f.place != placeBroker {
-		list.put(f.place, x)
-		if err := list.save(f.list()); err != nil {
-			return err
-		}
+	list.put(f.place, x)
+	if err := list.save(f.list()); err != nil {
+		return err
 	}
 	p.tellIssued(f, notAfter)
 	return p.printEntry(f, x)
@@ -327,6 +328,7 @@ func (f *issue) fill(a *identity.Authority, x *member, notBefore, notAfter time.
 	if err := pair.Save(f.out); err != nil {
 		return err
 	}
+	x.TLS, x.Hosts = identity.FingerprintOf(pair.Leaf.Key), pair.Leaf.Hosts
 	if f.place == placeBroker {
 		return nil
 	}
@@ -394,12 +396,13 @@ func (p *program) tellIssued(f issue, notAfter time.Time) {
 // day is a time as an administrator reads it.
 func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
-// printEntry writes a member's entry as the others' configurations have it. Brokers have none.
+// printEntry writes a member's entry as the others' configurations have it: there are no brokers in them, and no TLS keys.
 func (p *program) printEntry(f issue, x member) error {
 	if f.place == placeBroker {
 		return nil
 	}
 	var one members
+	x.TLS = identity.Fingerprint{}
 	one.put(f.place, x)
 	b, err := encode(one)
 	if err == nil {

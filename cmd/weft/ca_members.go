@@ -33,21 +33,23 @@ const membersHead = `# The members of this consortium, as their certificate auth
 # "weft ca issue" writes this file anew: values that you change by hand stay, comments do not.
 `
 
-// members is the list of everybody who got an identity or a broker key from one authority: public, sorted by name.
-// Brokers have neither and are not in it.
+// members is the list of everybody to whom one authority issued something: public, sorted by name.
 type members struct {
 	Coordinator *member  `yaml:"coordinator,omitempty"` // nil if none has been issued yet
 	Operators   []member `yaml:"operators,omitempty"`   // who look at the fabric with the NATS CLI; no fingerprint
 	Parties     []member `yaml:"parties,omitempty"`
+	Brokers     []member `yaml:"brokers,omitempty"` // for the authority's own renewals: nobody else's configuration names them
 }
 
-// member is what the others need to know of one member.
+// member is what the others need to know of one member, and what the authority remembers of it.
 type member struct {
 	Name         string               `yaml:"name"`                   // identity.CheckName
 	Organisation string               `yaml:"organisation,omitempty"` // of a party, for people
-	Fingerprint  identity.Fingerprint `yaml:"fingerprint,omitempty"`  // of the identity key; zero for operators
-	NKey         string               `yaml:"nkey,omitempty"`         // public key of the broker's user, U...
+	Fingerprint  identity.Fingerprint `yaml:"fingerprint,omitempty"`  // of the identity key; zero for operators and brokers
+	NKey         string               `yaml:"nkey,omitempty"`         // public key of the user at the brokers, U...; none for brokers
 	Gateways     []string             `yaml:"gateways,omitempty"`     // of a party: addresses by which clients name it
+	Hosts        []string             `yaml:"hosts,omitempty"`        // of a broker: names and addresses that it is reached by
+	TLS          identity.Fingerprint `yaml:"tls,omitempty"`          // of the TLS key, which --renew certifies again and no other
 }
 
 // loadMembers reads a members file. It refuses unknown keys, and what could not work: members without a name or a key,
@@ -86,7 +88,7 @@ const (
 	placeCoordinator place = "coordinator"
 	placeOperator    place = "operators"
 	placeParty       place = "parties"
-	placeBroker      place = "broker" // not in the list
+	placeBroker      place = "brokers"
 )
 
 // each calls f for every member, and stops at its first error.
@@ -103,6 +105,11 @@ func (m *members) each(f func(p place, x *member) error) error {
 	}
 	for i := range m.Parties {
 		if err := f(placeParty, &m.Parties[i]); err != nil {
+			return err
+		}
+	}
+	for i := range m.Brokers {
+		if err := f(placeBroker, &m.Brokers[i]); err != nil {
 			return err
 		}
 	}
@@ -133,11 +140,14 @@ func (m *members) put(p place, x member) {
 		m.Operators = append(m.Operators, x)
 	case placeParty:
 		m.Parties = append(m.Parties, x)
+	case placeBroker:
+		m.Brokers = append(m.Brokers, x)
 	}
 }
 
 func (m *members) check() error {
 	names, keys := map[string]bool{}, map[string]string{}
+	none := identity.Fingerprint{}.String()
 	err := m.each(func(p place, x *member) error {
 		if err := checkMember(p, *x); err != nil {
 			return fmt.Errorf("%s: %q: %w", p, x.Name, err)
@@ -146,11 +156,10 @@ func (m *members) check() error {
 			return fmt.Errorf("%s: %q stands for two members: give each a name of its own", p, x.Name)
 		}
 		names[x.Name] = true
-		public := []string{x.NKey}
-		if p != placeOperator {
-			public = append(public, x.Fingerprint.String())
-		}
-		for _, k := range public {
+		for _, k := range []string{x.NKey, x.Fingerprint.String(), x.TLS.String()} {
+			if k == "" || k == none {
+				continue
+			}
 			if other, taken := keys[k]; taken {
 				return fmt.Errorf("%s: %q has the key %s, which %q has too: each member has keys of its own", p, x.Name, k, other)
 			}
@@ -189,6 +198,12 @@ func checkMember(p place, x member) error {
 	if err := checkMemberName(p, x.Name); err != nil {
 		return err
 	}
+	if p == placeBroker {
+		return checkBroker(x)
+	}
+	if len(x.Hosts) > 0 {
+		return errors.New("hosts: only brokers have them, take them out")
+	}
 	if !nkeys.IsValidPublicUserKey(x.NKey) {
 		return fmt.Errorf("nkey: %q is no public key of a broker's user: it begins with U and has 56 characters", x.NKey)
 	}
@@ -211,6 +226,23 @@ func checkMember(p place, x member) error {
 	for _, g := range x.Gateways {
 		if err := checkGateway(g); err != nil {
 			return fmt.Errorf("gateways: %w", err)
+		}
+	}
+	return nil
+}
+
+func checkBroker(x member) error {
+	switch {
+	case x.NKey != "" || x.Fingerprint != (identity.Fingerprint{}) || x.Organisation != "" || len(x.Gateways) > 0:
+		return errors.New("a broker has name, hosts and tls: take out what else there is")
+	case x.TLS == (identity.Fingerprint{}):
+		return errors.New("tls: it is missing: `weft ca issue` writes it")
+	case len(x.Hosts) == 0:
+		return errors.New("hosts: they are missing: `weft ca issue` writes them")
+	}
+	for _, h := range x.Hosts {
+		if err := identity.CheckHost(h); err != nil {
+			return fmt.Errorf("hosts: %w", err)
 		}
 	}
 	return nil
@@ -257,9 +289,10 @@ func checkGateway(raw string) error {
 // sorted is the list as it is written.
 func (m members) sorted() members {
 	byName := func(x, y member) int { return cmp.Compare(x.Name, y.Name) }
-	m.Operators, m.Parties = slices.Clone(m.Operators), slices.Clone(m.Parties)
+	m.Operators, m.Parties, m.Brokers = slices.Clone(m.Operators), slices.Clone(m.Parties), slices.Clone(m.Brokers)
 	slices.SortFunc(m.Operators, byName)
 	slices.SortFunc(m.Parties, byName)
+	slices.SortFunc(m.Brokers, byName)
 	return m
 }
 

@@ -7,37 +7,28 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"slices"
+	"reflect"
 	"time"
 
 	"github.com/weftmpc/weft/broker/identity"
 )
 
 // renew issues new certificates for the keys of the ones in the folder. The files there come from anywhere, perhaps from
-// the member by mail: only what this authority issued before, for this name, and of this fingerprint, is certified again.
+// the member by mail: only what this authority issued before, for this name, and for the keys on the list, is certified again.
 func (p *program) renew(ctx context.Context, f issue, list members) error {
+	x, err := f.known(list)
+	if err != nil {
+		return err
+	}
 	tls, err := f.oldTLS()
 	if err != nil {
 		return err
 	}
-	var x member
-	if old, _ := list.find(f.name); old == nil && len(tls.Hosts) > 0 {
-		if f.coordinator || f.operator {
-			return fmt.Errorf("%s is a broker by its %s: leave out --coordinator and --operator", f.name, identity.FileTLSCert)
-		}
-		f.place = placeBroker
-		err = f.suits()
-	} else {
-		x, err = f.known(list)
-	}
+	id, err := f.oldIdentity(x)
 	if err != nil {
 		return err
 	}
-	if f.place != placeBroker && len(tls.Hosts) > 0 {
-		return fmt.Errorf("%s is a broker's, and %s is none: name the member's folder with --out", filepath.Join(f.out, identity.FileTLSCert), f.name)
-	}
-	id, err := f.oldIdentity(x)
-	if err != nil {
+	if err := f.present(x, tls); err != nil {
 		return err
 	}
 	before := x
@@ -48,11 +39,13 @@ func (p *program) renew(ctx context.Context, f issue, list members) error {
 	if len(f.gateways) > 0 {
 		x.Gateways = f.gateways
 	}
-	if f.place != placeBroker {
-		list.put(f.place, x)
-		if err := list.check(); err != nil {
-			return err
-		}
+	if len(f.hosts) == 0 {
+		f.hosts = x.Hosts
+	}
+	x.Hosts = f.hosts
+	list.put(f.place, x)
+	if err := list.check(); err != nil {
+		return err
 	}
 	a, err := p.authority(ctx, f.ca)
 	if err != nil {
@@ -60,13 +53,10 @@ func (p *program) renew(ctx context.Context, f issue, list members) error {
 	}
 	defer a.Forget()
 	notBefore, notAfter := p.validity(a, f.days)
-	if len(f.hosts) == 0 {
-		f.hosts = tls.Hosts
-	}
 	if err := f.recertify(a, id, tls, x.Organisation, notBefore, notAfter); err != nil {
 		return err
 	}
-	changed := before.Organisation != x.Organisation || !slices.Equal(before.Gateways, x.Gateways)
+	changed := !same(reflect.ValueOf(before), reflect.ValueOf(x))
 	if changed {
 		if err := list.save(f.list()); err != nil {
 			return err
@@ -108,6 +98,22 @@ func (f *issue) oldTLS() (*identity.TLSLeaf, error) {
 	return l, f.mine(path, l.Name)
 }
 
+// present compares the TLS key with the entry: an older one may be in wrong hands.
+func (f *issue) present(x member, l *identity.TLSLeaf) error {
+	path, fp := filepath.Join(f.out, identity.FileTLSCert), identity.FingerprintOf(l.Key)
+	switch {
+	case x.TLS == (identity.Fingerprint{}):
+		return withHint(fmt.Errorf("%s does not tell the TLS key of %s (tls), so that %s may be anybody's", f.list(), f.name, path),
+			"it was written before weft kept them: give new keys with --replace")
+	case fp != x.TLS:
+		return withHint(fmt.Errorf("%s is for the TLS key %s, but %s lists %s for %s", path, fp, f.list(), x.TLS, f.name), hintOld)
+	}
+	return nil
+}
+
+// hintOld is what to do about a certificate for a key that is not the member's present one.
+const hintOld = "it is from before the keys were replaced, or not the member's: ask for the present identity.crt and tls.crt, or give new keys with --replace"
+
 // oldIdentity reads the identity certificate in the folder, and compares it with the entry; nil for who has none.
 func (f *issue) oldIdentity(x member) (*identity.Leaf, error) {
 	if f.place != placeParty && f.place != placeCoordinator {
@@ -126,8 +132,7 @@ func (f *issue) oldIdentity(x member) (*identity.Leaf, error) {
 		return nil, err
 	}
 	if l.FP != x.Fingerprint {
-		return nil, withHint(fmt.Errorf("%s has the fingerprint %s, but %s lists %s for %s", path, l.FP, f.list(), x.Fingerprint, f.name),
-			"it is from before the keys were replaced, or not the member's: ask for the present identity.crt and tls.crt, or give new keys with --replace")
+		return nil, withHint(fmt.Errorf("%s has the fingerprint %s, but %s lists %s for %s", path, l.FP, f.list(), x.Fingerprint, f.name), hintOld)
 	}
 	return l, nil
 }
@@ -156,7 +161,7 @@ func (p *program) tellRenewed(f issue, hasIdentity, changed bool, notAfter time.
 	}
 	say("%s in %s: renewed, valid until %s", what, f.out, day(notAfter))
 	say("put them in the place of the old ones; the keys are the same")
-	if changed {
+	if changed && f.place != placeBroker {
 		say("%s has changed: send it to the other members", f.list())
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -186,6 +187,7 @@ func TestRenewalKeepsKeys(t *testing.T) {
 		t.Errorf("the list has changed: %+v", after)
 	}
 	m, err := parseMembers("members.yaml", []byte(printed))
+	before.Parties[0].TLS = identity.Fingerprint{} // the authority's business
 	if err != nil || !reflect.DeepEqual(m.Parties, before.Parties) {
 		t.Errorf("printed %s: %v", printed, err)
 	}
@@ -211,12 +213,17 @@ func TestRenewalOfForeignCertificates(t *testing.T) {
 		return []string{"issue", name, "--renew", "--ca", o.path("ca"), "--out", o.path(name)}
 	}
 	forge("hub/tls.crt", "hub/tls.crt")
-	o.refuses("not issued by this authority", renewed("hub")...)
+	o.refuses("is for the TLS key", renewed("hub")...)
 	whole, err := os.ReadFile(o.path("alice", "identity.crt"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	certified := o.certifiedBy(forger, "alice")
 	forge("alice/tls.crt", "alice/tls.crt")
+	o.refuses("is for the TLS key", renewed("alice")...)
+	if err := os.WriteFile(o.path("alice", "tls.crt"), certified, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	o.refuses("not issued by this authority", renewed("alice")...)
 	if b, err := os.ReadFile(o.path("alice", "identity.crt")); err != nil || !bytes.Equal(b, whole) {
 		t.Error("one certificate was replaced, though the other was refused", err)
@@ -225,6 +232,28 @@ func TestRenewalOfForeignCertificates(t *testing.T) {
 	o.refuses("has the fingerprint", renewed("alice")...)
 	forge("alice/identity.crt", "alice/tls.crt")
 	o.refuses("not one for TLS", renewed("alice")...)
+}
+
+// certifiedBy is a TLS certificate for name's present key by another authority.
+func (o *office) certifiedBy(other *office, name string) []byte {
+	o.t.Helper()
+	a, err := identity.LoadAuthority(other.path("ca"))
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	der, err := identity.LoadCertificate(o.path(name, "tls.crt"))
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	l, err := identity.ParseTLS(der)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	der, err = a.IssueTLS(name, nil, l.Key, o.now, o.now.AddDate(0, 0, 10))
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
 
 func TestFailureLeavesNothingBehind(t *testing.T) {
@@ -315,7 +344,7 @@ func TestAuthorityFolderIsPrivate(t *testing.T) {
 
 func TestMembersRefuse(t *testing.T) {
 	o := newOffice(t)
-	for _, args := range [][]string{{"alice", "--gateway", "http://a.example"}, {"bob", "--gateway", "http://b.example"}, {"coordinator", "--coordinator"}, {"ops", "--operator"}} {
+	for _, args := range [][]string{{"alice", "--gateway", "http://a.example"}, {"bob", "--gateway", "http://b.example"}, {"coordinator", "--coordinator"}, {"ops", "--operator"}, {"hub", "--host", "localhost"}} {
 		o.issue(args[0], args[1:]...)
 	}
 	good, err := os.ReadFile(o.path("ca", "members.yaml"))
@@ -344,6 +373,14 @@ func TestMembersRefuse(t *testing.T) {
 		"a tag":           {`- "http://b.example"`, `!- "http://b.example"`, "a tag (!)"}, // goccy/go-yaml v1.19.2 panics
 		"an alias":        {"organisation: alice", "organisation: *x", "an alias (*)"},
 		"an anchor":       {"organisation: alice", "organisation: &x alice", "an anchor (&)"},
+		"one TLS key":     {bob.TLS.String(), alice.TLS.String(), "each member has keys of its own"},
+		"a key for two":   {bob.TLS.String(), alice.Fingerprint.String(), "each member has keys of its own"},
+		"a party's hosts": {"- name: bob", "- hosts: [b.example]\n    name: bob", "only brokers have them"},
+		"a hub's name":    {"name: bob", "name: hub", "stands for two members"},
+		"a hub's nkey":    {"- name: hub", "- nkey: " + m.Operators[0].NKey + "\n    name: hub", "take out what else"},
+		"a hub's key":     {m.Brokers[0].TLS.String(), identity.Fingerprint{}.String(), "tls: it is missing"},
+		"a hub's hosts":   {"hosts:\n      - localhost", "hosts: []", "hosts: they are missing"},
+		"no host":         {"- localhost", `- "tls://localhost"`, "is no host"},
 		"no mapping":      {string(good), "alice", "a group of keys"},
 	} {
 		text := strings.ReplaceAll(string(good), c.old, c.new)

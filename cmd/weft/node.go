@@ -238,7 +238,7 @@ compares the fingerprints with what the institutions themselves say.`,
 				cfg.Coordinator = m.Coordinator.Fingerprint.String()
 			}
 			for i := range cfg.Parties {
-				cfg.Parties[i].NKey = "" // the hub's business
+				cfg.Parties[i].NKey, cfg.Parties[i].TLS = "", identity.Fingerprint{} // the hub's and the authority's business
 				if cfg.Parties[i].Name == id.Name() && listen == "" {
 					listen = localListen(cfg.Parties[i].Gateways)
 				}
