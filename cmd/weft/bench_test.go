@@ -65,7 +65,7 @@ func TestBenchHasAllRows(t *testing.T) {
 	if code := p.execute(t.Context(), args); code != exitDone {
 		t.Fatalf("exit code %d: %s", code, stderr)
 	}
-	want := []string{"sum 2 1 2", "sum 3 1 2", "http 3 1 2", "http-nodes 3 1 2", "http-new 3 1 2", "http-new-nodes 3 1 2", "at-once 3 1 40", "vector 3 1000 1"}
+	want := []string{"sum 2 1 2", "sum 3 1 2", "http 3 1 2", "http-new 3 1 2", "at-once 3 1 40", "vector 3 1000 1"}
 	if got := rowsOf(t, stdout.String()); !slices.Equal(got, want) {
 		t.Errorf("rows %q, want %q", got, want)
 	}
