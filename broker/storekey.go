@@ -30,6 +30,50 @@ func checkStoreKey(dir string, key identity.Secret) error {
 		return writeDurably(dir, path, keyMark(key)+"\n")
 	case err != nil:
 		return err
+	}
+	return compareKey(dir, was, key)
+}
+
+// HasStore tells whether there is a store in the folder dir, or what is left of one. It belongs to one key for ever.
+func HasStore(dir string) (bool, error) {
+	for _, name := range []string{keyCheck, streamList, storeFolder} {
+		switch _, err := os.Lstat(filepath.Join(dir, name)); {
+		case err == nil:
+			return true, nil
+		case !errors.Is(err, fs.ErrNotExist):
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// CheckStore looks at the store in the folder dir and changes nothing, so that a server may have it open: whether it was
+// made under the key, and whether each stream on its list has a folder. What is in the streams, only Start finds out. A
+// folder without a store is good.
+func CheckStore(dir string, key identity.Secret) error {
+	was, err := os.ReadFile(filepath.Join(dir, keyCheck))
+	if err == nil {
+		err = compareKey(dir, was, key)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	list, err := os.ReadFile(filepath.Join(dir, streamList))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, name := range strings.Fields(string(list)) {
+		account, stream, _ := strings.Cut(name, "/")
+		if _, err := os.ReadDir(filepath.Join(dir, storeFolder, account, streamsFolder, stream)); err != nil {
+			return unreadable(name, dir, err)
+		}
+	}
+	return nil
+}
+
+// compareKey compares the key with the mark that a store was made under.
+func compareKey(dir string, was []byte, key identity.Secret) error {
+	switch {
 	case len(key) == 0:
 		return fmt.Errorf("%s is encrypted and no key was given: bring back the key it was made with", dir)
 	case !hmac.Equal([]byte(strings.TrimSpace(string(was))), []byte(keyMark(key))):

@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"runtime"
 	"time"
 
@@ -42,6 +41,7 @@ type finding struct {
 type doctor struct {
 	config nodeConfig
 	file   string
+	euid   int // the user it runs as; -1 on Windows
 	now    func() time.Time
 	tell   func(finding)
 	errors int
@@ -69,7 +69,8 @@ func (p *program) doctorCommand() *cobra.Command {
 		Use:   "doctor",
 		Short: "Check a node's configuration, files, certificates, clock and links, and say what to do",
 		Long: `Looks at everything that a node needs before it can compute: the configuration, who can read its files, its
-certificates, its store, the hub, the coordinator and the clock. It changes nothing and can run beside the node.
+certificates, its store, the hub, the coordinator and the clock. It changes nothing and can run beside the node, as the
+node's own user: another may or may not do what the node's cannot or can.
 
 The exit code is 0 if the node can compute, 1 if something is wrong.`,
 		Example: `  weft doctor --config alice/node.yaml`,
@@ -81,7 +82,7 @@ The exit code is 0 if the node can compute, 1 if something is wrong.`,
 			if asJSON {
 				tell = func(f finding) { all = append(all, f) }
 			}
-			d := &doctor{file: file, now: p.now, tell: tell}
+			d := &doctor{file: file, euid: os.Geteuid(), now: p.now, tell: tell}
 			d.examine(c.Context(), p.environ())
 			if asJSON {
 				e := json.NewEncoder(out)
@@ -108,22 +109,26 @@ func printFinding(w io.Writer, f finding) {
 	}
 }
 
+// advice is what to do about an error by its own hint, or else by the doctor's.
+func advice(err error, otherwise string) string {
+	var h *hinted
+	if errors.As(err, &h) {
+		return h.hint
+	}
+	return otherwise
+}
+
 func (d *doctor) examine(ctx context.Context, environ []string) {
 	var err error
 	if d.config, err = loadNode(d.file, environ); err != nil {
-		advice := "correct the file; `weft node init` writes one with every key and its meaning"
-		var h *hinted
-		if errors.As(err, &h) {
-			advice = h.hint
-		}
-		d.wrong("configuration", advice, "%v", err)
+		d.wrong("configuration", advice(err, "correct the file; `weft node init` writes one with every key and its meaning"), "%v", err)
 		return // everything else is read from it
 	}
 	d.ok("configuration", "%s: %d parties, profile %s, durability %s", d.file, len(d.config.Parties), d.config.Profile, d.config.Durability)
 	d.files()
-	id := d.identity()
+	d.identity()
 	d.tlsCertificate()
-	d.store(id)
+	d.store()
 	d.links(ctx)
 }
 
@@ -139,31 +144,26 @@ func (d *doctor) files() {
 			d.wrong("files", "chmod 600 "+path, "%v", err)
 		}
 	}
-	if info, err := os.Stat(c.State); err == nil && info.Mode().Perm()&0o077 != 0 {
+	if info, err := os.Stat(c.State); err == nil && info.Mode().Perm()&0o077 != 0 && info.Mode().Perm()&0o022 == 0 { // else store tells
 		good = false
 		d.warn("files", "chmod 700 "+c.State, "the state folder %s can be entered by others (mode %04o)", c.State, info.Mode().Perm())
 	}
-	if info, err := os.Stat(d.file); err == nil && info.Mode().Perm()&0o022 != 0 {
+	if info, err := os.Stat(d.file); err == nil && info.Mode().Perm()&0o020 != 0 {
 		good = false
-		d.wrong("files", "chmod 644 "+d.file, "%s can be changed by others (mode %04o), who could add a party", d.file, info.Mode().Perm())
+		d.warn("files", "chmod 644 "+d.file, "%s can be changed by its group (mode %04o), who could add a party", d.file, info.Mode().Perm())
 	}
 	if good {
 		d.ok("files", "keys are readable by their owner only")
 	}
 }
 
-// identity looks at the certificate that other parties see. It returns nil if there is none.
-func (d *doctor) identity() *identity.Identity {
+// identity looks at the certificate that other parties see.
+func (d *doctor) identity() {
 	c := d.config
 	id, _, err := c.Identity.load(c.CA, d.now())
 	if err != nil {
-		advice := "bring back the files that `weft ca issue` wrote, or have new ones issued"
-		var h *hinted
-		if errors.As(err, &h) {
-			advice = h.hint
-		}
-		d.wrong("identity", advice, "%v", err)
-		return nil
+		d.wrong("identity", advice(err, "bring back the files that `weft ca issue` wrote, or have new ones issued"), "%v", err)
+		return
 	}
 	d.validity("identity", fmt.Sprintf("%s, %s, fingerprint %s", id.Name(), id.Leaf.Organisation, id.FP()), id.Name(), id.Leaf.NotAfter)
 	if _, err := c.party(id); err != nil {
@@ -171,7 +171,6 @@ func (d *doctor) identity() *identity.Identity {
 	} else {
 		d.ok("parties", "this party's entry is there, and %d others", len(c.Parties)-1)
 	}
-	return id
 }
 
 func (d *doctor) validity(check, what, name string, until time.Time) {
@@ -215,62 +214,6 @@ func (d *doctor) tlsCertificate() {
 	default:
 		d.validity("tls", h.Cert, name, pair.Leaf.NotAfter)
 	}
-}
-
-// store writes into the state folder, and opens the store in it unless a node has it open.
-func (d *doctor) store(id *identity.Identity) {
-	dir := d.config.State
-	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
-		if _, err := os.Stat(filepath.Dir(dir)); err != nil {
-			d.wrong("store", "make the folder above it, or change `state` in "+d.file, "the state folder cannot be made: %v", err)
-			return
-		}
-		d.ok("store", "%s is made when the node first starts", dir)
-		return
-	}
-	f, err := os.CreateTemp(dir, "doctor-*")
-	if err == nil {
-		_, err = f.Write(make([]byte, 4096))
-		err = errors.Join(err, f.Sync(), f.Close(), os.Remove(f.Name()))
-	}
-	if err != nil {
-		d.wrong("store", "see to free space, and that the user who runs weft owns "+dir, "the state folder cannot be written: %v", err)
-		return
-	}
-	if free, ok := freeSpace(dir); ok && free < spaceReserve {
-		d.wrong("store", "make room: the node accepts and computes nothing until there is some", "%d MiB are free on the disk of %s, and %d are needed", free>>20, dir, spaceReserve>>20)
-	} else if ok && free < spaceWarning {
-		d.warn("store", "make room: a full disk stops computations until there is some", "%d MiB are free on the disk of %s", free>>20, dir)
-	}
-	state, err := openState(dir)
-	switch {
-	case errors.Is(err, errInUse):
-		d.ok("store", "%s can be written; a node has it open", dir)
-	case err != nil:
-		d.wrong("store", "bring back the folder as it was from a backup, or use a new one: open computations are lost, results too", "%v", err)
-	case id == nil:
-		state.close()
-		d.ok("store", "%s can be written", dir)
-	default:
-		defer state.close()
-		d.openStore(dir, partyConfig{state: state, identity: id, power: d.config.Durability == "power", logger: slog.New(slog.DiscardHandler)})
-	}
-}
-
-// openStore opens the jobs as a node would, so that a damaged store or a wrong key shows.
-func (d *doctor) openStore(dir string, c partyConfig) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	p := &party{stop: func() {}, failed: make(chan struct{})}
-	err := p.openStores(ctx, c)
-	if err == nil {
-		_, err = p.jobs.List(ctx, "")
-	}
-	if err = errors.Join(err, p.close()); err != nil {
-		d.wrong("store", "bring back the folder as it was from a backup, or use a new one: open computations are lost, results too", "%v", err)
-		return
-	}
-	d.ok("store", "%s can be written, and its jobs can be read", dir)
 }
 
 // links connects to the hub as the node does, and asks the coordinator.

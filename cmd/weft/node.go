@@ -159,7 +159,7 @@ func (p *program) runNode(ctx context.Context, file string, stderr io.Writer) (e
 		return fmt.Errorf("%s: %w", file, err)
 	}
 	party.roots, party.logger, party.now = roots, log, p.now
-	if party.state, err = openState(c.State); err != nil {
+	if party.state, err = openStateWithin(ctx, c.State, lockWait); err != nil {
 		return err
 	}
 	defer party.state.close()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
@@ -10,9 +11,11 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"time"
 
 	"github.com/gofrs/flock"
 
+	"github.com/weftmpc/weft/broker"
 	"github.com/weftmpc/weft/broker/identity"
 )
 
@@ -25,24 +28,70 @@ type stateFolder struct {
 
 var errInUse = errors.New("is in use by another weft process")
 
+const (
+	fileStateKey = "state.key"
+
+	// lockWait is how long a starting node waits for its folder: the process before it may be ending just now.
+	lockWait  = 3 * time.Second
+	lockAgain = 50 * time.Millisecond
+)
+
 // openState opens or makes a state folder. Its key file is made with it, so that a copy elsewhere is recognised as a copy.
 func openState(dir string) (*stateFolder, error) {
+	return openStateWithin(context.Background(), dir, 0)
+}
+
+// openStateWithin is openState that waits for a folder which is in use.
+func openStateWithin(ctx context.Context, dir string, wait time.Duration) (*stateFolder, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the state folder: %w", err)
 	}
+	if err := checkFolder(dir, os.Geteuid()); err != nil {
+		return nil, err
+	}
 	lock := flock.New(filepath.Join(dir, "lock"))
 	ok, err := lock.TryLock()
+	if err == nil && !ok && wait > 0 {
+		within, cancel := context.WithTimeout(ctx, wait)
+		defer cancel()
+		if ok, err = lock.TryLockContext(within, lockAgain); within.Err() != nil {
+			err = context.Cause(ctx) // nil unless it was not for the wait
+		}
+	}
 	if err != nil {
-		return nil, fmt.Errorf("locking the state folder %s: %w", dir, err)
+		return nil, errors.Join(fmt.Errorf("locking the state folder %s: %w", dir, err), lock.Close())
 	}
 	if !ok {
-		return nil, fmt.Errorf("the state folder %s %w: stop it, or choose another folder", dir, errInUse)
+		return nil, errors.Join(fmt.Errorf("the state folder %s %w: stop it, or choose another folder", dir, errInUse), lock.Close())
 	}
-	key, err := loadOrMakeKey(filepath.Join(dir, "state.key"))
+	key, err := loadKey(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		key, err = makeKey(dir)
+	}
 	if err != nil {
-		return nil, errors.Join(err, lock.Unlock())
+		return nil, errors.Join(err, lock.Close())
 	}
 	return &stateFolder{dir: dir, lock: lock, key: key}, nil
+}
+
+// checkFolder refuses a state folder that another user than euid owns, or that others can put files into: the key in it is
+// the node's word that it does not sign two different messages for one label.
+func checkFolder(dir string, euid int) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("%s is no folder", dir)
+	}
+	if uid, ok := owner(info); ok && uid != euid {
+		return withHint(fmt.Errorf("the state folder %s belongs to the user with number %d, and weft runs as number %d", dir, uid, euid),
+			"run weft as the folder's owner; if it shall be another's from now on: chown -R %d %s", euid, dir)
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o022 != 0 {
+		return withHint(fmt.Errorf("the state folder %s can be changed by others (mode %04o)", dir, info.Mode().Perm()), "chmod 700 %s", dir)
+	}
+	return nil
 }
 
 // spaceReserve is what has to be free on the disk of a state folder for anything new to begin, in bytes. It lets what has
@@ -69,25 +118,36 @@ func (s *stateFolder) derive(use string) identity.Secret {
 	return k
 }
 
-func loadOrMakeKey(path string) (identity.Secret, error) {
-	key, err := os.ReadFile(path)
-	if err == nil {
-		info, err := os.Stat(path)
-		if err != nil {
-			return nil, err
+// loadKey reads the key of a state folder. The error is fs.ErrNotExist where there is none and none is missing: with a key
+// made anew, a store would be lost for good.
+func loadKey(dir string) (identity.Secret, error) {
+	path := filepath.Join(dir, fileStateKey)
+	key, err := identity.ReadSmall(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		switch has, e := broker.HasStore(dir); {
+		case e != nil:
+			return nil, e
+		case has:
+			return nil, withHint(fmt.Errorf("%s is missing, and without it nobody can read what is stored in %s", path, dir),
+				"restore it from a backup; or use a new folder: open computations are lost, results too")
 		}
-		if runtime.GOOS != "windows" && info.Mode().Perm()&0o007 != 0 {
-			return nil, fmt.Errorf("%s can be read by everybody on this machine: chmod 600 %s", path, path)
-		}
-		if len(key) != 32 {
-			return nil, fmt.Errorf("%s has %d bytes, want 32: restore it from a backup; without it the folder's data cannot be read", path, len(key))
-		}
-		return key, nil
 	}
-	if !errors.Is(err, fs.ErrNotExist) {
+	if err != nil {
 		return nil, err
 	}
-	key = make([]byte, 32)
+	if err := identity.CheckPrivate(path); err != nil {
+		clear(key)
+		return nil, withHint(err, "chmod 600 %s", path)
+	}
+	if len(key) != 32 {
+		clear(key)
+		return nil, fmt.Errorf("%s has %d bytes, want 32: restore it from a backup; without it the folder's data cannot be read", path, len(key))
+	}
+	return key, nil
+}
+
+func makeKey(dir string) (identity.Secret, error) {
+	key, path := make([]byte, 32), filepath.Join(dir, fileStateKey)
 	if _, err := rand.Read(key); err != nil {
 		return nil, err
 	}
