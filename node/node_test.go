@@ -264,7 +264,8 @@ func TestDeadlineNamesWhoIsMissing(t *testing.T) {
 	a, b := f.submit("alice", id, "1", time.Second), f.submit("bob", id, "2", time.Second)
 	for name, j := range map[string]jobs.Job{"alice": a, "bob": b} {
 		got := f.members[name].ended(j.ID, patience)
-		if got.State != jobs.Failed || got.Problem.Code != 504 || got.Problem.Message != "carol did not join within 1s" {
+		if got.State != jobs.Failed || got.Problem.Code != 504 || !strings.HasPrefix(got.Problem.Message, "carol did not join within 1s; ") ||
+			!strings.Contains(got.Problem.Message, "carol by fingerprint "+f.ids["carol"].FP().String()[:16]) {
 			t.Errorf("%s: %s %+v", name, got.State, got.Problem)
 		}
 	}

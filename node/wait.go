@@ -180,5 +180,23 @@ func (w *wait) late() error {
 		}
 		return &jobError{504, "not-joined", text}
 	}
-	return &jobError{504, "not-joined", fmt.Sprintf("%s did not join within %s", names(w.missing), d)}
+	return &jobError{504, "not-joined", fmt.Sprintf("%s did not join within %s%s", names(w.missing), d, w.strangers())}
+}
+
+// mostNamed is how many fingerprints an error shows: for many parties the reason is hardly that all have new ones.
+const mostNamed = 3
+
+// strangers says how this node knows the parties that are missing: one that did ask, under a certificate that is not on our
+// list, is a stranger whom nobody tells us of.
+func (w *wait) strangers() string {
+	if len(w.missing) > mostNamed {
+		return ""
+	}
+	var known []string
+	for _, name := range w.missing {
+		if p, ok := w.runner.node.seat.Peer(name); ok {
+			known = append(known, fmt.Sprintf("%s by fingerprint %.16s…", name, p.FP))
+		}
+	}
+	return "; if they did ask for it with the same parties, compare fingerprints: this node knows " + names(known)
 }

@@ -103,6 +103,7 @@ func newConsortium(t *testing.T, plain bool) *consortium {
 			}
 		})
 	}
+	t.Cleanup(c.stop) // again, before the private brokers' own end
 	return c
 }
 

@@ -21,7 +21,7 @@ func TestReadmeNodes(t *testing.T) {
 	if own == nil || len(own.blocks) != 3 {
 		t.Fatal("README.md has other sections than this test knows")
 	}
-	for _, port := range []string{"4222", "55511", "55512", "55513"} {
+	for _, port := range []string{"4222", "8501", "8502", "8503"} {
 		l, err := net.Listen("tcp", "127.0.0.1:"+port)
 		if err != nil {
 			t.Fatalf("port %s, which README.md's commands use, is not free: %v", port, err)
@@ -42,7 +42,7 @@ func TestReadmeNodes(t *testing.T) {
 	for _, line := range processes {
 		sh.start(line)
 	}
-	for _, port := range []string{"55511", "55512", "55513"} {
+	for _, port := range []string{"8501", "8502", "8503"} {
 		becomesReady(t, "http://127.0.0.1:"+port)
 	}
 	commands := own.spans
