@@ -72,8 +72,7 @@ func (t TLS) render(w *writer) {
 	w.line("verify: true") // clients show a certificate of the consortium's, too
 	w.line("handshake_first: true")
 	w.line(`min_version: "1.3"`)
-	w.line("timeout: 5")                 // seconds
-	w.line("connection_rate_limit: 200") // handshakes a second: each costs signatures before we know who it is
+	w.line("timeout: 5") // seconds
 	w.close("}")
 }
 
