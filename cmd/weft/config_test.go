@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -177,5 +180,20 @@ func TestNodeConfigCheck(t *testing.T) {
 		if (row.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), row.want) {
 			t.Errorf("%q: %v", row.want, err)
 		}
+	}
+}
+
+func TestExpiryIsTold(t *testing.T) {
+	o := newOffice(t)
+	o.issue("alice", "--days", "5")
+	o.issue("bob", "--days", "30")
+	var b bytes.Buffer
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // once
+	warnExpiry(ctx, slog.New(slog.NewTextHandler(&b, nil)), func() time.Time { return o.now }, o.path("alice", "identity.crt"), o.path("alice", "tls.crt"),
+		o.path("bob", "identity.crt"), o.path("carol", "tls.crt"))
+	said := b.String()
+	if strings.Count(said, "weft ca issue alice --renew") != 2 || strings.Contains(said, "bob") || !strings.Contains(said, "carol") {
+		t.Error(said)
 	}
 }

@@ -84,7 +84,7 @@ func (p *program) runCoordinator(ctx context.Context, file string, stderr io.Wri
 		return fmt.Errorf("starting the coordinator: %w", err)
 	}
 	defer s.Stop()
-	go warnExpiry(ctx, id, log, p.now)
+	go warnExpiry(ctx, log, p.now, c.Identity.Cert, c.Hub.Cert)
 	log.Info("the coordinator is running", "name", id.Name(), "fingerprint", id.FP().String(), "hub", c.Hub.URL, "version", version())
 	<-ctx.Done()
 	log.Info("the coordinator is stopping", "name", id.Name())

@@ -111,7 +111,7 @@ With --print it writes the equivalent configuration of a stock nats-server (2.14
 				_, err = io.WriteString(c.OutOrStdout(), text)
 				return err
 			}
-			return runHub(c.Context(), file, cfg, c.ErrOrStderr())
+			return p.runHub(c.Context(), file, cfg, c.ErrOrStderr())
 		},
 	}
 	c.Flags().StringVar(&file, "config", "hub.yaml", "the configuration file; `weft broker hub init` writes one")
@@ -120,7 +120,7 @@ With --print it writes the equivalent configuration of a stock nats-server (2.14
 	return c
 }
 
-func runHub(ctx context.Context, file string, c hubConfig, stderr io.Writer) error {
+func (p *program) runHub(ctx context.Context, file string, c hubConfig, stderr io.Writer) error {
 	log, err := c.Log.logger(stderr)
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
@@ -132,6 +132,7 @@ func runHub(ctx context.Context, file string, c hubConfig, stderr io.Writer) err
 		return err
 	}
 	defer s.Shutdown()
+	go warnExpiry(ctx, log, p.now, c.TLS.Cert)
 	log.Info("the hub is running", "name", c.Name, "listen", s.Addr(), "parties", len(c.Parties), "version", version())
 	<-ctx.Done()
 	log.Info("the hub is stopping", "name", c.Name)

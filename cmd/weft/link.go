@@ -142,17 +142,35 @@ func loadRoots(path string) (identity.Roots, error) {
 	return roots, nil
 }
 
-// warnExpiry logs once a day, from seven days before, that a certificate ends.
-func warnExpiry(ctx context.Context, id *identity.Identity, log *slog.Logger, now func() time.Time) {
+// warnExpiry logs once a day, from seven days before, that a certificate in one of the files ends. It reads them each time:
+// a renewed one says nothing, even if it takes effect at the next start only.
+func warnExpiry(ctx context.Context, log *slog.Logger, now func() time.Time, files ...string) {
 	for {
-		if left := id.Leaf.NotAfter.Sub(now()); left < 7*24*time.Hour {
-			log.Warn("this process's certificate expires soon: renew it and restart",
-				"name", id.Name(), "not_after", id.Leaf.NotAfter.UTC().Format(time.RFC3339), "command", "weft ca issue "+id.Name()+" --renew")
+		for _, file := range files {
+			name, until, err := validUntil(file)
+			if err != nil {
+				log.Warn("a certificate that this process needs at its next start cannot be read", "file", file, "error", err)
+			} else if until.Sub(now()) < expirySoon {
+				log.Warn("a certificate expires soon: renew it and restart",
+					"file", file, "not_after", until.UTC().Format(time.RFC3339), "command", "weft ca issue "+name+" --renew")
+			}
 		}
 		if err := pause(ctx, 24*time.Hour); err != nil {
 			return
 		}
 	}
+}
+
+func validUntil(file string) (name string, until time.Time, err error) {
+	der, err := identity.LoadCertificate(file)
+	if err != nil {
+		return "", until, err
+	}
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		return "", until, err
+	}
+	return c.Subject.CommonName, c.NotAfter, nil
 }
 
 // required refuses empty keys.

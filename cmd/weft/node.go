@@ -176,7 +176,7 @@ func (p *program) runNode(ctx context.Context, file string, stderr io.Writer) (e
 		return err
 	}
 	defer func() { err = errors.Join(err, running.close()) }()
-	go warnExpiry(ctx, id, log, p.now)
+	go warnExpiry(ctx, log, p.now, c.Identity.Cert, c.Hub.Cert)
 	log.Info("the node is running", "party", id.Name(), "gateway", "http://"+party.listener.Addr().String(), "hub", c.Hub.URL,
 		"profile", c.Profile, "durability", c.Durability, "version", version())
 	select {
