@@ -22,7 +22,7 @@ type claim struct {
 func (r *runner) claim(ctx context.Context, issued int64) *claim {
 	ctx, stop := context.WithCancel(ctx)
 	c := &claim{stop: stop, done: make(chan struct{})}
-	attempt := r.job.State != jobs.Waiting || r.ran // a JOIN that was open at a restart has not been an attempt
+	attempt := r.job.State != jobs.Waiting || r.ran // a JOIN that was open at a restart counts for none, nor does a start too short to be written
 	r.node.crew.run(func() {
 		defer close(c.done)
 		c.err = r.stored(ctx, func() (err error) {

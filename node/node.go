@@ -22,6 +22,7 @@ import (
 
 	"github.com/weftmpc/weft/broker"
 	"github.com/weftmpc/weft/broker/identity"
+	"github.com/weftmpc/weft/coordinator"
 	"github.com/weftmpc/weft/jobs"
 	"github.com/weftmpc/weft/node/policy"
 	"github.com/weftmpc/weft/node/seat"
@@ -136,7 +137,9 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	var known int64
 	for _, job := range all {
-		known = max(known, job.Issued)
+		if job.Issued <= n.cfg.Now().Add(coordinator.ClockTolerance).UnixNano() { // else of a clock that was wrong
+			known = max(known, job.Issued)
+		}
 		n.issue(job.Issued)
 		if r := left[job.ID]; r != nil && job.State == jobs.Done && job.SID == r.SID() {
 			if err := r.Settle(); err != nil {

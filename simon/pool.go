@@ -26,6 +26,13 @@ func (p *pool) grow(n int) {
 	}
 }
 
+// fix makes room for columns 0..n-1 and no more.
+func (p *pool) fix(n int) {
+	for p.width = n; n > 0; n -= sumBlock {
+		p.sums = append(p.sums, make([]uint64, sumLimbs*min(n, sumBlock)))
+	}
+}
+
 // sum is the sum of a column, in place.
 func (p *pool) sum(column int) []uint64 {
 	return p.sums[column/sumBlock][sumLimbs*(column%sumBlock):][:sumLimbs]
@@ -83,7 +90,7 @@ func (p *pool) read() error {
 	}
 	if p.columns < 0 { // an empty list
 		p.columns = 0
-		p.grow(1)
+		p.fix(1)
 	}
 	return nil
 }
@@ -93,7 +100,7 @@ func (p *pool) plain(at place) error {
 	switch {
 	case p.columns < 0:
 		p.columns = 0
-		p.grow(1)
+		p.fix(1)
 	case p.columns == 0:
 	case p.columns == 1 && p.explicit: // R writes a list of one number as a number
 	case p.explicit:

@@ -93,7 +93,7 @@ func prepareSum(data io.Reader, parameters json.RawMessage, known []parameter) (
 	p := &pool{r: newNumberReader(data), columns: -1}
 	if k, ok := values["columns"].(int64); ok {
 		p.columns, p.explicit = int(k), true
-		p.grow(max(1, p.columns))
+		p.fix(max(1, p.columns))
 	}
 	if err := p.read(); err != nil {
 		return Prepared{}, err

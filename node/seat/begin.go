@@ -45,6 +45,14 @@ func (o *Open) Begin(b []byte, job jobs.Job) (*Run, error) {
 		}
 		return nil
 	})
+	used := false
+	defer func() {
+		if !used { // the JOIN may still be open: what was agreed for this START is for nothing
+			for i := range peers {
+				clear(peers[i].shared[:])
+			}
+		}
+	}()
 	if err != nil {
 		return nil, err
 	}
@@ -52,6 +60,7 @@ func (o *Open) Begin(b []byte, job jobs.Job) (*Run, error) {
 	if o.take(&sid) == nil {
 		return nil, ErrWithdrawn
 	}
+	used = true
 	r := &Run{
 		seat: s, uuid: o.common.UUID, sid: sid, common: o.common, self: self, peers: peers,
 		wake: make(chan struct{}, 1), begun: s.cfg.Now(),

@@ -15,7 +15,7 @@ const (
 // pool holds X25519 keys for the next JOINs, made while nobody waits for them. Each serves one JOIN, as a key that is made
 // on the spot does; what is different is that it lies in memory before. So it lies there for a minute at most, and a seat
 // that has not joined anything for a minute holds none: whoever takes a copy of the memory learns nothing of computations
-// that begin later than a minute after it.
+// whose JOIN is signed later than a minute after it.
 type pool struct {
 	rand io.Reader
 

@@ -82,6 +82,20 @@ func TestRecipients(t *testing.T) {
 	})
 }
 
+// One recipient sends its own part of the opening to nobody.
+func TestOneRecipient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, 3, labOptions{change: func(_ int, c *Config) { c.Recipients = []int{1} }})
+		defer l.close()
+		outs, errs := l.play(sum(value))
+		for i, out := range outs {
+			if errs[i] != nil || bytes.Equal(out.Opened, total(3)) != (i == 1) {
+				t.Errorf("seat %d: %v, opened %x", i, errs[i], out.Opened)
+			}
+		}
+	})
+}
+
 // A helper hears private bodies only, goes on with the parties' transcript, and announces.
 func TestHelper(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -88,6 +88,10 @@ func (s *Session) keep(p *posted) error {
 	if p.owned || p.body == nil {
 		return nil
 	}
+	if p.open == 0 { // for nobody: the only recipient's own part of an opening
+		p.body = nil
+		return nil
+	}
 	body := p.body
 	p.body = nil
 	if s.err != nil { // nothing is sealed any more

@@ -124,8 +124,16 @@ func (m *Mirror[T]) Get(key string) (e Entry[T], found, known bool) {
 
 // Fetch asks the server for a key, past the copy.
 func (m *Mirror[T]) Fetch(ctx context.Context, key string) (Entry[T], error) {
+	m.mu.RLock()
+	before := m.entries[key]
+	m.mu.RUnlock()
 	raw, err := m.c.KV.Get(ctx, key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if x := m.entries[key]; m.c.Sole && x != nil && x == before && !x.gone { // a delete whose outcome nobody told
+			m.set(key, nil)
+		}
 		return Entry[T]{}, ErrNotFound
 	}
 	if err != nil {
@@ -199,21 +207,31 @@ func (m *Mirror[T]) wrote(ctx context.Context, key string, b []byte, revision ui
 func (m *Mirror[T]) Delete(ctx context.Context, key string, revision uint64) error {
 	err := m.c.KV.Delete(ctx, key, jetstream.LastRevision(revision))
 	if errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
-		return ErrConflict
+		err = ErrConflict
 	}
 	if err != nil {
+		_, err = m.wrote(ctx, key, nil, 0, err)
 		return err
 	}
 	// The marker's own revision is not told. It is above this one and below that of anything written later.
 	m.remove(key, revision+1, time.Time{})
+	if m.c.Sole { // no news of it will come, and Prune has to know it
+		if last, err := m.stream.GetLastMsgForSubject(ctx, m.subject(key)); err == nil && last.Header.Get(operation) != "" {
+			m.remove(key, last.Sequence, last.Time)
+		}
+	}
 	return nil
 }
+
+// operation is the header of a marker; a record has none.
+const operation = "KV-Operation"
+
+func (m *Mirror[T]) subject(key string) string { return "$KV." + m.c.Bucket + "." + key }
 
 // Forget removes a key at the given revision without a marker; other processes' mirrors notice only when they restart
 // their watcher. It is for keys that nobody writes any more.
 func (m *Mirror[T]) Forget(ctx context.Context, key string, revision uint64) error {
-	subject := "$KV." + m.c.Bucket + "." + key
-	if err := m.stream.Purge(ctx, jetstream.WithPurgeSubject(subject), jetstream.WithPurgeSequence(revision+1)); err != nil {
+	if err := m.stream.Purge(ctx, jetstream.WithPurgeSubject(m.subject(key)), jetstream.WithPurgeSequence(revision+1)); err != nil {
 		return err
 	}
 	m.mu.Lock()

@@ -400,6 +400,82 @@ func (u unsure) Create(ctx context.Context, key string, value []byte, o ...jetst
 	return 0, context.DeadlineExceeded
 }
 
+func (u unsure) Delete(ctx context.Context, key string, opts ...jetstream.KVDeleteOpt) error {
+	if err := u.KeyValue.Delete(ctx, key, opts...); err != nil {
+		return err
+	}
+	return context.DeadlineExceeded
+}
+
+// A sole writer's deletes are known too: after an outcome that nobody told, and so that their markers can be pruned.
+func TestSoleWriterDeletes(t *testing.T) {
+	p := brokertest.Private(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	open := func(kv jetstream.KeyValue) *mirror.Mirror[string] {
+		m, err := mirror.Open(ctx, p.JS, mirror.Config[string]{
+			Bucket: broker.BucketObjects, KV: kv, Logger: slog.New(slog.DiscardHandler), Sole: true,
+			Decode: func(_ string, b []byte, _ uint64) (string, error) { return string(b), nil },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(m.Close)
+		return m
+	}
+	m := open(p.Buckets.Objects)
+	for _, key := range []string{"a", "b", "c"} {
+		if _, err := m.Create(ctx, key, []byte(key)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	revision := func(m *mirror.Mirror[string], key string) uint64 {
+		e, found, _ := m.Get(key)
+		if !found {
+			t.Fatalf("%s is not there", key)
+		}
+		return e.Revision
+	}
+	if err := m.Delete(ctx, "a", revision(m, "a")); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Prune(ctx, time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if status, err := p.Buckets.Objects.Status(ctx); err != nil || status.Values() != 2 {
+		t.Errorf("%d records are left after the marker's end: %v", status.Values(), err)
+	}
+
+	// Somebody deletes b, as an own delete does whose answer is lost with the caller.
+	if err := p.Buckets.Objects.Delete(ctx, "b"); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Delete(ctx, "b", revision(m, "b")); err == nil {
+		t.Error("what is deleted is deleted again")
+	}
+	if _, found, _ := m.Get("b"); found {
+		t.Error("b is deleted and still there")
+	}
+	m.Close()
+
+	m = open(unsure{p.Buckets.Objects})
+	if err := m.Delete(ctx, "c", revision(m, "c")); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatal(err)
+	}
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		if _, found, _ := m.Get("c"); !found {
+			break
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatal("c is deleted and still there")
+		}
+	}
+}
+
 // After a write whose outcome is unknown a sole writer reads the bucket anew, and whoever watches hears of the record.
 func TestSoleWriterInDoubt(t *testing.T) {
 	p := brokertest.Private(t)
