@@ -342,6 +342,8 @@ func (r *Run) relay(from int) {
 // takes it on from there. Until then the run serves the notices. It is the last thing that happens to the run's line.
 func (r *Run) done() {
 	r.erase()
+	r.seat.begin.Lock()
+	defer r.seat.begin.Unlock()
 	r.seat.later.Go(func() {
 		if err := r.end(jobs.LineDone); err != nil {
 			r.seat.cfg.Logger.Error("the ledger line of a finished computation stays committed until the next start", "error", err)

@@ -96,6 +96,7 @@ type Seat struct {
 	stopping chan struct{}
 	stop     sync.Once
 	later    sync.WaitGroup // writes that nobody waits for
+	begin    sync.Mutex     // held while one is begun, and by who waits for all: a WaitGroup must not begin beside a Wait
 }
 
 // Stop ends waits for the ledger and drops the keys that were made for later.
@@ -105,7 +106,11 @@ func (s *Seat) Stop() {
 }
 
 // Wait returns when the last write to the ledger has ended; after Stop that is soon.
-func (s *Seat) Wait() { s.later.Wait() }
+func (s *Seat) Wait() {
+	s.begin.Lock()
+	defer s.begin.Unlock()
+	s.later.Wait()
+}
 
 // pairKey names a pair of bundles: the hashes of the peer's and of the own one.
 type pairKey struct{ from, to [32]byte }
