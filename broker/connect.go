@@ -99,7 +99,7 @@ func (r Remote) options() ([]nats.Option, error) {
 		return nil, fmt.Errorf("%q: write its address as tls://host:port", r.URL)
 	}
 	switch {
-	case u.Scheme == "nats" && r.TLS == nil && isLoopback(u.Hostname()):
+	case u.Scheme == "nats" && r.TLS == nil && IsLoopback(u.Hostname()):
 		return nil, nil
 	case u.Scheme == "nats":
 		return nil, errors.New("without TLS only a broker on a loopback address is possible: write tls://, and give certificate files")

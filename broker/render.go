@@ -313,13 +313,14 @@ func checkListen(s string, secured bool) error {
 	if n, err := strconv.Atoi(port); err != nil || n == 0 || n < -1 || n > 65535 { // the server reads 0 as 4222
 		return fmt.Errorf("listen %q: the port is 1 to 65535, or -1 for any free one", s)
 	}
-	if !secured && !isLoopback(host) {
+	if !secured && !IsLoopback(host) {
 		return fmt.Errorf("listen %q: without TLS only a loopback address, such as 127.0.0.1, is possible", s)
 	}
 	return nil
 }
 
-func isLoopback(host string) bool {
+// IsLoopback tells whether only this machine can reach a listener on host: a name or an address without port.
+func IsLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

@@ -100,7 +100,7 @@ func (f demoFlags) check() error {
 	if err != nil {
 		return usageError("--nats %s: give an address and a port, such as 127.0.0.1:4222", f.nats)
 	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+	if !broker.IsLoopback(host) {
 		return usageError("--nats %s: the demo listens on loopback only, such as 127.0.0.1:%s", f.nats, port)
 	}
 	return nil

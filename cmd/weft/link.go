@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/pem"
@@ -73,7 +74,7 @@ func (c linkConfig) remote() (broker.Remote, error) {
 		return broker.Remote{}, fmt.Errorf("hub.nkey: %w", err)
 	}
 	defer clear(seed)
-	key, err := broker.ParseKey(trimSpace(seed))
+	key, err := broker.ParseKey(bytes.TrimSpace(seed))
 	if err != nil {
 		return broker.Remote{}, fmt.Errorf("hub.nkey: %s: %w", c.NKey, err)
 	}
@@ -87,13 +88,6 @@ func (c linkConfig) dial(name string, log *slog.Logger) (*nats.Conn, error) {
 		return nil, err
 	}
 	return broker.Dial(r, log, nats.Name(name))
-}
-
-func trimSpace(b []byte) []byte {
-	for len(b) > 0 && (b[len(b)-1] == '\n' || b[len(b)-1] == '\r' || b[len(b)-1] == ' ') {
-		b = b[:len(b)-1]
-	}
-	return b
 }
 
 // load reads the identity and the authority's certificate, and refuses an identity that nobody would accept.

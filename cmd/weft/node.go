@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/weftmpc/weft/broker"
 	"github.com/weftmpc/weft/broker/identity"
 	"github.com/weftmpc/weft/gateway"
 	"github.com/weftmpc/weft/node/policy"
@@ -84,7 +85,7 @@ func (c nodeConfig) check() error {
 	if err != nil {
 		return fmt.Errorf("gateway.listen %q: write host:port, such as 127.0.0.1:55501", c.Gateway.Listen)
 	}
-	if !c.Gateway.Insecure && !isLoopback(host) {
+	if !c.Gateway.Insecure && !broker.IsLoopback(host) {
 		return withHint(fmt.Errorf("gateway.listen %q is not a loopback address, and the gateway has no access control yet", c.Gateway.Listen),
 			"listen on 127.0.0.1 and put a proxy with access control before it, or set gateway.insecure_without_access_control")
 	}
@@ -112,11 +113,6 @@ func (c nodeConfig) check() error {
 		names[p.Name], prints[p.Fingerprint] = true, p.Name
 	}
 	return nil
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func (p *program) nodeCommand() *cobra.Command {
@@ -272,7 +268,7 @@ compares the fingerprints with what the institutions themselves say.`,
 // localListen is the address of the first gateway URL that is plain HTTP on this machine, or "".
 func localListen(gateways []string) string {
 	for _, g := range gateways {
-		if u, err := url.Parse(g); err == nil && u.Scheme == "http" && isLoopback(u.Hostname()) && u.Port() != "" {
+		if u, err := url.Parse(g); err == nil && u.Scheme == "http" && broker.IsLoopback(u.Hostname()) && u.Port() != "" {
 			return u.Host
 		}
 	}
