@@ -2,10 +2,12 @@ package encode
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -91,34 +93,210 @@ func NewDecimal(text []byte) (Category, error) {
 	if n.integer || n.significant <= 17 {
 		return n.category(KindDecimal, text)
 	}
-	// Before the double is sought: it exists between these bounds.
+	// Before the double is sought: between these bounds it is neither zero nor infinite.
 	if n.point > MaxCategory || n.point < -MaxCategory {
 		return Category{}, ErrCategoryNumber
 	}
-	if n, text, err = nearestText(text); err != nil {
+	if n, err = nearest(text); err != nil {
 		return Category{}, err
 	}
-	return n.category(KindDecimal, text)
+	return n.category(KindDecimal, nil) // no more than 17 digits: all in n
 }
 
-// nearestText is nearest, with the text.
-func nearestText(text []byte) (number, []byte, error) { panic("soon") }
+// category is the category of n, whose digits are those of text where they are more than n keeps.
+func (n number) category(kind Kind, text []byte) (Category, error) {
+	if n.zero {
+		return Category{kind, "0"}, nil
+	}
+	if n.significant > MaxCategory || n.point > MaxCategory || n.point < -MaxCategory {
+		return Category{}, ErrCategoryNumber
+	}
+	digits := n.all(text)
+	b := make([]byte, 0, 4*MaxCategory)
+	if n.negative {
+		b = append(b, '-')
+	}
+	switch {
+	case n.point <= 0:
+		b = append(b, "0."...)
+		b = appendZeros(b, -n.point)
+		b = append(b, digits...)
+	case n.point < len(digits):
+		b = append(b, digits[:n.point]...)
+		b = append(b, '.')
+		b = append(b, digits[n.point:]...)
+	default:
+		b = append(b, digits...)
+		b = appendZeros(b, n.point-len(digits))
+	}
+	if len(b) > MaxCategory {
+		return Category{}, ErrCategoryNumber
+	}
+	return Category{kind, string(b)}, nil
+}
 
-func (n number) category(kind Kind, text []byte) (Category, error) { panic("soon") }
+// all are the significant digits of n, whose text is given.
+func (n number) all(text []byte) []byte {
+	if n.significant <= 19 {
+		return strconv.AppendUint(nil, n.low, 10)
+	}
+	digits := make([]byte, 0, n.significant)
+	for _, c := range text {
+		if c < '0' || c > '9' || c == '0' && len(digits) == 0 {
+			continue // sign, point and leading zeros
+		}
+		if digits = append(digits, c); len(digits) == n.significant {
+			break
+		}
+	}
+	return digits
+}
 
-// Append appends the category's key, KeySize bytes.
-func (c Category) Append(dst []byte) []byte { panic("soon") }
+func appendZeros(b []byte, n int) []byte {
+	for range n {
+		b = append(b, '0')
+	}
+	return b
+}
 
-// ParseCategory reads a key of KeySize bytes.
-func ParseCategory(key []byte) (Category, error) { panic("soon") }
+// Append appends the category's key: kind (1 byte), length of the text (2 bytes, big endian), text, zeros; KeySize bytes in
+// all. Different categories have different keys, and the keys of a pair may follow each other: "a_b" and "c" do not read as
+// "a" and "b_c".
+func (c Category) Append(dst []byte) []byte {
+	if c.Kind < KindText || c.Kind > KindDecimal || len(c.Text) > MaxCategory {
+		panic("encode: a category that no constructor made")
+	}
+	dst = append(dst, byte(c.Kind))
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(c.Text)))
+	dst = append(dst, c.Text...)
+	var padding [MaxCategory]byte
+	return append(dst, padding[len(c.Text):]...)
+}
 
-// Compare orders categories by kind, then numbers by value and texts by their bytes.
-func Compare(a, b Category) int { panic("soon") }
+// ParseCategory reads a key. It accepts what Append writes and nothing else, or fails with ErrKey: whoever opened the key
+// does not know who sent it.
+func ParseCategory(key []byte) (Category, error) {
+	if len(key) != KeySize {
+		return Category{}, ErrKey
+	}
+	size := int(binary.BigEndian.Uint16(key[1:]))
+	if size > MaxCategory {
+		return Category{}, ErrKey
+	}
+	text, padding := key[3:3+size], key[3+size:]
+	for _, b := range padding {
+		if b != 0 {
+			return Category{}, ErrKey
+		}
+	}
+	var again Category
+	var err error
+	switch Kind(key[0]) {
+	case KindText:
+		again, err = NewText(string(text))
+	case KindInteger:
+		again, err = NewInteger(text)
+	case KindBoolean:
+		again = NewBoolean(string(text) == "true")
+	case KindDecimal:
+		again, err = NewDecimal(text)
+	default:
+		return Category{}, ErrKey
+	}
+	if err != nil || again.Text != string(text) {
+		return Category{}, ErrKey
+	}
+	return again, nil
+}
 
-// AppendJSON appends the category as a JSON value.
-func (c Category) AppendJSON(dst []byte) []byte { panic("soon") }
+// Compare orders categories by kind, numbers by value, false before true, texts by their bytes. It is zero for equal
+// categories only.
+func Compare(a, b Category) int {
+	if c := cmp.Compare(a.Kind, b.Kind); c != 0 {
+		return c
+	}
+	if a.Kind == KindInteger || a.Kind == KindDecimal {
+		return compareNumbers(a.Text, b.Text)
+	}
+	return strings.Compare(a.Text, b.Text) // "false" < "true"
+}
 
-// Labels are names for the categories, as keys of a JSON object.
-func Labels(all []Category) []string { panic("soon") }
+// compareNumbers compares canonical numbers by value.
+func compareNumbers(a, b string) int {
+	x, below := strings.CutPrefix(a, "-")
+	y, alsoBelow := strings.CutPrefix(b, "-")
+	if below != alsoBelow {
+		if below {
+			return -1
+		}
+		return 1
+	}
+	if below {
+		x, y = y, x
+	}
+	// Neither has leading zeros, so the longer whole part is the larger one; of equal length, digits compare as text.
+	whole, fraction, _ := strings.Cut(x, ".")
+	otherWhole, otherFraction, _ := strings.Cut(y, ".")
+	return cmp.Or(
+		cmp.Compare(len(whole), len(otherWhole)),
+		strings.Compare(whole, otherWhole),
+		strings.Compare(fraction, otherFraction),
+	)
+}
 
-var _, _, _, _, _ = bytes.Compare, binary.BigEndian, json.Marshal, strings.Compare, norm.NFC
+// AppendJSON appends the category as a JSON value: a string without the escapes for HTML, a number as its text, true or
+// false.
+func (c Category) AppendJSON(dst []byte) []byte {
+	if c.Kind != KindText {
+		return append(dst, c.Text...)
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(c.Text); err != nil {
+		panic(err) // no string fails
+	}
+	return append(dst, bytes.TrimSuffix(b.Bytes(), []byte("\n"))...)
+}
+
+// Labels are names for categories, as the keys of a JSON object need them: one per category, in the order of all; equal
+// categories have equal labels, different ones different labels. The order of all changes no label.
+//
+// A label is the text of the category, as long as that is clear. Where all has a number or a boolean with the text of a
+// text category, the text category is written in quotes: the number 1 is 1 and the text 1 is "1". Should another text
+// category be called "1", quotes and all, more quotes are put around until no category has that text. Where all has
+// an integer and a decimal of one value, .0 follows the decimal.
+func Labels(all []Category) []string {
+	given := map[Category]bool{} // for lookups only, as are the others
+	texts := map[string]bool{}
+	for _, c := range all {
+		given[c] = true
+		texts[c.Text] = true
+	}
+	labels := make([]string, len(all))
+	taken := map[string]bool{} // labels of numbers and booleans, none of which has quotes
+	for i, c := range all {
+		if c.Kind == KindText {
+			continue
+		}
+		labels[i] = c.Text
+		if c.Kind == KindDecimal && given[Category{KindInteger, c.Text}] {
+			labels[i] += ".0" // no canonical decimal ends like that
+		}
+		taken[labels[i]] = true
+	}
+	for i, c := range all {
+		if c.Kind != KindText {
+			continue
+		}
+		label := c.Text
+		if taken[label] {
+			label = `"` + label + `"`
+			for texts[label] {
+				label = `"` + label + `"`
+			}
+		}
+		labels[i] = label
+	}
+	return labels
+}
