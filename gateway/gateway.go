@@ -33,6 +33,9 @@ type Config struct {
 	// Version is weft's own version, as /healthz tells it.
 	Version string
 
+	// Guard is what the party's policy asks of the pool of samples: the default, and the least, of two parameters.
+	Guard simon.Guard
+
 	MaxParties int           // parties of one computation; 0: 32; at most 128
 	MaxBody    int64         // bytes of a request's body; 0: 64 MiB
 	Deadline   time.Duration // from submission until all parties have come and computed; 0: 5 min; at most 1 h
@@ -52,6 +55,9 @@ type Config struct {
 	// Hosts lists the names under which clients reach the gateway, with or without port. The directory's URLs of this
 	// party and the loopback names always count. Anything else in a Host header is answered with 421.
 	Hosts []string
+
+	// Files is the folder whose files clients may compute with by name; nil: there is none.
+	Files Files
 
 	// Ready tells why the party cannot compute at present; nil: it can. Nil func: always ready.
 	Ready func() error
@@ -86,6 +92,7 @@ type Gateway struct {
 	microprotocol map[string]*simon.Microprotocol
 	catalogue     []byte       // the answer of GET /v1/microprotocols
 	memory        *memory      // of the requests' bodies
+	files         *memory      // one for each file that may be read at a time
 	connections   atomic.Int64 // that are open
 	waiting       atomic.Int64 // requests that wait for a job
 	starting      sync.Mutex   // held while a task's job is stored
@@ -104,7 +111,7 @@ func New(c Config) (*Gateway, error) {
 	if err := c.fill(); err != nil {
 		return nil, err
 	}
-	g := &Gateway{config: c, memory: newMemory(bodiesAtOnce * c.MaxBody), handles: newHandles(c.Key), microprotocol: map[string]*simon.Microprotocol{}}
+	g := &Gateway{config: c, memory: newMemory(bodiesAtOnce * c.MaxBody), files: newMemory(filesAtOnce), handles: newHandles(c.Key), microprotocol: map[string]*simon.Microprotocol{}}
 	for i := range c.Catalogue {
 		m := &c.Catalogue[i]
 		if g.microprotocol[m.Name] != nil {

@@ -73,7 +73,7 @@ func addThem(name string, least, most int) simon.Microprotocol {
 	return simon.Microprotocol{
 		Name: name, Version: 3, Summary: "Adds.", MinParties: least, MaxParties: most, Leakage: "nothing", Round: 20 * time.Second, Limit: 2 * time.Minute,
 		Input: json.RawMessage(`{"type":"array"}`),
-		Prepare: func(data io.Reader, parameters json.RawMessage) (simon.Prepared, error) {
+		Prepare: func(data io.Reader, parameters json.RawMessage, _ simon.Guard) (simon.Prepared, error) {
 			raw, err := io.ReadAll(data)
 			if err != nil {
 				return simon.Prepared{}, err

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -25,14 +26,15 @@ type request struct {
 	uuid          uuid.UUID
 	parameters    json.RawMessage
 	deadline      time.Duration
-	data          []byte // private: one JSON value
+	data          []byte // private: one JSON value; nil: they are in a file
+	file          string // name of the file with the data; no log and no job sees it
 }
 
 // submit prepares the data and stores the job. Bad data leaves nothing behind.
 func (g *Gateway) submit(ctx context.Context, q request) (jobs.Job, error) {
-	prepared, err := q.microprotocol.Prepare(bytes.NewReader(q.data), q.parameters)
+	prepared, err := g.prepare(ctx, q)
 	if err != nil {
-		return jobs.Job{}, prepareError(q.microprotocol, err)
+		return jobs.Job{}, err
 	}
 	round, limit, err := simon.Timing(prepared.Parameters)
 	if err != nil {
@@ -45,6 +47,22 @@ func (g *Gateway) submit(ctx context.Context, q request) (jobs.Job, error) {
 		Parties: q.parties, Self: q.self, Round: round, Limit: limit,
 		Created: now, Deadline: now.Add(q.deadline), State: jobs.Submitted, Attempts: g.config.Attempts,
 	}, prepared.Input)
+}
+
+// prepare reads the data from the request or from the file that it names.
+func (g *Gateway) prepare(ctx context.Context, q request) (simon.Prepared, error) {
+	if q.file != "" {
+		return g.prepareFile(ctx, q)
+	}
+	return g.prepareFrom(bytes.NewReader(q.data), q)
+}
+
+func (g *Gateway) prepareFrom(data io.Reader, q request) (simon.Prepared, error) {
+	prepared, err := q.microprotocol.Prepare(data, q.parameters, g.config.Guard)
+	if err != nil {
+		return simon.Prepared{}, prepareError(q.microprotocol, err)
+	}
+	return prepared, nil
 }
 
 // prepareError passes on what the client did wrong. Another error is a defect, and its text is neither shown nor logged:

@@ -156,7 +156,7 @@ func start(ctx context.Context, g *Gateway, b binding) (uuid.UUID, bool, error) 
 	if err != nil {
 		return uuid.UUID{}, false, err
 	}
-	if _, err := q.microprotocol.Prepare(bytes.NewReader(q.data), q.parameters); err != nil {
+	if _, err := q.microprotocol.Prepare(bytes.NewReader(q.data), q.parameters, g.config.Guard); err != nil {
 		return uuid.UUID{}, false, prepareError(q.microprotocol, err)
 	}
 	// A client that goes away now must not leave a task between its steps.

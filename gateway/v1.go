@@ -34,6 +34,9 @@ func (g *Gateway) postJob(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	j, err := g.submit(r.Context(), q)
+	if q.file != "" { // reading it may have taken longer than an answer may
+		renewWriteDeadline(w)
+	}
 	if err != nil {
 		return err
 	}
@@ -44,21 +47,25 @@ func (g *Gateway) postJob(w http.ResponseWriter, r *http.Request) error {
 
 // readJob checks the fields of a posted job.
 func (g *Gateway) readJob(members []representation.Member) (request, error) {
-	const fields = "microprotocol, data, parameters, parties, uuid, deadline"
+	const fields = "microprotocol, data or file, parameters, parties, uuid, deadline"
 	q := request{id: uuid.New(), caller: anyone, deadline: g.config.Deadline, uuid: uuid.New()}
 	in := map[string]json.RawMessage{}
 	for _, m := range members {
 		in[m.Key] = m.Value
 		switch m.Key {
-		case "microprotocol", "data", "parameters", "parties", "uuid", "deadline":
+		case "microprotocol", "data", "file", "parameters", "parties", "uuid", "deadline":
 		default:
 			return q, fail(http.StatusBadRequest, "unknown-field", "unknown field %s; a job has %s", representation.Show(m.Key), fields)
 		}
 	}
+	_, file := in["file"]
 	for _, name := range [...]string{"microprotocol", "data", "parties"} {
-		if _, ok := in[name]; !ok {
+		if _, ok := in[name]; !ok && !(name == "data" && file) {
 			return q, invalid(name, "it is missing; a job has %s", fields)
 		}
+	}
+	if in["data"] != nil && file {
+		return q, invalid("file", "there is data, too; a job has either data or file")
 	}
 	var err error
 	if q.microprotocol, err = g.readMicroprotocol(in["microprotocol"]); err != nil {
@@ -85,6 +92,10 @@ func (g *Gateway) readJob(members []representation.Member) (request, error) {
 		if q.deadline, err = readDeadline(d); err != nil {
 			return q, err
 		}
+	}
+	if file {
+		q.file, err = g.readFileName(in["file"])
+		return q, err
 	}
 	q.data = in["data"]
 	return q, nil
@@ -357,8 +368,13 @@ func (g *Gateway) listParties(w http.ResponseWriter, r *http.Request) error {
 	for _, p := range g.config.Directory.Parties() {
 		views = append(views, partyView{p.Name, nonNil(p.URLs)})
 	}
+	folder := ""
+	if g.config.Files != nil {
+		folder = g.config.Files.Folder()
+	}
 	return write(w, mustJSON(struct {
 		Self    string      `json:"self"`
 		Parties []partyView `json:"parties"`
-	}{g.config.Directory.Self(), views}))
+		Files   string      `json:"files,omitempty"`
+	}{g.config.Directory.Self(), views, folder}))
 }

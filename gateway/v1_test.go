@@ -134,7 +134,7 @@ func TestPostJobRefuses(t *testing.T) {
 		{``, 400, "empty"},
 		{`[]`, 400, "must be a JSON object"},
 		{`{}`, 400, `"field":"microprotocol"`},
-		{`{"microprotocol":"Add","parties":["alice","bob"]}`, 400, "data: it is missing; a job has microprotocol, data"},
+		{`{"microprotocol":"Add","parties":["alice","bob"]}`, 400, "data: it is missing; a job has microprotocol, data or file, param"},
 		{`{"microprotocol":"Add","data":[1]}`, 400, "parties: it is missing"},
 		{`{"dataset":1` + rest, 400, `unknown field \"dataset\"; a job has`},
 		{`{"data":1` + rest, 400, "same key twice"},

@@ -82,7 +82,7 @@ func newRack(b *testing.B, parties int) *rack {
 			}
 		}()
 		b.Cleanup(func() { stop(); <-done })
-		prepared, err := r.sum.Prepare(strings.NewReader(strconv.Itoa(i+1)), nil)
+		prepared, err := r.sum.Prepare(strings.NewReader(strconv.Itoa(i+1)), nil, simon.Guard{})
 		must(b, err)
 		r.stores, r.inputs = append(r.stores, store), append(r.inputs, prepared)
 	}

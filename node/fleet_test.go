@@ -319,7 +319,7 @@ func (f *fleet) trySubmit(name string, id uuid.UUID, data string, deadline time.
 		}
 	}
 	mp := f.catalogue[0]
-	prepared, err := mp.Prepare(strings.NewReader(data), nil)
+	prepared, err := mp.Prepare(strings.NewReader(data), nil, simon.Guard{})
 	must(f.t, err)
 	now := f.now().UTC()
 	self := -1

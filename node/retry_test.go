@@ -27,13 +27,13 @@ func TestRetrySendsThePreparedInput(t *testing.T) {
 	stored, ran := map[string]string{}, map[string][]string{} // what Prepare made, and what each attempt was given
 	base := simon.SecureSum()
 	named := base
-	named.Prepare = func(r io.Reader, parameters json.RawMessage) (simon.Prepared, error) {
+	named.Prepare = func(r io.Reader, parameters json.RawMessage, g simon.Guard) (simon.Prepared, error) {
 		name, err := io.ReadAll(r)
 		must(t, err)
 		mu.Lock()
 		defer mu.Unlock()
 		preparations++
-		p, err := base.Prepare(strings.NewReader(source[string(name)]), parameters)
+		p, err := base.Prepare(strings.NewReader(source[string(name)]), parameters, g)
 		stored[string(name)] = string(p.Input)
 		return p, err
 	}

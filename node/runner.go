@@ -224,7 +224,7 @@ func (r *runner) admit() error {
 		}
 		parties[i] = p
 	}
-	return r.node.cfg.Policy.Check(r.m, parties)
+	return r.node.cfg.Policy.Check(r.m, r.job.Parameters, parties)
 }
 
 // common is the part of the JOIN that all parties must sign alike.

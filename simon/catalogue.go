@@ -4,5 +4,6 @@ package simon
 func Catalogue() []Microprotocol {
 	return []Microprotocol{
 		SecureSum(),
+		StatisticsUnivariate(),
 	}
 }

@@ -32,8 +32,12 @@ type Microprotocol struct {
 	Limit time.Duration // time limit of the whole computation
 
 	// Prepare reads the client's data (one JSON value) and parameters (a JSON object, or nothing) and returns what a job
-	// stores and what every attempt sends. It refuses bad data with an *InputError before any message leaves.
-	Prepare func(data io.Reader, parameters json.RawMessage) (Prepared, error)
+	// stores and what every attempt sends. What the party's policy asks of the pool of samples becomes a parameter, on which
+	// all parties must agree. It refuses bad data with an *InputError before any message leaves.
+	Prepare func(data io.Reader, parameters json.RawMessage, g Guard) (Prepared, error)
+	// Check returns an error if canonical parameters ask less of the pool than g does. nil: the microprotocol opens nothing
+	// that a Guard bounds.
+	Check func(canonical []byte, g Guard) error
 	// Run plays the protocol over s with the stored input and returns the opened elements, nil where s.Self() is no
 	// recipient. It reads its parameters from the canonical bytes in c, never from a request.
 	Run func(ctx context.Context, s Session, c Common, input []byte) (opened []byte, err error)

@@ -1,14 +1,18 @@
 package simon
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/weftmpc/weft/simon/encode"
 )
 
-// numberReader reads JSON that consists of numbers and lists from a stream, without building it in memory: a body of
-// 64 MiB costs its buffer. It knows what else may stand in JSON, or in what Python takes for JSON, by the first byte, and
+// numberReader reads JSON that consists of lists and plain values from a stream, without building it in memory: a body of
+// 64 MiB costs its buffer. What else may stand in JSON, or in what Python takes for JSON, it knows by the first byte, and
 // that is all it needs to refuse it.
 type numberReader struct {
 	r      io.Reader
@@ -16,6 +20,8 @@ type numberReader struct {
 	at     int // next byte in buf
 	err    error
 	number []byte // text of the last number
+	text   string // the last text
+	truth  bool   // the last true or false
 }
 
 // item is what a numberReader finds next.
@@ -35,6 +41,9 @@ const (
 	itemInfinity
 	itemOther
 )
+
+// maxTextJSON bounds the JSON of one text in bytes, escapes included.
+const maxTextJSON = 4 << 10
 
 // reason says why an item that is no number cannot stand where a number is wanted.
 func (i item) reason() string {
@@ -103,11 +112,13 @@ func (n *numberReader) next() (item, error) {
 		case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
 			return n.readNumber()
 		case '"':
-			return itemText, nil
+			return n.readText()
 		case 'n':
-			return itemNull, nil
-		case 't', 'f':
-			return itemBoolean, nil
+			return n.readWord("null", itemNull)
+		case 't':
+			return n.readWord("true", itemBoolean)
+		case 'f':
+			return n.readWord("false", itemBoolean)
 		case '{':
 			return itemObject, nil
 		case 'N':
@@ -141,4 +152,44 @@ func (n *numberReader) readNumber() (item, error) {
 		}
 	}
 	return itemNumber, nil
+}
+
+// readWord reads null, true or false.
+func (n *numberReader) readWord(word string, it item) (item, error) {
+	for i := range len(word) {
+		c, ok := n.peek()
+		if !ok || c != word[i] {
+			return itemOther, nil
+		}
+		n.at++
+	}
+	n.truth = word == "true"
+	return it, nil
+}
+
+// readText reads a JSON text. One that is cut off, too long or no Unicode is no item of JSON.
+func (n *numberReader) readText() (item, error) {
+	raw := []byte{'"'}
+	n.at++
+	for escaped := false; ; n.at++ {
+		c, ok := n.peek()
+		if !ok || len(raw) > maxTextJSON {
+			return itemOther, nil
+		}
+		raw = append(raw, c)
+		if c == '"' && !escaped {
+			n.at++
+			break
+		}
+		escaped = c == '\\' && !escaped
+	}
+	if !utf8.Valid(raw) || json.Unmarshal(raw, &n.text) != nil {
+		return itemOther, nil
+	}
+	// The decoder puts U+FFFD in the place of half a surrogate pair, which is no character.
+	const replaced = "\uFFFD"
+	if strings.Contains(n.text, replaced) && !strings.Contains(string(raw), replaced) && !bytes.Contains(bytes.ToLower(raw), []byte(`\ufffd`)) {
+		return itemOther, nil
+	}
+	return itemText, nil
 }

@@ -37,7 +37,9 @@ type parameter struct {
 	preset any // where the client says nothing or null
 	// check returns the value as it enters the canonical bytes. What it gets is a string, a bool, a json.Number, a []any or a
 	// map[string]any; its error says how the value should look.
-	check func(v any) (any, error)
+	check  func(v any) (any, error)
+	schema string // members of a JSON schema that say what check accepts
+	about  string // for the person who sets it
 }
 
 // integer accepts integral numbers from least to most, also in the spellings 2.0 and 1e+05, which R uses.
@@ -55,27 +57,27 @@ func integer(least, most int64) func(any) (any, error) {
 // withTiming adds the parameters that all microprotocols share. The defaults are those of the description.
 func withTiming(round, limit time.Duration, own ...parameter) []parameter {
 	return append(own,
-		parameter{"limit_ms", limit.Milliseconds(), integer(leastLimit, mostTime)},
-		parameter{"round_ms", round.Milliseconds(), integer(leastRound, mostTime)},
+		whole("limit_ms", limit.Milliseconds(), leastLimit, mostTime, "time limit of the computation in milliseconds"),
+		whole("round_ms", round.Milliseconds(), leastRound, mostTime, "time-out of one message step in milliseconds"),
 	)
 }
 
 // readParameters checks a client's parameters: a JSON object, or nothing, null or an empty list (R's list()), which mean
 // {}. The result has a value for every known parameter.
-func readParameters(raw json.RawMessage, known []parameter) (map[string]any, error) {
+func readParameters(raw json.RawMessage, known []parameter) (values, error) {
 	given, err := parseParameters(raw)
 	if err != nil {
 		return nil, err
 	}
-	values := map[string]any{}
+	v := values{}
 	for _, p := range known {
-		v := given[p.name]
+		x := given[p.name]
 		delete(given, p.name)
-		if v == nil {
-			values[p.name] = p.preset
+		if x == nil {
+			v[p.name] = p.preset
 			continue
 		}
-		if values[p.name], err = p.check(v); err != nil {
+		if v[p.name], err = p.check(x); err != nil {
 			return nil, &InputError{"parameters." + p.name, err.Error()}
 		}
 	}
@@ -90,10 +92,10 @@ func readParameters(raw json.RawMessage, known []parameter) (map[string]any, err
 		slices.Sort(names)
 		return nil, &InputError{"parameters." + shorten(slices.Min(unknown)), "is unknown; known are " + strings.Join(names, ", ")}
 	}
-	if values["round_ms"].(int64) > values["limit_ms"].(int64) {
+	if v.whole("round_ms") > v.whole("limit_ms") {
 		return nil, &InputError{"parameters.limit_ms", "must not be less than round_ms: set both"}
 	}
-	return values, nil
+	return v, nil
 }
 
 // shorten keeps a client's own name for something from filling the message.
@@ -210,6 +212,8 @@ func canonical(dst []byte, v any) ([]byte, error) {
 	case []any:
 		return appendList(dst, v)
 	case map[string]any:
+		return appendObject(dst, v)
+	case values:
 		return appendObject(dst, v)
 	}
 	return nil, fmt.Errorf("simon: no JSON for %T", v)

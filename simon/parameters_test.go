@@ -74,27 +74,27 @@ func FuzzParameters(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	m := SecureSum()
-	known := withTiming(m.Round, m.Limit, parameter{"columns", int64(0), integer(0, maxColumns)})
+	known := withTiming(m.Round, m.Limit, parameter{name: "columns", preset: int64(0), check: integer(0, maxColumns)})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		values, err := readParameters(b, known)
+		v, err := readParameters(b, known)
 		if err != nil {
 			if _, ok := err.(*InputError); !ok {
 				t.Fatalf("%q: %v", b, err)
 			}
 			return
 		}
-		first, err := canonical(nil, values)
+		first, err := canonical(nil, v)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, _, err := Timing(first); err != nil {
 			t.Fatalf("%s: %v", first, err)
 		}
-		values, err = readParameters(first, known)
+		v, err = readParameters(first, known)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if second, err := canonical(nil, values); err != nil || string(second) != string(first) {
+		if second, err := canonical(nil, v); err != nil || string(second) != string(first) {
 			t.Fatalf("%s became %s (%v)", first, second, err)
 		}
 	})

@@ -1,9 +1,7 @@
 package simon
 
 import (
-	"fmt"
 	"math/bits"
-	"strconv"
 )
 
 // pool adds a party's own numbers while it reads them. A body would need terabytes to exceed what the sums can hold.
@@ -38,23 +36,6 @@ func (p *pool) sum(column int) []uint64 {
 	return p.sums[column/sumBlock][sumLimbs*(column%sumBlock):][:sumLimbs]
 }
 
-// place is a path into the data; -1 stands for no index.
-type place struct{ row, column int }
-
-func (p place) String() string {
-	path := "data"
-	for _, i := range []int{p.row, p.column} {
-		if i >= 0 {
-			path += "[" + strconv.Itoa(i) + "]"
-		}
-	}
-	return path
-}
-
-func (p place) bad(format string, args ...any) error {
-	return &InputError{p.String(), fmt.Sprintf(format, args...)}
-}
-
 // read adds up all data.
 func (p *pool) read() error {
 	top := place{-1, -1}
@@ -66,7 +47,7 @@ func (p *pool) read() error {
 	case itemNumber: // a scalar where a list is meant is a list of one
 		err = p.plain(top)
 	case itemOpen:
-		err = p.list(top, func(i int, it item) error {
+		err = p.r.list(top, func(i int, it item) error {
 			at := place{i, -1}
 			switch it {
 			case itemNumber:
@@ -121,7 +102,7 @@ func (p *pool) row(at place) error {
 		return at.bad("is a list, but data[0] is a number: give either numbers or lists of numbers")
 	}
 	length := 0
-	err := p.list(at, func(i int, it item) error {
+	err := p.r.list(at, func(i int, it item) error {
 		in := place{at.row, i}
 		if it != itemNumber {
 			return in.bad("%s", it.reason())
@@ -171,37 +152,4 @@ func (p *pool) add(column int, at place) error {
 		sum[k], carry = bits.Add64(sum[k], q[k], carry)
 	}
 	return nil
-}
-
-// list reads the elements of a list whose opening bracket is read, calling element with the first item of each.
-func (p *pool) list(at place, element func(i int, it item) error) error {
-	for i := 0; ; i++ {
-		it, err := p.r.next()
-		if err != nil {
-			return err
-		}
-		switch {
-		case it == itemClose && i == 0:
-			return nil
-		case it == itemComma || it == itemClose:
-			return at.bad("is not valid JSON: no value at index %d", i)
-		case it == itemEnd:
-			return at.bad("ends without its closing bracket")
-		}
-		if err := element(i, it); err != nil {
-			return err
-		}
-		if it, err = p.r.next(); err != nil {
-			return err
-		}
-		switch it {
-		case itemComma:
-		case itemClose:
-			return nil
-		case itemEnd:
-			return at.bad("ends without its closing bracket")
-		default:
-			return at.bad("is not valid JSON: no comma or closing bracket after index %d", i)
-		}
-	}
 }

@@ -30,7 +30,7 @@ func TestPrepareStreams(t *testing.T) {
 	data := repeated("-123.456", n)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	p, err := simon.SecureSum().Prepare(data, nil)
+	p, err := simon.SecureSum().Prepare(data, nil, simon.Guard{})
 	runtime.ReadMemStats(&after)
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +53,7 @@ func TestPrepareStreams(t *testing.T) {
 func TestPrepareReportsABrokenStream(t *testing.T) {
 	broken := errors.New("broken")
 	for _, start := range []string{"", "[", "[1", "[1,", "[[1"} {
-		_, err := simon.SecureSum().Prepare(io.MultiReader(strings.NewReader(start), &failing{broken}), nil)
+		_, err := simon.SecureSum().Prepare(io.MultiReader(strings.NewReader(start), &failing{broken}), nil, simon.Guard{})
 		if !errors.Is(err, broken) {
 			t.Errorf("%q: %v", start, err)
 		}
@@ -129,7 +129,7 @@ func FuzzPrepare(f *testing.F) {
 	}
 	m := simon.SecureSum()
 	f.Fuzz(func(t *testing.T, data []byte) {
-		p, err := m.Prepare(bytes.NewReader(data), nil)
+		p, err := m.Prepare(bytes.NewReader(data), nil, simon.Guard{})
 		columns, samples, sums, ok := naiveSum(data)
 		if err != nil {
 			if _, isInput := errors.AsType[*simon.InputError](err); !isInput {
@@ -170,7 +170,7 @@ func FuzzPrepare(f *testing.F) {
 
 func BenchmarkPrepare(b *testing.B) {
 	for b.Loop() {
-		if _, err := simon.SecureSum().Prepare(repeated("-123.456", 1_000_000), nil); err != nil {
+		if _, err := simon.SecureSum().Prepare(repeated("-123.456", 1_000_000), nil, simon.Guard{}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -179,7 +179,7 @@ func BenchmarkPrepare(b *testing.B) {
 func BenchmarkPrepareLists(b *testing.B) {
 	row := "[" + strings.Repeat("1.5,", 999) + "2]"
 	for b.Loop() {
-		if _, err := simon.SecureSum().Prepare(repeated(row, 1000), nil); err != nil {
+		if _, err := simon.SecureSum().Prepare(repeated(row, 1000), nil, simon.Guard{}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -187,7 +187,7 @@ func BenchmarkPrepareLists(b *testing.B) {
 
 func BenchmarkFinish(b *testing.B) {
 	m := simon.SecureSum()
-	p, err := m.Prepare(strings.NewReader("[["+strings.Repeat("123456.789,", 999_999)+"2]]"), nil)
+	p, err := m.Prepare(strings.NewReader("[["+strings.Repeat("123456.789,", 999_999)+"2]]"), nil, simon.Guard{})
 	if err != nil {
 		b.Fatal(err)
 	}

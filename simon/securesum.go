@@ -54,13 +54,10 @@ func SecureSum() Microprotocol {
 		Round: 20 * time.Second,
 		Limit: 120 * time.Second,
 	}
-	m.Parameters = fmt.Appendf(nil, `{"type":"object","additionalProperties":false,"properties":{`+
-		`"columns":{"type":"integer","minimum":0,"maximum":%d,"description":"how many numbers each list has, 0 where the data are plain numbers; by default as in the data"},`+
-		`"limit_ms":{"type":"integer","minimum":%d,"maximum":%d,"default":%d,"description":"time limit of the computation in milliseconds"},`+
-		`"round_ms":{"type":"integer","minimum":%d,"maximum":%d,"default":%d,"description":"time-out of one message step in milliseconds"}}}`,
-		maxColumns, leastLimit, mostTime, m.Limit.Milliseconds(), leastRound, mostTime, m.Round.Milliseconds())
-	known := withTiming(m.Round, m.Limit, parameter{"columns", nil, integer(0, maxColumns)})
-	m.Prepare = func(data io.Reader, parameters json.RawMessage) (Prepared, error) {
+	known := withTiming(m.Round, m.Limit, whole("columns", nil, 0, maxColumns,
+		"how many numbers each list has, 0 where the data are plain numbers; by default as in the data"))
+	m.Parameters = schemaOf(known)
+	m.Prepare = func(data io.Reader, parameters json.RawMessage, _ Guard) (Prepared, error) {
 		return prepareSum(data, parameters, known)
 	}
 	m.Run = runSum

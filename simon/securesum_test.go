@@ -1,7 +1,6 @@
 package simon_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,36 +20,7 @@ import (
 // compute plays SecureSum with one JSON text per party and returns the result, which all parties must agree on.
 func compute(t *testing.T, o simontest.Options, data []string, parameters string) (string, *simontest.Record, error) {
 	t.Helper()
-	m := simon.SecureSum()
-	prepared := make([]simon.Prepared, len(data))
-	for i, d := range data {
-		var err error
-		if prepared[i], err = m.Prepare(strings.NewReader(d), json.RawMessage(parameters)); err != nil {
-			return "", nil, err
-		}
-		if !bytes.Equal(prepared[i].Parameters, prepared[0].Parameters) || prepared[i].Layout != prepared[0].Layout {
-			return "", nil, fmt.Errorf("parties disagree: %s and %s", prepared[0].Parameters, prepared[i].Parameters)
-		}
-	}
-	c := simon.Common{Parties: len(data), Parameters: prepared[0].Parameters}
-	r := simontest.Run(t, len(data), o, func(ctx context.Context, s simon.Session) ([]byte, error) {
-		return m.Run(ctx, s, c, prepared[s.Self()].Input)
-	})
-	if err := r.Err(); err != nil {
-		return "", r, err
-	}
-	var result json.RawMessage
-	for seat, opened := range r.Results {
-		got, err := m.Finish(c, prepared[seat].Input, opened)
-		if err != nil {
-			return "", r, err
-		}
-		if seat > 0 && !bytes.Equal(got, result) {
-			t.Fatalf("seat %d has %s, seat 0 %s", seat, got, result)
-		}
-		result = got
-	}
-	return string(result), r, nil
+	return play(t, simon.SecureSum(), o, simon.Guard{}, data, parameters)
 }
 
 func mustCompute(t *testing.T, data ...string) string {
@@ -258,7 +228,7 @@ func TestPrepareRefuses(t *testing.T) {
 		{`1`, `{} x`, "parameters", "more text"},
 		{`1`, `{`, "parameters", "JSON"},
 	} {
-		_, err := simon.SecureSum().Prepare(strings.NewReader(c.data), json.RawMessage(c.parameters))
+		_, err := simon.SecureSum().Prepare(strings.NewReader(c.data), json.RawMessage(c.parameters), simon.Guard{})
 		e, ok := errors.AsType[*simon.InputError](err)
 		if !ok {
 			t.Errorf("%.40s %s: %v, want an InputError", c.data, c.parameters, err)
@@ -272,7 +242,7 @@ func TestPrepareRefuses(t *testing.T) {
 
 func TestErrorsKeepTheData(t *testing.T) {
 	for _, data := range []string{"[1, 77777e70]", `["77777"]`, "[77777 77777]", "[077777]", "[77777e-70]", "[77777, [77777]]", "[[77777],[77777,77777]]", "[77777.77777.7]", "77777 x"} {
-		_, err := simon.SecureSum().Prepare(strings.NewReader(data), nil)
+		_, err := simon.SecureSum().Prepare(strings.NewReader(data), nil, simon.Guard{})
 		if err == nil || strings.Contains(err.Error(), "7777") {
 			t.Errorf("%s: %v", data, err)
 		}
@@ -287,7 +257,7 @@ func TestCanonicalParametersOfSum(t *testing.T) {
 		{"[]", `{"round_ms":5e+03,"limit_ms":10000.0,"columns":3}`, `{"columns":3,"limit_ms":10000,"round_ms":5000}`},
 		{"[]", `{"columns":null}`, `{"columns":0,"limit_ms":120000,"round_ms":20000}`},
 	} {
-		p, err := simon.SecureSum().Prepare(strings.NewReader(c.data), json.RawMessage(c.parameters))
+		p, err := simon.SecureSum().Prepare(strings.NewReader(c.data), json.RawMessage(c.parameters), simon.Guard{})
 		if err != nil || string(p.Parameters) != c.want {
 			t.Errorf("%s with %s: %s (%v), want %s", c.data, c.parameters, p.Parameters, err, c.want)
 		}
@@ -334,7 +304,7 @@ func TestFinishRefusesTheImpossible(t *testing.T) {
 
 func TestRunRefusesForeignInput(t *testing.T) {
 	m := simon.SecureSum()
-	p, err := m.Prepare(strings.NewReader("1"), nil)
+	p, err := m.Prepare(strings.NewReader("1"), nil, simon.Guard{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -376,13 +346,13 @@ func TestTraceLengths(t *testing.T) {
 func TestSumViews(t *testing.T) {
 	m := simon.SecureSum()
 	input := func(data string) []byte {
-		p, err := m.Prepare(strings.NewReader(data), nil)
+		p, err := m.Prepare(strings.NewReader(data), nil, simon.Guard{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return p.Input
 	}
-	p, err := m.Prepare(strings.NewReader("[]"), nil)
+	p, err := m.Prepare(strings.NewReader("[]"), nil, simon.Guard{})
 	if err != nil {
 		t.Fatal(err)
 	}

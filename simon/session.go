@@ -62,6 +62,9 @@ type Session interface {
 	// Position is the index of a party in the client's nodes list.
 	Position(party int) int
 	Recipients() []int
+	// SID names the computation: a hash over all parties' signed JOINs, public, and new for every attempt. Hash functions
+	// that all parties evaluate alike are keyed by it, so that nobody can choose data against them in advance.
+	SID() [32]byte
 
 	// Call opens a nested call with its own label space; the parent makes it before any goroutine starts.
 	// While a child is open the parent's Exchange, Send and Open fail.

@@ -217,7 +217,7 @@ func (c *consortium) submit(name, protocol string, id uuid.UUID, data rows) jobs
 	c.t.Helper()
 	at := slices.IndexFunc(c.catalogue, func(m simon.Microprotocol) bool { return m.Name == protocol })
 	mp := c.catalogue[at]
-	prepared, err := mp.Prepare(strings.NewReader(data.json()), nil)
+	prepared, err := mp.Prepare(strings.NewReader(data.json()), nil, simon.Guard{})
 	must(c.t, err)
 	now := time.Now().UTC()
 	j, err := c.members[name].store.Submit(c.t.Context(), jobs.Job{

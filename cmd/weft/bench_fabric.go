@@ -119,7 +119,7 @@ type storeAsker struct{ *benchFabric }
 func (b *benchFabric) store() asker { return storeAsker{b} }
 
 func (a storeAsker) prepare(_ int, data []byte) (input, error) {
-	p, err := a.sum.Prepare(bytes.NewReader(data), nil)
+	p, err := a.sum.Prepare(bytes.NewReader(data), nil, simon.Guard{})
 	return input{prepared: p}, err
 }
 

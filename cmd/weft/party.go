@@ -81,7 +81,7 @@ func startParty(ctx context.Context, c partyConfig) (_ *party, err error) {
 		return nil, err
 	}
 	g, err := gateway.New(gateway.Config{
-		Catalogue: simon.Catalogue(), Jobs: p.jobs, Objects: p.objects, Directory: directory, Key: c.state.derive("representations"),
+		Catalogue: simon.Catalogue(), Jobs: p.jobs, Objects: p.objects, Directory: directory, Key: c.state.derive("representations"), Guard: c.profile.Guard(),
 		Version: version(), Deadline: c.deadline, MaxParties: c.maxParties, CORS: c.cors, Hosts: c.hosts, Now: c.now, Logger: c.logger,
 		Ready: func() error {
 			if !c.fabric.IsConnected() {

@@ -2,6 +2,7 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -53,8 +54,17 @@ func (r *Refusal) Error() string { return r.Rule }
 
 func refuse(format string, a ...any) error { return &Refusal{fmt.Sprintf(format, a...)} }
 
-// Check returns nil or a *Refusal for a computation of m by the parties, own one included.
-func (p Policy) Check(m simon.Microprotocol, parties []seat.Peer) error {
+// Guard is what a profile asks of the pool of all parties' samples. Strict: 30 samples, 100 where sums of higher powers are
+// opened, from at least three parties.
+func (p Profile) Guard() simon.Guard {
+	if p == Teaching {
+		return simon.Guard{}
+	}
+	return simon.Guard{Samples: 30, Moments: 100, Contributors: 3}
+}
+
+// Check returns nil or a *Refusal for a computation of m with canonical parameters by the parties, own one included.
+func (p Policy) Check(m simon.Microprotocol, parameters []byte, parties []seat.Peer) error {
 	most := p.MaxParties
 	if most == 0 {
 		most = 32
@@ -67,6 +77,14 @@ func (p Policy) Check(m simon.Microprotocol, parties []seat.Peer) error {
 	}
 	if m.MaxParties > 0 && len(parties) > m.MaxParties {
 		return refuse("%s is for at most %d parties", m.Name, m.MaxParties)
+	}
+	if m.Check != nil {
+		var input *simon.InputError
+		if err := m.Check(parameters, p.Profile.Guard()); errors.As(err, &input) {
+			return refuse("profile %s: %s", p.Profile, input)
+		} else if err != nil {
+			return err
+		}
 	}
 	if p.Profile == Teaching {
 		return nil

@@ -31,6 +31,7 @@ func (c *call) N() int                 { return c.s.cfg.Parties }
 func (c *call) Self() int              { return c.s.cfg.Self }
 func (c *call) Position(party int) int { return c.s.cfg.Positions[party] }
 func (c *call) Recipients() []int      { return slices.Clone(c.s.cfg.Recipients) }
+func (c *call) SID() [32]byte          { return c.s.cfg.SID }
 func (c *call) Rand() io.Reader        { return c.s.rand }
 
 func (c *call) Seat(r simon.Role) (int, bool) {

@@ -46,6 +46,7 @@ func (s *session) N() int                { return s.b.n }
 func (s *session) Self() int             { return s.self }
 func (s *session) Position(seat int) int { return s.b.Positions[seat] }
 func (s *session) Recipients() []int     { return slices.Clone(s.b.Recipients) }
+func (s *session) SID() [32]byte         { return digest("sid", s.b.Seed, "") }
 func (s *session) Rand() io.Reader       { return s.rnd }
 
 func (s *session) Seat(r simon.Role) (int, bool) {

@@ -1,0 +1,100 @@
+package simon_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/weftmpc/weft/simon"
+	"github.com/weftmpc/weft/simon/simontest"
+)
+
+// play computes m with one JSON text per party and returns the result, which all parties must agree on byte for byte.
+func play(t testing.TB, m simon.Microprotocol, o simontest.Options, g simon.Guard, data []string, parameters string) (string, *simontest.Record, error) {
+	t.Helper()
+	prepared := make([]simon.Prepared, len(data))
+	for i, d := range data {
+		var err error
+		if prepared[i], err = m.Prepare(strings.NewReader(d), json.RawMessage(parameters), g); err != nil {
+			return "", nil, err
+		}
+		if !bytes.Equal(prepared[i].Parameters, prepared[0].Parameters) || prepared[i].Layout != prepared[0].Layout {
+			return "", nil, fmt.Errorf("parties disagree: %s and %s", prepared[0].Parameters, prepared[i].Parameters)
+		}
+	}
+	c := simon.Common{Parties: len(data), Parameters: prepared[0].Parameters}
+	r := simontest.Run(t, len(data), o, func(ctx context.Context, s simon.Session) ([]byte, error) {
+		return m.Run(ctx, s, c, prepared[s.Self()].Input)
+	})
+	if err := r.Err(); err != nil {
+		return "", r, err
+	}
+	var result json.RawMessage
+	for seat, opened := range r.Results {
+		got, err := m.Finish(c, prepared[seat].Input, opened)
+		if err != nil {
+			return "", r, err
+		}
+		if !json.Valid(got) {
+			t.Fatalf("no JSON: %s", got)
+		}
+		if seat > 0 && !bytes.Equal(got, result) {
+			t.Fatalf("seat %d has %s, seat 0 %s", seat, got, result)
+		}
+		result = got
+	}
+	return string(result), r, nil
+}
+
+// mustPlay is play where a result is wanted.
+func mustPlay(t testing.TB, m simon.Microprotocol, parameters string, data ...string) string {
+	t.Helper()
+	got, _, err := play(t, m, simontest.Options{Seed: 5}, simon.Guard{}, data, parameters)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// decoded is a result with its numbers as text.
+func decoded(t interface{ Fatal(...any) }, result string) map[string]any {
+	d := json.NewDecoder(strings.NewReader(result))
+	d.UseNumber()
+	var v map[string]any
+	if err := d.Decode(&v); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// split deals rows, JSON texts, to n parties at random; some may get none. The first argument is a *rapid.T or stands for
+// one seed.
+func split(t *rapid.T, n int, rows []string) []string {
+	parts := make([][]string, n)
+	for _, row := range rapid.Permutation(rows).Draw(t, "order") {
+		i := rapid.IntRange(0, n-1).Draw(t, "party")
+		parts[i] = append(parts[i], row)
+	}
+	data := make([]string, n)
+	for i, p := range parts {
+		data[i] = "[" + strings.Join(p, ", ") + "]"
+	}
+	return data
+}
+
+// refusal is the path that Prepare objects to, or fails the test.
+func refusal(t testing.TB, m simon.Microprotocol, data, parameters string) (path, reason string) {
+	t.Helper()
+	_, err := m.Prepare(strings.NewReader(data), json.RawMessage(parameters), simon.Guard{})
+	input, ok := errors.AsType[*simon.InputError](err)
+	if !ok {
+		t.Fatalf("%s with %s: %v, want an InputError", data, parameters, err)
+	}
+	return input.Path, input.Reason
+}

@@ -1,0 +1,77 @@
+package special
+
+import "math/big"
+
+// BetaIncReg returns I_x(a, b), the regularised incomplete beta function, for a, b > 0 and x, y ≥ 0 with x + y = 1.
+// The caller gives y too, because it may know it better than 1-x does. The other tail is BetaIncReg(b, a, y, x).
+func BetaIncReg(a, b, x, y *big.Float) *big.Float {
+	positive("BetaIncReg", "a", a)
+	positive("BetaIncReg", "b", b)
+	lower, _ := betaTails(a, b, x, y)
+	return round(lower)
+}
+
+// betaSteps bounds the continued fraction; betaWide is the smaller parameter from which the integral is faster.
+const (
+	betaSteps = 1 << 17
+	betaWide  = 1 << 16
+)
+
+// betaTails returns I_x(a, b) and 1 - I_x(a, b), of which it computes the one on the near side of the mean.
+func betaTails(a, b, x, y *big.Float) (lower, upper *big.Float) {
+	switch {
+	case x.Sign() <= 0:
+		return float(), float().Set(one)
+	case y.Sign() <= 0:
+		return float().Set(one), float()
+	}
+	both := add(a, b)
+	factor := mul(a, log(x)) // x^a·y^b/B(a,b)
+	factor.Add(factor, mul(b, log(y)))
+	factor.Add(factor, logGamma(both))
+	factor.Sub(factor, logGamma(a))
+	factor.Sub(factor, logGamma(b))
+	factor = exp(factor)
+	if mul(x, add(both, two)).Cmp(add(a, one)) <= 0 {
+		lower = factor.Mul(factor, betaTail(a, b, x, y))
+		return lower, sub(one, lower)
+	}
+	upper = factor.Mul(factor, betaTail(b, a, y, x))
+	return sub(one, upper), upper
+}
+
+// betaTail is I_x(a,b)·B(a,b)/(x^a·y^b) for x ≤ (a+1)/(a+b+2).
+func betaTail(a, b, x, y *big.Float) *big.Float {
+	if wide := small(betaWide); a.Cmp(wide) < 0 || b.Cmp(wide) < 0 {
+		if tail, ok := betaFraction(a, b, x); ok {
+			return tail
+		}
+	}
+	return betaIntegral(a, b, x, y)
+}
+
+// betaFraction is the continued fraction DLMF 8.17.22 with the denominators (a+n)(a+n-1) of its coefficients multiplied out:
+// 1/(a + c1/(a+1 + c2/(a+2 + …))), where c(2m) = m(b-m)x and c(2m+1) = -(a+m)(a+b+m)x.
+func betaFraction(a, b, x *big.Float) (*big.Float, bool) {
+	c := newContinued(a)
+	above, other, below := float(), float(), float().Set(a)
+	both, n := add(a, b), float()
+	for m := int64(0); m < betaSteps; m++ {
+		n.SetInt64(m)
+		above.Add(a, n)
+		above.Mul(above, other.Add(both, n))
+		above.Mul(above, x)
+		above.Neg(above)
+		if c.step(above, below.Add(below, one)) {
+			return c.value, true
+		}
+		n.SetInt64(m + 1)
+		above.Sub(b, n)
+		above.Mul(above, n)
+		above.Mul(above, x)
+		if c.step(above, below.Add(below, one)) {
+			return c.value, true
+		}
+	}
+	return nil, false
+}

@@ -1,0 +1,174 @@
+package simon
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/weftmpc/weft/simon/ring"
+)
+
+// statistic is what a statistical microprotocol consists of, next to its description: everything that they share (times,
+// the check of the pool, the framing of inputs and openings) is added by complete.
+type statistic struct {
+	own []parameter // without those of times and pool
+
+	// order is the highest power of values whose sum is opened; nil: 2.
+	order func(v values) int
+	// read makes the private payload that a job stores from a client's data, and counts samples. It may set parameters that
+	// follow from the data. Everything that can be refused is refused here.
+	read func(data io.Reader, v values) (payload []byte, samples int, err error)
+	// layout is the vector that is added up for checked parameters.
+	layout func(v values) (ring.Layout, error)
+	// run opens what finish reads.
+	run func(ctx context.Context, s Session, v values, payload []byte) ([]byte, error)
+	// finish computes the result from what was opened. It must not trust it: a party may not have followed the protocol.
+	finish func(v values, parties int, opened []byte) (object, error)
+}
+
+// tally is a statistic whose parties add up one vector.
+type tally struct {
+	own    []parameter
+	order  func(v values) int
+	layout func(v values) (ring.Layout, error)
+	read   func(data io.Reader, v values) (x ring.Vector, samples int, err error)
+	finish func(v values, parties int, x ring.Vector) (object, error)
+}
+
+func (t tally) statistic() statistic {
+	return statistic{
+		own: t.own, order: t.order, layout: t.layout,
+		read: func(data io.Reader, v values) ([]byte, int, error) {
+			x, samples, err := t.read(data, v)
+			return x.Bytes(), samples, err
+		},
+		run: func(ctx context.Context, s Session, v values, payload []byte) ([]byte, error) {
+			l, err := t.layout(v)
+			if err != nil {
+				return nil, err
+			}
+			x, err := ring.View(l, payload)
+			if err != nil {
+				return nil, fmt.Errorf("the stored input: %w", err)
+			}
+			sum, err := OpenSum(ctx, s, Label{Round: 2, Vector: "sums"}, x)
+			return sum.Bytes(), err
+		},
+		finish: func(v values, parties int, opened []byte) (object, error) {
+			l, err := t.layout(v)
+			if err != nil {
+				return object{}, err
+			}
+			x, err := ring.View(l, opened)
+			if err != nil {
+				return object{}, fmt.Errorf("the opened sums: %w", err)
+			}
+			return t.finish(v, parties, x)
+		},
+	}
+}
+
+// complete adds to the description m what st does. Times, hops and the least number of parties have defaults.
+func (st statistic) complete(m Microprotocol) Microprotocol {
+	if m.Version == 0 {
+		m.Version = 1
+	}
+	if m.MinParties == 0 {
+		m.MinParties = 2
+	}
+	if m.Hops == 0 {
+		m.Hops = 4 // JOIN, START, masked vectors, CONFIRM
+	}
+	if m.Round == 0 {
+		m.Round, m.Limit = 20*time.Second, 120*time.Second
+	}
+	known := withTiming(m.Round, m.Limit, append(slices.Clone(st.own), guarded()...)...)
+	order := func(v values) int {
+		if st.order == nil {
+			return 2
+		}
+		return st.order(v)
+	}
+	m.Parameters = schemaOf(known)
+	m.Prepare = func(data io.Reader, parameters json.RawMessage, g Guard) (Prepared, error) {
+		v, err := readParameters(parameters, known)
+		if err != nil {
+			return Prepared{}, err
+		}
+		if err := g.fill(v, order(v)); err != nil {
+			return Prepared{}, err
+		}
+		payload, samples, err := st.read(data, v)
+		if err != nil {
+			return Prepared{}, err
+		}
+		l, err := st.layout(v)
+		if err != nil {
+			return Prepared{}, err
+		}
+		c, err := canonical(nil, v)
+		if err != nil {
+			return Prepared{}, err
+		}
+		return Prepared{Parameters: c, Layout: l.Hash(), Input: storedInput(uint64(samples), payload)}, nil
+	}
+	m.Check = func(canonical []byte, g Guard) error {
+		v, err := readParameters(canonical, known)
+		if err != nil {
+			return err
+		}
+		return g.check(v, order(v))
+	}
+	m.Run = func(ctx context.Context, s Session, c Common, input []byte) ([]byte, error) {
+		v, err := readParameters(c.Parameters, known)
+		if err != nil {
+			return nil, fmt.Errorf("reading canonical parameters: %w", err)
+		}
+		samples, payload, err := readInput(input)
+		if err != nil {
+			return nil, err
+		}
+		s.Report(Progress{Round: 1, Rounds: 1})
+		if stop, err := checkPool(ctx, s, v, samples); err != nil || stop != nil {
+			return stop, err
+		}
+		opened, err := st.run(ctx, s, v, payload)
+		if err != nil || opened == nil {
+			return nil, err
+		}
+		return append([]byte{openedResult}, opened...), nil
+	}
+	m.Finish = func(c Common, _, opened []byte) (json.RawMessage, error) {
+		v, err := readParameters(c.Parameters, known)
+		if err != nil {
+			return nil, fmt.Errorf("reading canonical parameters: %w", err)
+		}
+		payload, err := openedPayload(v, opened)
+		if err != nil {
+			return nil, err
+		}
+		o, err := st.finish(v, c.Parties, payload)
+		if err != nil {
+			return nil, err
+		}
+		return o.json(), nil
+	}
+	return m
+}
+
+// impossible is the outcome that opened sums show when a party did not follow the protocol.
+func impossible(what string) error {
+	return &OutcomeError{what + ": a party did not follow the protocol"}
+}
+
+// samplesIn reads an opened count of samples.
+func samplesIn(x ring.Vector, field, i int) (int64, error) {
+	n := x.Int(field, i)
+	if n.Sign() < 0 || !n.IsInt64() || n.Int64() > maxSamples {
+		return 0, impossible("a number of samples is impossible")
+	}
+	return n.Int64(), nil
+}
