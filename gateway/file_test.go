@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/weftmpc/weft/jobs"
@@ -268,7 +269,7 @@ func careless(m simon.Microprotocol) simon.Microprotocol {
 	m.Name = "Careless"
 	m.Prepare = func(data io.Reader, parameters json.RawMessage, g simon.Guard) (simon.Prepared, error) {
 		depth := 0
-		for d := json.NewDecoder(data); ; {
+		for d := json.NewDecoder(iotest.OneByteReader(data)); ; {
 			token, err := d.Token()
 			if err != nil {
 				return simon.Prepared{}, err
