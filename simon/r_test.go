@@ -259,6 +259,21 @@ func TestDataFromR(t *testing.T) {
 		near(t, "observed", deaths[group], r.number(t, "survdiff", "observed", g), 16)
 	}
 
+	for _, name := range []string{"chisq-2x2", "chisq-2x2-even", "chisq-3x3"} {
+		r = fromR(t, name)
+		total, expected := new(big.Rat), new(big.Rat)
+		for i := range r.length(t, "data") {
+			for j := range r.length(t, "data") {
+				total.Add(total, rational(t, r.number(t, "data", i, j).String()))
+				expected.Add(expected, rational(t, r.number(t, "expected", i, j).String()))
+				r.number(t, "residuals", i, j)
+			}
+		}
+		if got, _ := expected.Float64(); digits(got, total.FloatString(0)) < 15 {
+			t.Errorf("%s: %v expected of %v", name, got, total.FloatString(0))
+		}
+	}
+
 	r = fromR(t, "lung-ecog")
 	last := r.length(t, "curve") - 1
 	near(t, "standard error where nobody is left", nil, r.number(t, "curve", last, 6), 16)
