@@ -125,9 +125,9 @@ func fileError(err error) error {
 		}
 		return invalid("file", "%s", wrong)
 	case errors.Is(err, fs.ErrNotExist):
-		return invalid("file", "there is no such file in this node's folder")
+		return noFile("unknown-file", "there is no such file in this node's folder")
 	case errors.Is(err, fs.ErrPermission):
-		return invalid("file", "this node is not allowed to read it; let the user that the node runs as read it, or send the data")
+		return noFile("unreadable-file", "this node is not allowed to read it; let the user that the node runs as read it, or send the data")
 	case errors.Is(err, fs.ErrInvalid):
 		return errFileName
 	case errors.As(err, &path):
@@ -138,6 +138,13 @@ func fileError(err error) error {
 	}
 	return &Error{Code: 500, Reason: "internal", Message: "reading the file failed; this gateway's log says why",
 		cause: fmt.Errorf("reading a file of data: %w", err)}
+}
+
+// noFile is a file that the node cannot open where its client perhaps can, as its reason tells.
+func noFile(reason, message string) *Error {
+	e := invalid("file", "%s", message)
+	e.Reason = reason
+	return e
 }
 
 // atLine adds to a complaint about a value the line of the file where it stands.

@@ -45,6 +45,7 @@ type demoFlags struct {
 	port     int
 	nats     string
 	state    string
+	files    string
 	once     bool
 	deadline time.Duration
 	logLevel string
@@ -76,6 +77,7 @@ two parties is allowed. Data that matters needs a node of its own at each party.
 	fl.IntVar(&f.port, "port", 55501, "port of the first party's gateway; the others follow. 0 takes free ones")
 	fl.StringVar(&f.nats, "nats", "", "open the broker on this loopback address for the NATS CLI, such as 127.0.0.1:4222; port 0 takes a free one")
 	fl.StringVar(&f.state, "state", "", "keep the state in this folder, so that a restarted demo goes on (default: a temporary one)")
+	fl.StringVar(&f.files, "files", "", "folder whose files the parties, each of them, may compute with by name: CSV or JSON (default: none)")
 	fl.BoolVar(&f.once, "once", false, "compute 19 + 5 + 61, print the result as JSON, exit")
 	fl.DurationVar(&f.deadline, "deadline", 5*time.Minute, "how long a computation waits for all its parties, at most 1h")
 	fl.StringVar(&f.logLevel, "log-level", "warn", "debug, info, warn or error; the log goes to standard error")
@@ -112,6 +114,7 @@ type demo struct {
 	conns       []*nats.Conn
 	coordinator *coordinator.Service
 	states      []*stateFolder
+	files       *folder // of all parties; nil: none
 	parties     []*party
 	names       []string
 	urls        []string
@@ -146,6 +149,11 @@ func startDemo(ctx context.Context, f demoFlags, logger *slog.Logger) (d *demo, 
 	root, err := d.openState(dir)
 	if err != nil {
 		return d, err
+	}
+	if f.files != "" {
+		if d.files, err = openFolder(f.files, dir); err != nil {
+			return d, fmt.Errorf("--files: %w", err)
+		}
 	}
 	ids, roots, err := demoIdentities(root, d.names)
 	if err != nil {
@@ -253,7 +261,7 @@ func (d *demo) startParty(ctx context.Context, i int, ids []*identity.Identity, 
 	}
 	c := partyConfig{
 		state: state, identity: ids[i], roots: roots, coordinator: ids[len(d.names)].FP(), profile: policy.Teaching,
-		loopback: true, cors: []string{"*"}, deadline: f.deadline, maxParties: f.maxParties, fabric: nc, listener: l, logger: logger,
+		loopback: true, cors: []string{"*"}, deadline: f.deadline, maxParties: f.maxParties, files: d.files, fabric: nc, listener: l, logger: logger,
 	}
 	for j, name := range d.names {
 		c.parties = append(c.parties, seat.Peer{Name: name, FP: ids[j].FP(), Organisation: ids[j].Leaf.Organisation})

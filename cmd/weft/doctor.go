@@ -152,6 +152,12 @@ func (d *doctor) files() {
 		good = false
 		d.warn("files", "chmod 644 "+d.file, "%s can be changed by its group (mode %04o), who could add a party", d.file, info.Mode().Perm())
 	}
+	if c.Gateway.Files != "" {
+		if _, err := c.openFiles(); err != nil {
+			good = false
+			d.wrong("files", advice(err, ""), "%v", err)
+		}
+	}
 	if good {
 		d.ok("files", "keys are readable by their owner only")
 	}

@@ -24,6 +24,7 @@ const (
 	longPoll    = 30 * time.Second // how long the gateway may hold a question about a job
 	answerTime  = 20 * time.Second // for an answer without waiting, and on top of longPoll
 	uploadTime  = 10 * time.Minute // for data to go up
+	readTime    = time.Hour        // for the node to read a file
 	answerLimit = 256 << 20        // bytes of one answer
 )
 
@@ -68,7 +69,8 @@ func (j job) terminal() bool {
 // submission is the body of POST /v1/jobs.
 type submission struct {
 	Microprotocol string          `json:"microprotocol"`
-	Data          json.RawMessage `json:"data"`
+	Data          json.RawMessage `json:"data,omitempty"`
+	File          string          `json:"file,omitempty"` // in place of Data: a file that the node reads
 	Parameters    json.RawMessage `json:"parameters,omitempty"`
 	Parties       []string        `json:"parties"`
 	UUID          string          `json:"uuid,omitempty"`
@@ -114,7 +116,11 @@ func (c *client) submit(ctx context.Context, s submission) (job, error) {
 	if err := e.Encode(s); err != nil {
 		return job{}, fmt.Errorf("writing the request: %w", err)
 	}
-	return c.one(ctx, http.MethodPost, "/v1/jobs", b.Bytes(), uploadTime)
+	within := uploadTime
+	if s.File != "" {
+		within = readTime
+	}
+	return c.one(ctx, http.MethodPost, "/v1/jobs", b.Bytes(), within)
 }
 
 // get returns the job as it stands, at once.

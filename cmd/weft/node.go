@@ -38,6 +38,7 @@ type gatewayConfig struct {
 	Insecure bool          `yaml:"insecure_without_access_control" doc:"true lets the gateway listen beyond this machine: whoever reaches it can compute in this party's name."`
 	Hosts    []string      `yaml:"hosts" doc:"Further host names under which clients reach it, such as a proxy's. Loopback names and this party's own gateways above always count; all else is refused."`
 	CORS     []string      `yaml:"cors" doc:"Origins of web pages that may call it, such as https://example.org. Empty: none."`
+	Files    string        `yaml:"files" doc:"Folder whose files this party's own people may compute with by name: CSV or JSON; the node reads them itself. Empty: none."`
 	Deadline time.Duration `yaml:"deadline" doc:"How long a computation waits for all its parties, at most 1h."`
 }
 
@@ -56,7 +57,7 @@ func loadNode(file string, environ []string) (nodeConfig, error) {
 	if err := loadConfig(file, &c, environ); err != nil {
 		return c, err
 	}
-	beside(file, &c.Identity.Cert, &c.Identity.Key, &c.CA, &c.State, &c.Hub.Cert, &c.Hub.Key, &c.Hub.CA, &c.Hub.NKey)
+	beside(file, &c.Identity.Cert, &c.Identity.Key, &c.CA, &c.State, &c.Gateway.Files, &c.Hub.Cert, &c.Hub.Key, &c.Hub.CA, &c.Hub.NKey)
 	if err := c.check(); err != nil {
 		return c, fmt.Errorf("%s: %w", file, err)
 	}
@@ -159,6 +160,11 @@ func (p *program) runNode(ctx context.Context, file string, stderr io.Writer) (e
 		return err
 	}
 	defer party.state.close()
+	if c.Gateway.Files != "" {
+		if party.files, err = c.openFiles(); err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+	}
 	if party.listener, err = net.Listen("tcp", c.Gateway.Listen); err != nil {
 		return withHint(fmt.Errorf("gateway.listen %s: %w", c.Gateway.Listen, err), "stop what uses the port, or choose another in %s", file)
 	}
@@ -181,6 +187,15 @@ func (p *program) runNode(ctx context.Context, file string, stderr io.Writer) (e
 	case <-running.failed: // close tells why
 	}
 	return nil
+}
+
+// openFiles opens the folder of files. None of the node's secrets may lie in it.
+func (c nodeConfig) openFiles() (*folder, error) {
+	f, err := openFolder(c.Gateway.Files, c.State, c.Identity.Key, c.Hub.Key, c.Hub.NKey)
+	if err != nil {
+		return nil, withHint(fmt.Errorf("gateway.files: %w", err), "%s", advice(err, "make the folder, or leave gateway.files empty"))
+	}
+	return f, nil
 }
 
 // party is the configuration without what is opened: folder, connection, listener.

@@ -36,7 +36,8 @@ type partyConfig struct {
 	cors        []string
 	hosts       []string
 	deadline    time.Duration
-	maxParties  int // of one computation; 0: as policy and gateway decide
+	maxParties  int     // of one computation; 0: as policy and gateway decide
+	files       *folder // of data that its people compute with by name; nil: none
 	fabric      *nats.Conn
 	listener    net.Listener
 	logger      *slog.Logger
@@ -80,7 +81,7 @@ func startParty(ctx context.Context, c partyConfig) (_ *party, err error) {
 	if err != nil {
 		return nil, err
 	}
-	g, err := gateway.New(gateway.Config{
+	serving := gateway.Config{
 		Catalogue: simon.Catalogue(), Jobs: p.jobs, Objects: p.objects, Directory: directory, Key: c.state.derive("representations"), Guard: c.profile.Guard(),
 		Version: version(), Deadline: c.deadline, MaxParties: c.maxParties, CORS: c.cors, Hosts: c.hosts, Now: c.now, Logger: c.logger,
 		Ready: func() error {
@@ -90,7 +91,11 @@ func startParty(ctx context.Context, c partyConfig) (_ *party, err error) {
 			return errors.Join(p.problem(), c.state.room())
 		},
 		Room: c.state.room,
-	})
+	}
+	if c.files != nil {
+		serving.Files = c.files
+	}
+	g, err := gateway.New(serving)
 	if err != nil {
 		return nil, err
 	}

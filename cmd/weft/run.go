@@ -18,6 +18,7 @@ type runFlags struct {
 	parties    []string
 	uuid       string
 	data       string
+	file       string
 	parameters string
 	deadline   time.Duration
 	json       bool
@@ -33,9 +34,12 @@ func (p *program) runCommand() *cobra.Command {
 The data themselves stay at this party. Every party runs the same command with the same parties in the same order and the
 same uuid, and with its own gateway and data. The first one leaves --uuid out and passes on the one that it is told.
 
-DATA is a number, a list in JSON, @FILE for a CSV or JSON file, or - for standard input. A CSV file holds numbers
+DATA is a number, a list in JSON, @FILE for a CSV or JSON file, or - for standard input. A CSV file holds numbers or text
 separated by commas; a first line without numbers is taken for a header. One column becomes a list, several columns become
-a list of rows.
+a list of rows. The first cell of a column decides whether all of them are numbers or all are text.
+
+A file in the folder that the node's configuration names (gateway.files) may have any size: the node reads it itself. With a
+gateway on this machine --data @FILE finds out; with another one, --file NAME names a file by its path in that folder.
 
 The job lives in the gateway: Ctrl-C, a closed terminal or a restarted gateway does not end it ("weft job ls").
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`,
@@ -52,6 +56,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`,
 	fl.StringSliceVar(&f.parties, "parties", nil, "names of all parties, this one included, in the order that all have agreed on")
 	fl.StringVar(&f.uuid, "uuid", "", "UUID of the computation, the same at all parties (default: a new one, which is printed)")
 	fl.StringVar(&f.data, "data", "", "a number, JSON, @FILE.csv, @FILE.json, or - for standard input")
+	fl.StringVar(&f.file, "file", "", "in place of --data: name of a file in the node's own folder (gateway.files in its configuration)")
 	fl.StringVar(&f.parameters, "parameters", "", "parameters of the microprotocol as a JSON object, the same at all parties")
 	fl.DurationVar(&f.deadline, "deadline", 0, "how long to wait for the other parties, like 5m, at most 1h (default: as the gateway decides)")
 	fl.BoolVar(&f.json, "json", false, "print the result as one line of JSON")
@@ -83,12 +88,12 @@ func (p *program) compute(ctx context.Context, microprotocol string, f runFlags)
 		return err
 	}
 	early, stop := p.interruptible(ctx, nil)
-	j, err := p.submit(early, c, s, f.data)
+	shown := &progress{w: p.stderr, width: p.width}
+	j, err := p.submit(early, c, s, f.data, shown)
 	stop()
 	if err != nil {
 		return err
 	}
-	shown := &progress{w: p.stderr, width: p.width}
 	if f.uuid == "" {
 		shown.say("weft: job %s is accepted; every other party now runs this, with its own gateway and data:\n  %s", j.ID, invitation(s))
 	}
@@ -137,9 +142,13 @@ func (f runFlags) submission(microprotocol string) (submission, error) {
 	} else if err := checkUUID("--uuid", f.uuid); err != nil {
 		return s, withHint(err, "leave --uuid out at the first party, and give the others the one that it is told")
 	}
-	if f.data == "" {
+	switch {
+	case f.data == "" && f.file == "":
 		return s, withHint(usageError("--data is missing"), "give a number, JSON text, @FILE, or - for standard input")
+	case f.data != "" && f.file != "":
+		return s, withHint(usageError("--data and --file are both there"), "give --file for a file in the node's own folder, --data for all else")
 	}
+	s.File = f.file
 	if f.parameters != "" {
 		value, err := parseJSON("--parameters", []byte(f.parameters))
 		if err == nil && value[0] != '{' {
@@ -168,8 +177,24 @@ func checkUUID(what, s string) error {
 	return nil
 }
 
-// submit reads the data and sends the job.
-func (p *program) submit(ctx context.Context, c *client, s submission, data string) (job, error) {
+// submit sends the job with its data, or with the name of a file that the node reads.
+func (p *program) submit(ctx context.Context, c *client, s submission, data string, shown *progress) (job, error) {
+	if s.File != "" {
+		return c.hand(ctx, s)
+	}
+	if s.File = c.nodeFile(ctx, data); s.File != "" {
+		j, err := c.hand(ctx, s)
+		if !elsewhere(err) {
+			if err == nil {
+				shown.say("weft: the node has read %s itself", oneLine(strings.TrimPrefix(data, "@")))
+			}
+			return j, err
+		}
+		s.File = ""
+	}
+	if ctx.Err() != nil {
+		return job{}, context.Cause(ctx)
+	}
 	type reading struct {
 		value json.RawMessage
 		err   error
@@ -188,6 +213,11 @@ func (p *program) submit(ctx context.Context, c *client, s submission, data stri
 		}
 		s.Data = r.value
 	}
+	return c.hand(ctx, s)
+}
+
+// hand gives the job to the gateway. Where it is not known whether the gateway has it the error tells how to look.
+func (c *client) hand(ctx context.Context, s submission) (job, error) {
 	j, err := c.submit(ctx, s)
 	var gone *unreachableError
 	switch {

@@ -178,6 +178,8 @@ type double struct {
 	stale     bool   // it asked for changes since another one
 	changed   chan struct{}
 	posted    [][]byte
+	files     string // the folder of its files
+	refused   string // the reason why it takes no file
 	requests  []string
 	cancelled func(w http.ResponseWriter) // answers a cancellation; nil: 202
 	broken    int                         // questions that are answered with 503 from now on; negative: by hanging up
@@ -232,10 +234,16 @@ func (d *double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			problem(w, 415, "not-json", "the body must be JSON")
 			return
 		}
+		if d.refused != "" && bytes.Contains(body, []byte(`"file":`)) {
+			problem(w, 400, d.refused, "file: it cannot be used")
+			return
+		}
 		d.posted = append(d.posted, body)
 		d.write(w, http.StatusAccepted)
 	case "GET /v1/jobs":
 		fmt.Fprintf(w, `{"jobs":[%s, %s],"more":true}`, d.view(), `{"id":"b8a3a5ac-1ad0-4d6c-9d1e-0d7d3f0f5b3c","microprotocol":"SecureSum","state":"done","detail":"done","created":"2026-11-21T10:00:00Z"}`)
+	case "GET /v1/parties":
+		_ = json.NewEncoder(w).Encode(map[string]any{"self": "alice", "parties": []any{}, "files": d.files})
 	case "GET /v1/jobs/" + testJob:
 		d.get(w, r)
 	case "GET /v1/jobs/" + testJob + "/result":
