@@ -70,6 +70,7 @@ func TestNewIntegerAndDecimal(t *testing.T) {
 		{"1e60", "1" + strings.Repeat("0", 60), same, nil, nil},
 		// More than 17 digits with a point: all count in an integer, and those of the double in a decimal.
 		{"123456789012345678901.0", "123456789012345678901", "123456789012345680000", nil, nil},
+		{"0.00123456789012345678901e30", "1234567890123456789010000000", "1234567890123456900000000000", nil, nil},
 		{"0.1000000000000000055511151231257827", "", "0.1", ErrFraction, nil},
 		{"0.30000000000000004", "", "0.30000000000000004", ErrFraction, nil},
 		{"0.5", "", "0.5", ErrFraction, nil},

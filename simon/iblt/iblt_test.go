@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/big"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -149,6 +151,50 @@ func TestDecode(t *testing.T) {
 	}
 }
 
+// TestCellsAgreeWithBigInt computes the sums of every cell once more, for keys and counts full of carries.
+func TestCellsAgreeWithBigInt(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		table := New(hashKey, 24, 100)
+		counts, sums, checks := make([]uint64, table.cells), make([]big.Int, table.cells), make([]uint64, table.cells)
+		one := rapid.OneOf(rapid.SampledFrom([]byte{0, 0xff, 0xff, 1, 0x80}), rapid.Byte())
+		histogram := map[string]uint64{}
+		for range rapid.IntRange(0, 6).Draw(t, "keys") {
+			key := rapid.SliceOfN(one, 24, 24).Draw(t, "key")
+			count := rapid.OneOf(rapid.Uint64Range(1, 9), rapid.Uint64Range(1<<58, 1<<59)).Draw(t, "count")
+			histogram[string(key)] += count
+			table.Add(key, count)
+			backwards := slices.Clone(key)
+			slices.Reverse(backwards)
+			product := new(big.Int).Mul(new(big.Int).SetBytes(backwards), new(big.Int).SetUint64(count))
+			for _, cell := range table.h.cells(key) {
+				counts[cell] += count
+				sums[cell].Add(&sums[cell], product)
+				checks[cell] += count * table.h.check(key)
+			}
+		}
+		want := ring.New(Layout(24, 100))
+		for cell := range table.cells {
+			want.SetLimbs(0, cell, counts[cell:])
+			want.SetLimbs(2, cell, checks[cell:])
+			if err := want.SetInt(1, cell, &sums[cell]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !table.Vector().Equal(want) {
+			t.Fatal("the table differs")
+		}
+		entries, ok, err := table.Decode(math.MaxUint64, anyKey)
+		if !ok || err != nil || len(entries) != len(histogram) {
+			t.Fatalf("%v, %v, %v", entries, ok, err)
+		}
+		for _, e := range entries {
+			if histogram[string(e.Key)] != e.Count {
+				t.Fatalf("key %x: %d, want %d", e.Key, e.Count, histogram[string(e.Key)])
+			}
+		}
+	})
+}
+
 func TestTooManyKeys(t *testing.T) {
 	table := New(hashKey, 64, 10) // 276 cells; peeling stops at about 0.77 keys per cell
 	for _, key := range numbered(300, 64) {
@@ -157,6 +203,9 @@ func TestTooManyKeys(t *testing.T) {
 	entries, ok, err := table.Decode(math.MaxUint64, anyKey)
 	if entries != nil || ok || err != nil {
 		t.Errorf("%d entries, %v, %v", len(entries), ok, err)
+	}
+	if entries, ok, err = table.Decode(299, anyKey); entries != nil || ok || !errors.Is(err, ErrCorrupt) {
+		t.Errorf("too large a sum: %d entries, %v, %v", len(entries), ok, err)
 	}
 }
 
@@ -394,31 +443,60 @@ func plant(table *Table, part, at int, x uint64) {
 	}
 }
 
+// plantKey adds count times a key, word by word without carries, to a cell of the given part.
+func plantKey(table *Table, part, cell int, key []byte, count uint64) {
+	sub := table.cells / parts
+	plant(table, part, cell, count)
+	for i := range table.words - 1 {
+		plant(table, part, sub+cell*table.words+i, count*binary.LittleEndian.Uint64(key[8*i:]))
+	}
+	plant(table, part, sub*(1+table.words)+cell, count*table.h.check(key))
+}
+
+const minus1 = math.MaxUint64
+
 func TestNoKeyTwice(t *testing.T) {
 	key := numbered(4, 16)[3]
 	table := New(hashKey, 16, 8)
 	table.Add(key, 2)
-	// One of the two goes from the key's first cell to the next one: the cells then show the key once and once more.
-	sub := table.cells / parts
-	from := table.h.cells(key)[0]
-	to := (from + 1) % sub
-	var words []uint64
-	for at := 0; at < len(key); at += 8 {
-		words = append(words, binary.LittleEndian.Uint64(key[at:]))
-	}
-	const minus = math.MaxUint64
-	plant(table, 0, from, minus)
-	plant(table, 0, to, 1)
-	for i, w := range words {
-		plant(table, 0, sub+from*table.words+i, -w) // of 2w: nothing is borrowed
-		plant(table, 0, sub+to*table.words+i, w)
-	}
-	h64 := table.h.check(key)
-	plant(table, 0, sub*(1+table.words)+from, -h64)
-	plant(table, 0, sub*(1+table.words)+to, h64)
+	// One of the two goes from the key's first cell to the next one: so one can be taken out there, and one elsewhere.
+	cell := table.h.cells(key)[0]
+	plantKey(table, 0, cell, key, minus1)
+	plantKey(table, 0, (cell+1)%part(8), key, 1)
 	entries, ok, err := table.Decode(100, anyKey)
 	if entries != nil || ok || !errors.Is(err, ErrCorrupt) {
 		t.Errorf("%v, %v, %v", entries, ok, err)
+	}
+}
+
+func TestCellsThatShowNoKey(t *testing.T) {
+	key := numbered(4, 16)[3]
+	sub := part(8)
+	for name, change := range map[string]func(table *Table, part, cell int){
+		"another cell": func(table *Table, part, cell int) {
+			plantKey(table, part, cell, key, minus1)
+			plantKey(table, part, (cell+1)%sub, key, 1)
+		},
+		"a remainder":   func(table *Table, part, cell int) { plant(table, part, sub+cell*table.words, 1) },
+		"another check": func(table *Table, part, cell int) { plant(table, part, sub*(1+table.words)+cell, 1) },
+		"too large": func(table *Table, part, cell int) {
+			plant(table, part, sub+cell*table.words+table.words-1, 2)
+		},
+		"no count": func(table *Table, part, cell int) { plant(table, part, cell, minus1-1) },
+	} {
+		table := New(hashKey, 16, 8)
+		table.Add(key, 1)
+		if name != "another cell" {
+			table.Add(key, 1)
+		}
+		for part, cell := range table.h.cells(key) {
+			change(table, part, cell%sub)
+		}
+		shown := 0
+		entries, ok, err := table.Decode(100, func([]byte) bool { shown++; return true })
+		if entries != nil || ok || err != nil || shown > 0 {
+			t.Errorf("%s: %v, %v, %v; %d keys", name, entries, ok, err, shown)
+		}
 	}
 }
 
@@ -433,7 +511,8 @@ func FuzzDecode(f *testing.F) {
 	h := New(hashKey, 8, 0).h
 	var more []byte // a key that is added again, word by word
 	for part, cell := range h.cells(key) {
-		for _, change := range [][2]uint64{{uint64(cell % 64), 1}, {uint64(64 + 2*(cell%64)), binary.LittleEndian.Uint64(key)}, {uint64(64*3 + cell%64), h.check(key)}} {
+		cell := uint64(cell % 64)
+		for _, change := range [][2]uint64{{cell, 1}, {64 + 2*cell, binary.LittleEndian.Uint64(key)}, {64*3 + cell, h.check(key)}} {
 			more = binary.LittleEndian.AppendUint16(more, uint16(change[0]))
 			more = append(more, 1<<part)
 			more = binary.LittleEndian.AppendUint64(more, change[1])
