@@ -49,6 +49,7 @@ func play(t testing.TB, m simon.Microprotocol, o simontest.Options, g simon.Guar
 		}
 		result = got
 	}
+	conforms(t, m, data, parameters, string(result))
 	return string(result), r, nil
 }
 

@@ -39,8 +39,7 @@ func SecureSum() Microprotocol {
 		Version: 1,
 		Summary: "The sum of all parties' numbers, or of their lists of numbers element by element, and how many there are.",
 		Input: json.RawMessage(`{"description":"a number, a list of numbers, or a list of equally long lists of numbers",` +
-			`"anyOf":[{"type":"number"},{"type":"array","items":{"type":"number"}},` +
-			`{"type":"array","items":{"type":"array","items":{"type":"number"},"minItems":1}}]}`),
+			`"anyOf":[{"type":"number"},{"type":"array","items":{"anyOf":[{"type":"number"},{"type":"array","items":{"type":"number"},"minItems":1}]}}]}`),
 		Result: json.RawMessage(`{"type":"object","properties":{` +
 			`"samples":{"type":"integer","minimum":0,"description":"how many numbers or lists all parties gave together"},` +
 			`"sum":{"description":"a number, or a list where the data are lists","anyOf":[{"type":"number"},{"type":"array","items":{"type":"number"}}]}},` +

@@ -3,11 +3,9 @@ package simon
 import (
 	"encoding/json"
 	"io"
-	"math/big"
 	"slices"
 
 	"github.com/weftmpc/weft/simon/ring"
-	"github.com/weftmpc/weft/simon/special"
 )
 
 // The sums that StatisticsUnivariate may open. Powers are those of the numbers on the decimal grid, and exact.
@@ -104,94 +102,51 @@ func univariateLayout(sums []int) ring.Layout {
 	return l
 }
 
+// readUnivariate adds up a party's own numbers. Nothing is allocated per number.
 func readUnivariate(data io.Reader, sums []int) (ring.Vector, int, error) {
-	var total [allSums]big.Int
-	var q, power, inverse, rest big.Int
-	logs := newLogSum()
-	order := highestPower(sums)
+	powers, logs := newPowerSum(highestPower(sums)), newLogSum()
+	var inverses [inverseLimbs]uint64
+	var positive, nonzero uint64
 	withLog, withInverse := slices.Contains(sums, sumOfLog), slices.Contains(sums, sumOfInv)
-	scale := powerOfTen(statEncoding.Digits + invDigits)
 	rows, _, err := readRows(data, 0, func(_ place, cells []cell) error {
-		if err := cells[0].decimal(&q, statEncoding); err != nil {
+		q, err := cells[0].grid()
+		if err != nil {
 			return err
 		}
-		power.Set(&q)
-		total[sumOfX].Add(&total[sumOfX], &q)
-		for k := 2; k <= order; k++ {
-			power.Mul(&power, &q)
-			total[k].Add(&total[k], &power)
+		powers.add(q)
+		if q.zero() {
+			return nil
 		}
-		if withLog && q.Sign() > 0 {
-			total[positives].Add(&total[positives], one)
-			logs.add(&q)
+		if withLog && !q.negative {
+			positive++
+			logs.add(q.magnitude)
 		}
-		if withInverse && q.Sign() != 0 {
-			total[nonzeros].Add(&total[nonzeros], one)
-			total[sumOfInv].Add(&total[sumOfInv], divideHalfEven(&inverse, &rest, scale, &q))
+		if withInverse {
+			nonzero++
+			inverse := inverse(q.magnitude)
+			addTo(inverses[:], inverse[:], q.negative)
 		}
 		return nil
 	})
 	if err != nil {
 		return ring.Vector{}, 0, err
 	}
-	total[sumOfOne].SetInt64(int64(rows))
-	total[sumOfLog].Set(logs.total(statEncoding.Digits, logDigits))
 	x := ring.New(univariateLayout(sums))
 	for field, s := range sums {
-		setInt(x, field, 0, &total[s])
-	}
-	return x, rows, nil
-}
-
-var one = big.NewInt(1)
-
-// divideHalfEven sets q to a/b, rounded half to even, and returns it; r is scratch space.
-func divideHalfEven(q, r, a, b *big.Int) *big.Int {
-	q.QuoRem(a, b, r)
-	negative := a.Sign()*b.Sign() < 0
-	r.Abs(r).Lsh(r, 1)
-	if c := r.CmpAbs(b); c > 0 || c == 0 && q.Bit(0) == 1 {
-		if negative {
-			q.Sub(q, one)
-		} else {
-			q.Add(q, one)
+		switch s {
+		case sumOfOne:
+			x.SetLimbs(field, 0, []uint64{uint64(rows)})
+		case sumOfLog:
+			setInt(x, field, 0, logs.total(statEncoding.Digits, logDigits))
+		case positives:
+			x.SetLimbs(field, 0, []uint64{positive})
+		case sumOfInv:
+			x.SetLimbs(field, 0, inverses[:])
+		case nonzeros:
+			x.SetLimbs(field, 0, []uint64{nonzero})
+		default:
+			x.SetLimbs(field, 0, powers.sums[s])
 		}
 	}
-	return q
-}
-
-// logSum adds logarithms of positive integers: it multiplies them, and takes one logarithm at the end. The product carries
-// 256 bits, so that a billion factors leave 67 digits of it.
-type logSum struct {
-	product, next big.Float
-	exponent      int64 // of 2, taken out of the product
-	count         int64
-}
-
-func newLogSum() *logSum {
-	l := &logSum{}
-	l.product.SetPrec(special.Prec).SetInt64(1)
-	return l
-}
-
-func (l *logSum) add(q *big.Int) {
-	l.next.SetPrec(special.Prec).SetInt(q)
-	l.product.Mul(&l.product, &l.next)
-	l.exponent += int64(l.product.MantExp(&l.product))
-	l.count++
-}
-
-// total is the sum of ln(q·10^-digits), in units of 10^-out, rounded.
-func (l *logSum) total(digits, out int) *big.Int {
-	sum := special.Log(&l.product)
-	two, ten := special.Log(special.Int(2)), special.Log(special.Int(10))
-	sum.Add(sum, two.Mul(two, special.Int(l.exponent)))
-	sum.Sub(sum, ten.Mul(ten, special.Int(l.count*int64(digits))))
-	sum.Mul(sum, new(big.Float).SetInt(powerOfTen(out)))
-	half := special.New(0.5)
-	if sum.Sign() < 0 {
-		half.Neg(half)
-	}
-	t, _ := sum.Add(sum, half).Int(nil)
-	return t
+	return x, rows, nil
 }

@@ -34,10 +34,10 @@ func betaTails(a, b, x, y *big.Float) (lower, upper *big.Float) {
 	factor = exp(factor)
 	if mul(x, add(both, two)).Cmp(add(a, one)) <= 0 {
 		lower = factor.Mul(factor, betaTail(a, b, x, y))
-		return lower, sub(one, lower)
+		return lower, complement(lower)
 	}
 	upper = factor.Mul(factor, betaTail(b, a, y, x))
-	return sub(one, upper), upper
+	return complement(upper), upper
 }
 
 // betaTail is I_x(a,b)·B(a,b)/(x^a·y^b) for x ≤ (a+1)/(a+b+2).

@@ -26,8 +26,11 @@ var nodes = sync.OnceValue(func() []node {
 	return list
 })
 
+// lost is the logarithm of what does not count beside 1.
+var lost = small(-300)
+
 // integrate is the integral of e^h(v) over v ≥ 0 for a concave h with h(0) = 0, slope h'(0) = -slope ≤ 0 and second
-// derivative h”(0) = -curve: the unit of w is the distance at which h has fallen by about one.
+// derivative h''(0) = -curve: the unit of w is the distance at which h has fallen by about one.
 func integrate(slope, curve *big.Float, h func(v *big.Float) *big.Float) *big.Float {
 	unit := sqrt(curve)
 	if unit.Cmp(slope) < 0 {
@@ -36,7 +39,11 @@ func integrate(slope, curve *big.Float, h func(v *big.Float) *big.Float) *big.Fl
 	unit.Quo(one, unit)
 	sum := float()
 	for _, n := range nodes() {
-		e := exp(h(mul(unit, n.at)))
+		height := h(mul(unit, n.at))
+		if height.Cmp(lost) < 0 {
+			break
+		}
+		e := exp(height)
 		sum.Add(sum, e.Mul(e, n.weight))
 	}
 	return sum.Mul(sum, unit)

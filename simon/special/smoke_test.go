@@ -13,7 +13,7 @@ func TestSmoke(t *testing.T) {
 	for _, z := range []float64{-1,0, .5, 3, 6.9, 7.1, 33} { p(fmt.Sprint("normal", z), func() *big.Float { return NormalUpper(N(z)) }) }
 	for _, df := range []float64{.5, 2.7, 100, 1e6, 1e9, 1e12} { for _, z := range []float64{.01, 1, 1.7, 2, 10, 40} {
 		p(fmt.Sprint("t", z, " ", df), func() *big.Float { return StudentUpper(N(z), N(df)) }) } }
-	for _, d := range []float64{3, 1000, 1e5, 1.3e5,  1e6, 1e9, 1e12} { for _, x := range []float64{.9, 1, 1.01, 1.5} {
+	for _, d := range []float64{3, 1000, 1e5, 1.3e5,  1e6, 1e8} { for _, x := range []float64{.9, 1, 1.01, 1.5} {
 		p(fmt.Sprint("F", x, " ", d), func() *big.Float { return FUpper(N(x), N(d), N(d)) })
 		p(fmt.Sprint("F", x, " 5,", d), func() *big.Float { return FUpper(N(x), N(5), N(d)) })
 		p(fmt.Sprint("F", x, " ", d, ",5"), func() *big.Float { return FUpper(N(x), N(d), N(5)) })

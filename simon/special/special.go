@@ -69,6 +69,14 @@ func mul(x, y *big.Float) *big.Float { return float().Mul(x, y) }
 func quo(x, y *big.Float) *big.Float { return float().Quo(x, y) }
 func neg(x *big.Float) *big.Float    { return float().Neg(x) }
 
+// complement returns 1-x for x from 0 to 1. Without the first case, it would line up the bits of a tail of 10^-100000000.
+func complement(x *big.Float) *big.Float {
+	if exponent(x) < -work {
+		return float().Set(one)
+	}
+	return sub(one, x)
+}
+
 // scale returns x·2^k.
 func scale(x *big.Float, k int) *big.Float { return float().SetMantExp(x, k) }
 

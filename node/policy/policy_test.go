@@ -1,0 +1,79 @@
+package policy_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/weftmpc/weft/node/policy"
+	"github.com/weftmpc/weft/node/seat"
+	"github.com/weftmpc/weft/simon"
+)
+
+func parties(organisations ...string) []seat.Peer {
+	var list []seat.Peer
+	for i, o := range organisations {
+		list = append(list, seat.Peer{Name: fmt.Sprint("party", i), Organisation: o})
+	}
+	return list
+}
+
+// parameters are the canonical parameters of m as a client of a party with guard g would agree on.
+func parameters(t *testing.T, m simon.Microprotocol, set string, g simon.Guard) []byte {
+	t.Helper()
+	p, err := m.Prepare(strings.NewReader("[1,2,3]"), json.RawMessage(set), g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.Parameters
+}
+
+func TestCheck(t *testing.T) {
+	strict, teaching := policy.Strict.Guard(), policy.Teaching.Guard()
+	sum, univariate := simon.SecureSum(), simon.StatisticsUnivariate()
+	second := `{"outputs":["variance"]}`
+	for name, c := range map[string]struct {
+		policy policy.Policy
+		m      simon.Microprotocol
+		set    string
+		guard  simon.Guard // of the party whose client made the parameters
+		of     []string
+		rule   string // in the refusal; empty: none
+	}{
+		"three organisations":          {m: sum, of: []string{"a", "b", "c"}},
+		"two parties":                  {m: sum, of: []string{"a", "b"}, rule: "with two parties"},
+		"two parties, teaching":        {policy: policy.Policy{Profile: policy.Teaching}, m: sum, of: []string{"a", "a"}},
+		"one party":                    {policy: policy.Policy{Profile: policy.Teaching}, m: sum, of: []string{"a"}, rule: "at least 2"},
+		"one organisation twice":       {m: sum, of: []string{"a", "b", " A "}, rule: "one organisation"},
+		"too many":                     {policy: policy.Policy{MaxParties: 3}, m: sum, of: []string{"a", "b", "c", "d"}, rule: "more than the 3"},
+		"as the policy asks":           {m: univariate, guard: strict, of: []string{"a", "b", "c"}},
+		"more than the policy asks":    {m: univariate, set: `{"least_samples":1000,"least_contributors":4}`, guard: strict, of: []string{"a", "b", "c"}},
+		"no check of the pool":         {m: univariate, guard: teaching, of: []string{"a", "b", "c"}, rule: "least_contributors: must be at least 3"},
+		"too small a pool":             {m: univariate, set: `{"least_samples":99,"least_contributors":3}`, guard: teaching, of: []string{"a", "b", "c"}, rule: "least_samples: must be at least 100"},
+		"a pool for the second moment": {m: univariate, set: second, guard: strict, of: []string{"a", "b", "c"}},
+		"small for the second moment":  {m: univariate, set: `{"outputs":["variance"],"least_samples":29,"least_contributors":3}`, guard: teaching, of: []string{"a", "b", "c"}, rule: "at least 30"},
+		"teaching takes a small pool":  {policy: policy.Policy{Profile: policy.Teaching}, m: univariate, guard: teaching, of: []string{"a", "b"}},
+	} {
+		err := c.policy.Check(c.m, parameters(t, c.m, c.set, c.guard), parties(c.of...))
+		var refusal *policy.Refusal
+		switch {
+		case c.rule == "" && err != nil:
+			t.Errorf("%s: %v", name, err)
+		case c.rule != "" && (!errors.As(err, &refusal) || !strings.Contains(err.Error(), c.rule)):
+			t.Errorf("%s: %v, want a refusal with %q", name, err, c.rule)
+		}
+	}
+}
+
+func TestProfiles(t *testing.T) {
+	for _, p := range []policy.Profile{policy.Strict, policy.Teaching} {
+		if got, err := policy.ParseProfile(p.String()); err != nil || got != p {
+			t.Errorf("%v: %v, %v", p, got, err)
+		}
+	}
+	if _, err := policy.ParseProfile("lax"); err == nil {
+		t.Error("a profile that nobody knows was taken")
+	}
+}
