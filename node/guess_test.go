@@ -44,7 +44,7 @@ func playBits(ctx context.Context, s simon.Session, _ simon.Common, input []byte
 func bits() simon.Microprotocol {
 	m := simon.SecureSum()
 	m.Name = "Bits"
-	m.Prepare = func(r io.Reader, _ json.RawMessage) (simon.Prepared, error) {
+	m.Prepare = func(r io.Reader, _ json.RawMessage, _ simon.Guard) (simon.Prepared, error) {
 		b, err := io.ReadAll(r)
 		return simon.Prepared{Parameters: []byte("{}"), Layout: bitLayout, Input: []byte{b[0] - '0'}}, err
 	}

@@ -135,27 +135,46 @@ func schemaMembers(schema json.RawMessage) []string {
 	if err != nil {
 		return nil
 	}
-	var lines []string
-	for _, m := range n.members {
-		if m.key != "properties" {
-			continue
-		}
-		for _, p := range m.value.members {
-			line := p.key
-			for _, attribute := range []string{"description", "minimum", "maximum", "default"} {
-				for _, a := range p.value.members {
-					if a.key == attribute && a.value.text != "" {
-						line += map[string]string{"description": ": ", "minimum": ", from ", "maximum": " to ", "default": "; default "}[attribute] + a.value.text
-					}
-				}
-			}
-			lines = append(lines, line)
-		}
-	}
+	lines := membersOf(n, "")
 	if lines == nil {
 		return []string{schemaText(schema)}
 	}
 	return lines
+}
+
+// membersOf lists the members of an object, or of the objects in a list, with those inside them.
+func membersOf(schema element, path string) []string {
+	var lines []string
+	for _, m := range schema.members {
+		switch m.key {
+		case "properties":
+			for _, p := range m.value.members {
+				lines = append(lines, path+p.key+attributes(p.value))
+				lines = append(lines, membersOf(p.value, path+p.key+".")...)
+			}
+		case "items":
+			lines = append(lines, membersOf(m.value, strings.TrimSuffix(path, ".")+"[].")...)
+		}
+	}
+	return lines
+}
+
+// attributes are a schema's own words and bounds.
+func attributes(schema element) string {
+	text := ""
+	for _, a := range []struct{ key, before string }{
+		{"description", ": "}, {"enum", "; one of "}, {"minimum", ", from "}, {"maximum", " to "}, {"default", "; default "},
+	} {
+		for _, m := range schema.members {
+			if m.key != a.key {
+				continue
+			}
+			if value := m.value.words(); value != "" {
+				text += a.before + value
+			}
+		}
+	}
+	return text
 }
 
 // wrap breaks text at spaces into lines of at most width characters where its words allow that.

@@ -100,6 +100,14 @@ func (n element) line() string {
 	return strings.Join(texts, ", ")
 }
 
+// words is a scalar, or a list of scalars in one line.
+func (n element) words() string {
+	if n.items != nil {
+		return n.line()
+	}
+	return n.text
+}
+
 // maxDepth bounds how deep foreign JSON may be nested.
 const maxDepth = 64
 
