@@ -225,7 +225,7 @@ func TestCatalogueAndParties(t *testing.T) {
 
 // TestAnswersAreAsDocumented holds answers of every /v1 path against openapi.yaml.
 func TestAnswersAreAsDocumented(t *testing.T) {
-	p := newParty(t, nil)
+	p := newParty(t, func(c *Config) { c.Files = shelf{"ages.csv": holds("1\n")} })
 	doc, err := openapi3.NewLoader().LoadFromData(openAPI)
 	if err != nil {
 		t.Fatal(err)
@@ -249,6 +249,7 @@ func TestAnswersAreAsDocumented(t *testing.T) {
 		{"GET", "/representation/" + failed, "", "", 500}, {"GET", "/representation/" + root + "/compute", "", "", 200}, {"GET", "/representation/" + root + "/_x", "", "", 403},
 		{"GET", "/representation/" + p.compute(), "", "Prefer: respond-async", 202}, {"PATCH", "/representation/" + root, "{}", "", 400}, {"DELETE", "/representation/" + value, "", "", 200},
 		{"POST", "/v1/jobs", `{"microprotocol":"Add","data":[1],"parties":["alice","bob"],"deadline":60,"uuid":null,"parameters":null}`, "", 202},
+		{"POST", "/v1/jobs", `{"microprotocol":"Add","file":"ages.csv","parties":["alice","bob"]}`, "", 202},
 		{"POST", "/v1/jobs", `{"microprotocol":"Subtract","data":[1],"parties":["alice","bob"]}`, "", 501},
 		{"GET", "/v1/jobs?limit=5&state=done", "", "", 200}, {"GET", "/v1/jobs/" + done + "?wait=1s&revision=1", "", "", 200}, {"GET", "/v1/jobs/" + failed, "", "", 200},
 		{"GET", "/v1/jobs/" + done + "/result", "", "", 200}, {"POST", "/v1/jobs/" + done + "/cancel", "", "", 200}, {"DELETE", "/v1/jobs/" + done, "", "", 204},
