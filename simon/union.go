@@ -201,9 +201,9 @@ func sharedFate(ctx context.Context, s Session, fate byte) (byte, error) {
 // runUnion is openUnion for statistics: it returns what readUnion reads, nil at a party that is no recipient.
 func runUnion(ctx context.Context, s Session, name string, own []keyed, keySize, dmax int, valid func(key []byte) bool) ([]byte, error) {
 	entries, ok, err := openUnion(ctx, s, name, own, keySize, dmax, valid)
-	var outcome *OutcomeError
+	_, outcome := errors.AsType[*OutcomeError](err)
 	switch {
-	case err != nil && !errors.As(err, &outcome):
+	case err != nil && !outcome:
 		return nil, err
 	case !slices.Contains(s.Recipients(), s.Self()):
 		return nil, nil
