@@ -4,6 +4,10 @@ package simon
 func Catalogue() []Microprotocol {
 	return []Microprotocol{
 		SecureSum(),
+		SecureMean(),
 		StatisticsUnivariate(),
+		StatisticsBivariate(),
+		StatisticsByGroup(),
+		Histogram(),
 	}
 }

@@ -53,6 +53,9 @@ func (g Guard) check(v values, order int) error {
 	return nil
 }
 
+// poolBytes ends the descriptions of what statistics send.
+const poolBytes = "; 16 more to each party where the pool of samples is checked"
+
 // poolLayout is the vector of the check: the number of samples, and of parties that have some.
 func poolLayout() ring.Layout {
 	return ring.Layout{{Name: "samples", Limbs: 1, Count: 1}, {Name: "contributors", Limbs: 1, Count: 1}}

@@ -1,8 +1,6 @@
 package simon
 
 import (
-	"encoding/json"
-	"fmt"
 	"math/big"
 	"slices"
 
@@ -27,6 +25,9 @@ func readMoments(sums []int, x ring.Vector) (*moments, error) {
 		q := x.Int(field, 0)
 		switch {
 		case s >= sumOfX && s < sumOfLog:
+			if !within(q, m.n, s*statEncoding.Bits) {
+				return nil, impossible("a sum is larger than its samples allow")
+			}
 			m.power[s] = scaled(q, s*statEncoding.Digits)
 		case s == sumOfLog:
 			m.log = scaled(q, logDigits)
@@ -52,6 +53,11 @@ func readMoments(sums []int, x ring.Vector) (*moments, error) {
 		return nil, impossible("the sums contradict each other")
 	}
 	return m, nil
+}
+
+// within says whether q can be the sum of n numbers below 2^bits in magnitude.
+func within(q *big.Int, n int64, bits int) bool {
+	return q.Sign() == 0 || q.CmpAbs(new(big.Int).Lsh(big.NewInt(n), uint(bits))) < 0
 }
 
 // plausible checks the inequalities that the power sums of real numbers obey (Cauchy and Schwarz).
@@ -115,7 +121,7 @@ const (
 )
 
 // univariateFields are the fields of the result in their order.
-func univariateFields() []univariateField {
+func univariateFields() fields[*moments] {
 	x := func(k ...int) []int { return k }
 	some := func(f func(m *moments) any) func(*moments) (any, string) {
 		return func(m *moments) (any, string) {
@@ -158,7 +164,7 @@ func univariateFields() []univariateField {
 		}
 	}
 	later := func(*moments) (any, string) {
-		return nil, "not computed: it is a single person's value, and this version cannot find it without showing it to all parties who does not need to know"
+		return nil, "not computed: it is the value of a single sample, and this version cannot find it without showing more than that"
 	}
 	excess := func(m *moments) (any, string) {
 		v, why := shape(4)(m)
@@ -167,7 +173,7 @@ func univariateFields() []univariateField {
 		}
 		return new(big.Rat).Sub(v.(*big.Rat), big.NewRat(3, 1)), ""
 	}
-	return []univariateField{
+	return fields[*moments]{
 		{"samples", "how many numbers all parties gave together", x(), func(m *moments) (any, string) { return m.n, "" }},
 		{"minimum", "not there yet: null", x(), later},
 		{"maximum", "not there yet: null", x(), later},
@@ -217,38 +223,6 @@ func (m *moments) geometric() (any, string) {
 		return nil, "a sample is not positive"
 	}
 	return special.Exp(special.FromRat(new(big.Rat).Quo(m.log, m.power[0]))), ""
-}
-
-func finishUnivariate(fields []univariateField, v values, x ring.Vector) (object, error) {
-	m, err := readMoments(univariateSums(fields, v), x)
-	if err != nil {
-		return object{}, err
-	}
-	var o object
-	wanted := v.texts("outputs")
-	for _, f := range fields {
-		if wanted != nil && !slices.Contains(wanted, f.name) && f.name != "samples" {
-			continue
-		}
-		if value, why := f.value(m); why != "" {
-			o.null(f.name, why)
-		} else {
-			o.put(f.name, value)
-		}
-	}
-	return o, nil
-}
-
-func univariateSchema(fields []univariateField) json.RawMessage {
-	b := []byte(`{"type":"object","properties":{`)
-	for _, f := range fields {
-		kind := `["number","null"]`
-		if f.name == "samples" {
-			kind = `"integer"`
-		}
-		b = fmt.Appendf(b, `%q:{"type":%s,"description":%q},`, f.name, kind, f.about)
-	}
-	return append(b, notesSchema+`},"required":["samples"]}`...)
 }
 
 // notesSchema is the member of all results that says why others are null.

@@ -1,7 +1,10 @@
 package simon
 
 import (
+	"io"
 	"math/bits"
+
+	"github.com/weftmpc/weft/simon/ring"
 )
 
 // pool adds a party's own numbers while it reads them. A body would need terabytes to exceed what the sums can hold.
@@ -16,6 +19,29 @@ type pool struct {
 
 // sumBlock is how many columns one block of sums has.
 const sumBlock = 8 << 10
+
+// readPool reads numbers, or lists of as many numbers as the parameter columns says. Where it says nothing, the first row
+// does, and readPool sets the parameter.
+func readPool(data io.Reader, v values) (*pool, error) {
+	p := &pool{r: newNumberReader(data), columns: -1}
+	if v.has("columns") {
+		p.columns, p.explicit = int(v.whole("columns")), true
+		p.fix(max(1, p.columns))
+	}
+	if err := p.read(); err != nil {
+		return nil, err
+	}
+	v["columns"] = int64(p.columns)
+	return p, nil
+}
+
+// store writes what was read into a vector of sumLayout.
+func (p *pool) store(x ring.Vector) {
+	x.SetLimbs(fieldSamples, 0, []uint64{p.samples})
+	for i := range max(1, p.columns) {
+		x.SetLimbs(fieldSum, i, p.sum(i))
+	}
+}
 
 // grow makes room for columns 0..n-1.
 func (p *pool) grow(n int) {

@@ -53,8 +53,7 @@ func SecureSum() Microprotocol {
 		Round: 20 * time.Second,
 		Limit: 120 * time.Second,
 	}
-	known := withTiming(m.Round, m.Limit, whole("columns", nil, 0, maxColumns,
-		"how many numbers each list has, 0 where the data are plain numbers; by default as in the data"))
+	known := withTiming(m.Round, m.Limit, columnCount())
 	m.Parameters = schemaOf(known)
 	m.Prepare = func(data io.Reader, parameters json.RawMessage, _ Guard) (Prepared, error) {
 		return prepareSum(data, parameters, known)
@@ -62,6 +61,11 @@ func SecureSum() Microprotocol {
 	m.Run = runSum
 	m.Finish = finishSum
 	return m
+}
+
+// columnCount is the parameter of sums of lists.
+func columnCount() parameter {
+	return whole("columns", nil, 0, maxColumns, "how many numbers each list has, 0 where the data are plain numbers; by default as in the data")
 }
 
 // sumLayout is the vector of a computation: the count, then one sum, or one per column.
@@ -86,15 +90,10 @@ func prepareSum(data io.Reader, parameters json.RawMessage, known []parameter) (
 	if err != nil {
 		return Prepared{}, err
 	}
-	p := &pool{r: newNumberReader(data), columns: -1}
-	if k, ok := values["columns"].(int64); ok {
-		p.columns, p.explicit = int(k), true
-		p.fix(max(1, p.columns))
-	}
-	if err := p.read(); err != nil {
+	p, err := readPool(data, values)
+	if err != nil {
 		return Prepared{}, err
 	}
-	values["columns"] = int64(p.columns)
 	canonical, err := canonical(nil, values)
 	if err != nil {
 		return Prepared{}, err
@@ -106,10 +105,7 @@ func prepareSum(data io.Reader, parameters json.RawMessage, known []parameter) (
 	if err != nil {
 		return Prepared{}, err
 	}
-	x.SetLimbs(fieldSamples, 0, []uint64{p.samples})
-	for i := range layout[fieldSum].Count {
-		x.SetLimbs(fieldSum, i, p.sum(i))
-	}
+	p.store(x)
 	return Prepared{Parameters: canonical, Layout: layout.Hash(), Input: input}, nil
 }
 

@@ -1,0 +1,125 @@
+package simon
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/big"
+
+	"github.com/weftmpc/weft/simon/ring"
+	"github.com/weftmpc/weft/simon/special"
+)
+
+// StatisticsByGroup describes each of several groups by number, sum, mean and variance, with an interval for the mean
+// (Student, Biometrika 6, 1908).
+//
+// One masked sum of exact integers: for each group the number of samples and the sums of numbers and of squares. Recipients
+// learn those; any n-1 parties learn those of the rest.
+func StatisticsByGroup() Microprotocol {
+	return tally{
+		own: []parameter{
+			groups("groups", 1, "the names of all groups, in the order of the result"),
+			level(),
+		},
+		layout: func(v values) (ring.Layout, error) {
+			return groupSumsLayout(len(v.list("groups"))), nil
+		},
+		read: readByGroup,
+		finish: func(v values, _ int, x ring.Vector) (object, error) {
+			all, err := openedGroups(x)
+			if err != nil {
+				return object{}, err
+			}
+			return byGroup(v, all), nil
+		},
+	}.statistic().complete(Microprotocol{
+		Name:    "StatisticsByGroup",
+		Summary: "Number, sum, mean, variance and an interval for the mean of all parties' numbers, for each group.",
+		Input: json.RawMessage(`{"description":"a list of rows [number, group]","type":"array","items":{"type":"array",` +
+			`"prefixItems":[{"type":"number"},` + categoryItems + `],"minItems":2,"maxItems":2}}`),
+		Result: byGroupSchema(),
+		Bytes:  "72 bytes for each group to each receiver" + poolBytes,
+		Leakage: "Recipients learn the number of samples and the exact sums of numbers and of squares of each group, of all parties together. " +
+			"least_samples counts the samples of all groups: a group of one sample shows its number, one of two samples both, and a group that only one party has shows that party's sums, " +
+			"so name groups that are large everywhere. " +
+			"Any coalition of up to n-1 parties learns the same sums of the others: with two parties those are the other party's own. The parameters show everybody the names of the groups. " +
+			"Broker and coordinator learn neither inputs nor result.",
+	})
+}
+
+func readByGroup(data io.Reader, v values) (ring.Vector, int, error) {
+	if !v.has("groups") {
+		return ring.Vector{}, 0, &InputError{"parameters.groups", `is needed: name all groups, such as ["a", "b"]`}
+	}
+	names := v.categories("groups")
+	s := newGroupSums(len(names))
+	rows, err := readGrouped(data, names, func(_ place, g int, q *big.Int) error {
+		s.add(g, q)
+		return nil
+	})
+	if err != nil {
+		return ring.Vector{}, 0, err
+	}
+	return s.vector(), rows, nil
+}
+
+// byGroup writes the result. Groups of one size have one quantile, which is by far the slowest part.
+func byGroup(v values, all []*moments) object {
+	p := special.FromRat(bothSides(v.rat("conf_level")))
+	quantiles := map[int64]*big.Float{} // by size; for lookups only
+	var o object
+	o.put("samples", together(all))
+	o.put("conf_level", v.rat("conf_level"))
+	list := make([]any, len(all))
+	names := v.categories("groups")
+	for g, m := range all {
+		var member object
+		member.put("group", names[g])
+		member.put("samples", m.n)
+		member.put("sum", m.power[1])
+		path := fmt.Sprintf("groups[%d].", g)
+		null := func(name, why string) {
+			member.put(name, nil)
+			o.note(path+name, why)
+		}
+		if m.n == 0 {
+			null("mean", noSamples)
+		} else {
+			member.put("mean", m.mean())
+		}
+		if m.n < 2 {
+			for _, name := range []string{"variance", "standard_deviation", "standard_error", "conf_int"} {
+				null(name, oneSample)
+			}
+		} else {
+			if quantiles[m.n] == nil {
+				quantiles[m.n] = special.StudentQuantile(p, special.Int(m.n-1))
+			}
+			se := root(m.ofMean())
+			member.put("variance", m.variance(1))
+			member.put("standard_deviation", root(m.variance(1)))
+			member.put("standard_error", se)
+			member.put("conf_int", interval(m.mean(), se, quantiles[m.n]))
+		}
+		list[g] = member
+	}
+	o.put("groups", list)
+	return o
+}
+
+func byGroupSchema() json.RawMessage {
+	return json.RawMessage(`{"type":"object","properties":{` +
+		`"samples":{"type":"integer","minimum":0,"description":"how many numbers all parties gave together, in all groups"},` +
+		`"conf_level":{"type":"number","description":"the level of the intervals"},` +
+		`"groups":{"type":"array","description":"the groups, in the order of the parameter groups","items":{"type":"object","properties":{` +
+		`"group":` + categoryItems + `,` +
+		`"samples":{"type":"integer","minimum":0},` +
+		`"sum":{"type":"number"},` +
+		`"mean":{"type":["number","null"]},` +
+		`"variance":{"type":["number","null"],"description":"with n-1"},` +
+		`"standard_deviation":{"type":["number","null"],"description":"root of the variance"},` +
+		`"standard_error":{"type":["number","null"],"description":"root of variance/n"},` +
+		`"conf_int":{"type":["array","null"],"items":{"type":"number"},"description":"limits for the mean, by Student's t distribution with n-1 degrees of freedom"}},` +
+		`"required":["group","samples","sum","mean","variance","standard_deviation","standard_error","conf_int"]}},` +
+		notesSchema + `},"required":["samples","conf_level","groups"]}`)
+}
