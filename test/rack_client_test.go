@@ -2,6 +2,7 @@ package test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -94,6 +95,7 @@ type task struct {
 	deadline string            // such as 60s
 	roundMS  int               // 0: the microprotocol's own
 	limitMS  int
+	name     string // of the microprotocol; empty: SecureSum
 }
 
 func (k task) body(party string, parties []string) string {
@@ -105,8 +107,8 @@ func (k task) body(party string, parties []string) string {
 	if err != nil {
 		panic(err) // of strings
 	}
-	return fmt.Sprintf(`{"microprotocol":"SecureSum","data":%s,"parties":%s,"uuid":%q,"deadline":%q,"parameters":%s}`,
-		k.data[party], list, k.uuid, k.deadline, parameters)
+	return fmt.Sprintf(`{"microprotocol":%q,"data":%s,"parties":%s,"uuid":%q,"deadline":%q,"parameters":%s}`,
+		cmp.Or(k.name, "SecureSum"), k.data[party], list, k.uuid, k.deadline, parameters)
 }
 
 // post gives one party's part of a computation, as a client does that does not give up: while the node is down it asks
@@ -191,7 +193,13 @@ func pauseFor(ctx context.Context, d time.Duration) error {
 // submit gives every party's part of a sum, in the order of the parties, and returns the jobs by party.
 func (r *rack) submit(data ...string) map[string]jobReport {
 	r.t.Helper()
-	k := task{uuid: uuid.New(), data: map[string]string{}, deadline: "5m"}
+	return r.submitTo("SecureSum", data...)
+}
+
+// submitTo gives every party's part of a computation.
+func (r *rack) submitTo(microprotocol string, data ...string) map[string]jobReport {
+	r.t.Helper()
+	k := task{uuid: uuid.New(), data: map[string]string{}, deadline: "5m", name: microprotocol}
 	for i, party := range r.parties {
 		k.data[party] = data[i]
 	}

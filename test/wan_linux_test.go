@@ -183,13 +183,18 @@ func (w *wan) dial(ctx context.Context, name, address string) (net.Conn, error) 
 	return d.Conn, d.error
 }
 
-// longLines puts each member of a rack at a site of its own, with the hub's round trip and loss given, if this machine lets
-// a test do so.
-func longLines(t *testing.T, oneWay time.Duration, loss float64, seed uint64) (o rackOptions, counts func() string, err error) {
-	w, err := newWAN(t, oneWay, loss, seed, append([]string{memberHub, memberCoordinator}, three...)...)
+// longLines puts each member of a rack at a site of its own, with the time of a line between two sites and its loss given, if
+// this machine lets a test do so. The coordinator may be at the hub's site instead.
+func longLines(t testing.TB, oneWay time.Duration, loss float64, seed uint64, coordinatorAt string) (o rackOptions, counts func() string, err error) {
+	sites := append([]string{memberHub}, three...)
+	if coordinatorAt == memberCoordinator {
+		sites = append(sites, memberCoordinator)
+	}
+	w, err := newWAN(t, oneWay, loss, seed, sites...)
 	if err != nil {
 		return o, nil, err
 	}
+	w.sites[memberCoordinator] = w.sites[coordinatorAt] // after the lines were made: one site, one line
 	at := map[string]string{} // site by gateway
 	o = rackOptions{hubHost: w.sites[memberHub].ip.String(), wrap: w.inside}
 	o.gateway = func(party, address string) { at[address] = party }

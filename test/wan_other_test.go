@@ -8,6 +8,6 @@ import (
 	"time"
 )
 
-func longLines(*testing.T, time.Duration, float64, uint64) (o rackOptions, counts func() string, err error) {
+func longLines(testing.TB, time.Duration, float64, uint64, string) (o rackOptions, counts func() string, err error) {
 	return o, nil, errors.New("only Linux has network namespaces")
 }

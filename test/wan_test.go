@@ -1,7 +1,9 @@
 package test
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -14,7 +16,7 @@ func TestFarApart(t *testing.T) {
 		loss   = 0.02
 		sums   = 20
 	)
-	o, counts, err := longLines(t, oneWay, loss, stormSeed(t))
+	o, counts, err := longLines(t, oneWay, loss, stormSeed(t), memberCoordinator)
 	if err != nil {
 		t.Logf("without loss of packets, over proxies with delay: %v", err)
 		o, counts = rackOptions{proxied: true}, func() string { return "none lost" }
@@ -39,4 +41,48 @@ func TestFarApart(t *testing.T) {
 	}
 	slices.Sort(took)
 	t.Logf("%d sums in %d attempts: median %s, slowest %s; %s", sums, attempts, took[sums/2].Round(time.Millisecond), took[sums-1].Round(time.Millisecond), counts())
+}
+
+// BenchmarkFarApart measures computations of three institutions that are 28 ms apart, there and back, with hub and
+// coordinator in the middle: four messages in turn, which travel for 42 ms. The time is from when the last party has its job
+// until the last has its result, by the jobs' records.
+func BenchmarkFarApart(b *testing.B) {
+	const oneWay = 7 * time.Millisecond // between a party and the hub
+	o, _, err := longLines(b, oneWay, 0, 1, memberHub)
+	if err != nil {
+		b.Fatalf("no network of its own for this benchmark: %v", err)
+	}
+	r := newRack(b, o)
+	list := func(party int) string {
+		var rows []string
+		for i := range 100 {
+			rows = append(rows, fmt.Sprintf("%d.%02d", 10+(i*(party+7))%80, i%97))
+		}
+		return "[" + strings.Join(rows, ",") + "]"
+	}
+	for name, data := range map[string][]string{"SecureSum": {"19", "5", "61"}, "StatisticsUnivariate": {list(0), list(1), list(2)}} {
+		b.Run(name, func(b *testing.B) {
+			var took []time.Duration
+			for b.Loop() {
+				var begin, end time.Time
+				for party, j := range r.ended(r.submitTo(name, data...)) {
+					if j.State != "done" || j.Ended == nil {
+						b.Fatalf("%s: %s %s %+v", party, j.State, j.Detail, j.Error)
+					}
+					begin, end = later(begin, j.Created), later(end, *j.Ended)
+				}
+				took = append(took, end.Sub(begin))
+			}
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2])/float64(time.Millisecond), "ms-median")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }

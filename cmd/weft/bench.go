@@ -16,14 +16,18 @@ import (
 
 // The kinds of rows, in the order of the table.
 const (
-	benchSum     = "sum"
-	benchHTTP    = "http"
-	benchHTTPNew = "http-new"
-	benchAtOnce  = "at-once"
-	benchVector  = "vector"
+	benchSum        = "sum"
+	benchHTTP       = "http"
+	benchHTTPNew    = "http-new"
+	benchAtOnce     = "at-once"
+	benchVector     = "vector"
+	benchUnivariate = "univariate"
+	benchBivariate  = "bivariate"
+	benchLogistic   = "logistic"
+	benchUnion      = "categories"
 )
 
-var benchKinds = []string{benchSum, benchHTTP, benchHTTPNew, benchAtOnce, benchVector}
+var benchKinds = []string{benchSum, benchHTTP, benchHTTPNew, benchAtOnce, benchVector, benchUnivariate, benchBivariate, benchLogistic, benchUnion}
 
 const (
 	benchLongest   = time.Hour // for one row
@@ -61,9 +65,13 @@ result, and prints a table. A row:
   http-new  the same with a new connection for each request
   at-once   --at-once sums under way at any time, through the job stores
   vector    a sum of lists of --vector values, through the job stores
+  univariate, bivariate
+            all statistics of 100 numbers, or pairs, of each party
+  logistic  a logistic regression of 427 rows with 10 columns of each party
+  categories  a frequency table of 1,000 categories that nobody has listed
 
 All rows but the first kind have three parties, or the first number of --parties if 3 is not among them. A row ends after
---count repetitions (at-once: ten for each sum under way at least; vector: a thirtieth) or after --duration, whichever
+--count repetitions (at-once: ten for each sum under way at least; vector: a thirtieth; logistic and categories: a tenth) or after --duration, whichever
 comes first. The first tenth on top, at least two, warms up and does not count. All parties share this machine's cores.
 
 With --gateway, once for each party, a running fabric is measured instead, from here: all rows go over HTTP, and the jobs
@@ -154,7 +162,7 @@ func (f benchFlags) usual() int {
 // benchCase is what one row measures.
 type benchCase struct {
 	kind   string
-	values int // of each party; 0: one plain number
+	work   work
 	count  int // repetitions that count, unless time ends first
 	atOnce int
 	ask    asker // of one computation at one party
@@ -163,9 +171,9 @@ type benchCase struct {
 // cases are the rows for a fabric of n parties.
 func (f benchFlags) cases(b *benchFabric) []benchCase {
 	var all []benchCase
-	add := func(kind string, ask asker, values, count, atOnce int) {
+	add := func(kind string, ask asker, w work, count, atOnce int) {
 		if f.wants(kind) {
-			all = append(all, benchCase{kind: kind, values: values, count: count, atOnce: atOnce, ask: ask})
+			all = append(all, benchCase{kind: kind, work: w, count: count, atOnce: atOnce, ask: ask})
 		}
 	}
 	usual := b.remote || len(b.names) == f.usual()
@@ -173,13 +181,19 @@ func (f benchFlags) cases(b *benchFabric) []benchCase {
 	if b.remote {
 		core = b.kept
 	} else {
-		add(benchSum, core, 0, f.count, 1)
+		add(benchSum, core, sumWork(0), f.count, 1)
 	}
 	if usual {
-		add(benchHTTP, b.kept, 0, f.count, 1)
-		add(benchHTTPNew, b.fresh, 0, f.count, 1)
-		add(benchAtOnce, core, 0, min(max(f.count, 10*f.atOnce), benchMostSums), f.atOnce)
-		add(benchVector, core, f.vector, (f.count+29)/30, 1)
+		add(benchHTTP, b.kept, sumWork(0), f.count, 1)
+		add(benchHTTPNew, b.fresh, sumWork(0), f.count, 1)
+		add(benchAtOnce, core, sumWork(0), min(max(f.count, 10*f.atOnce), benchMostSums), f.atOnce)
+		add(benchVector, core, sumWork(f.vector), (f.count+29)/30, 1)
+		for _, kind := range []string{benchUnivariate, benchBivariate} {
+			add(kind, core, statisticWork(kind), f.count, 1)
+		}
+		for _, kind := range []string{benchLogistic, benchUnion} {
+			add(kind, core, statisticWork(kind), (f.count+9)/10, 1)
+		}
 	}
 	return all
 }

@@ -24,7 +24,6 @@ import (
 type benchFabric struct {
 	names   []string // of the parties, in the order of the computations
 	remote  bool
-	sum     simon.Microprotocol
 	parties []*party     // in this process
 	sent    func() int64 // bytes that all parties have sent to the broker so far; nil: unknown
 	kept    asker        // over HTTP
@@ -34,7 +33,7 @@ type benchFabric struct {
 // An asker lets one party take part in a computation.
 type asker interface {
 	// prepare takes the data, one JSON value, outside of the measured time.
-	prepare(party int, data []byte) (input, error)
+	prepare(w work, data []byte) (input, error)
 	// submit returns when the job is accepted.
 	submit(ctx context.Context, party int, id uuid.UUID, in input) (job string, err error)
 	// done returns when the job has ended well, and says when the party's node had it and when it ended, by its clock.
@@ -47,13 +46,14 @@ type asker interface {
 
 // input is one party's data as its asker wants them.
 type input struct {
+	work     work
 	prepared simon.Prepared
 	data     []byte
 }
 
 // localFabric measures a demo.
 func (p *program) localFabric(d *demo) (*benchFabric, error) {
-	b := &benchFabric{names: d.names, sum: simon.SecureSum(), parties: d.parties}
+	b := &benchFabric{names: d.names, parties: d.parties}
 	b.sent = func() int64 {
 		var n uint64
 		for _, nc := range d.conns[1:] { // the first is the coordinator's
@@ -118,9 +118,9 @@ type storeAsker struct{ *benchFabric }
 
 func (b *benchFabric) store() asker { return storeAsker{b} }
 
-func (a storeAsker) prepare(_ int, data []byte) (input, error) {
-	p, err := a.sum.Prepare(bytes.NewReader(data), nil, simon.Guard{})
-	return input{prepared: p}, err
+func (a storeAsker) prepare(w work, data []byte) (input, error) {
+	p, err := w.microprotocol.Prepare(bytes.NewReader(data), w.parameters, simon.Guard{})
+	return input{work: w, prepared: p}, err
 }
 
 func (a storeAsker) submit(ctx context.Context, party int, id uuid.UUID, in input) (string, error) {
@@ -130,7 +130,7 @@ func (a storeAsker) submit(ctx context.Context, party int, id uuid.UUID, in inpu
 	}
 	now := time.Now().UTC()
 	j, err := a.parties[party].jobs.Submit(ctx, jobs.Job{
-		Caller: "bench", UUID: id, Microprotocol: a.sum.Name, Version: a.sum.Version,
+		Caller: "bench", UUID: id, Microprotocol: in.work.microprotocol.Name, Version: in.work.microprotocol.Version,
 		Parameters: in.prepared.Parameters, Layout: in.prepared.Layout, Parties: a.names, Self: party,
 		Round: round, Limit: limit, Created: now, Deadline: now.Add(benchDeadline), Attempts: 5,
 	}, in.prepared.Input)
@@ -183,14 +183,21 @@ type httpAsker struct {
 	parties []string
 }
 
-func (a httpAsker) prepare(_ int, data []byte) (input, error) { return input{data: data}, nil }
+func (a httpAsker) prepare(w work, data []byte) (input, error) {
+	return input{work: w, data: data}, nil
+}
 
 func (a httpAsker) submit(ctx context.Context, party int, id uuid.UUID, in input) (string, error) {
 	names, err := json.Marshal(a.parties)
 	if err != nil {
 		return "", err
 	}
-	body := fmt.Appendf(nil, `{"microprotocol":"SecureSum","uuid":%q,"parties":%s,"deadline":%q,"data":`, id, names, benchDeadline)
+	parameters := in.work.parameters
+	if parameters == nil {
+		parameters = json.RawMessage("{}")
+	}
+	body := fmt.Appendf(nil, `{"microprotocol":%q,"uuid":%q,"parties":%s,"deadline":%q,"parameters":%s,"data":`,
+		in.work.microprotocol.Name, id, names, benchDeadline, parameters)
 	body = append(append(slices.Grow(body, len(in.data)+1), in.data...), '}')
 	j, err := a.clients[party].one(ctx, http.MethodPost, "/v1/jobs", body, uploadTime)
 	return j.ID, err

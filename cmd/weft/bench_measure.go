@@ -64,7 +64,7 @@ func (r *benchRun) once(ctx context.Context) (benchTimes, error) {
 		return t, cause
 	}
 	if err == nil {
-		err = checkBench(results, r.values)
+		err = r.work.check(results)
 	}
 	return t, err
 }
@@ -102,7 +102,7 @@ func (r *benchRun) forget(ctx context.Context) error {
 func (b *benchFabric) measure(ctx context.Context, f benchFlags, c benchCase, number int) (rows []benchRow, err error) {
 	r := &benchRun{benchFabric: b, benchCase: c, nodes: b.remote && c.atOnce == 1}
 	for i := range b.names {
-		in, err := c.ask.prepare(i, benchData(i, c.values))
+		in, err := c.ask.prepare(c.work, c.work.data(i))
 		if err != nil {
 			return nil, err
 		}
@@ -198,7 +198,7 @@ func (r *benchRun) repeat(ctx context.Context, f benchFlags, count int, most tim
 
 // rest is between two computations: large jobs are forgotten at once, so that no disk fills up.
 func (r *benchRun) rest(ctx context.Context, d time.Duration) error {
-	if r.values > 0 {
+	if r.work.values > 0 {
 		if err := r.forget(ctx); err != nil {
 			return err
 		}
@@ -217,7 +217,7 @@ func (r *benchRun) row(times []benchTimes, took time.Duration, which func(benchT
 		return float64(sorted[min(len(sorted)*percent/100, len(sorted)-1)]) / float64(time.Millisecond)
 	}
 	return benchRow{
-		Name: r.kind, Parties: len(r.names), Values: max(1, r.values), AtOnce: r.atOnce, Repetitions: len(times), remote: r.remote,
+		Name: r.kind, Parties: len(r.names), Values: max(1, r.work.values), AtOnce: r.atOnce, Repetitions: len(times), remote: r.remote,
 		P50: ms(50), P99: ms(99), PerSecond: float64(len(times)) / took.Seconds(),
 	}
 }
