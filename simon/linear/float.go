@@ -33,10 +33,8 @@ func triangulate(a [][]*big.Float, prec, tolerance uint, strict bool) (*triangle
 			pivot.Sub(pivot, product.Mul(scaled[j], row[j]))
 		}
 		least := t.float().SetMantExp(a[i][i], -int(tolerance))
-		if least.Sign() < 0 || least.Cmp(product.Neg(pivot)) < 0 {
-			if strict {
-				return nil, ErrIndefinite
-			}
+		if strict && (least.Sign() < 0 || product.Neg(pivot).Cmp(least) > 0) {
+			return nil, ErrIndefinite
 		}
 		if pivot.Cmp(least) <= 0 || pivot.Sign() <= 0 {
 			collinear = append(collinear, i)

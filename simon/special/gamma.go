@@ -96,8 +96,8 @@ func GammaIncRegUpper(a, x *big.Float) *big.Float {
 	return round(upper)
 }
 
-// gammaSteps bounds series and continued fraction; wide is the parameter from which the integral is faster, as both need
-// about 20·√a steps near x = a.
+// gammaSteps bounds series and continued fraction, which need about 20·√a steps near x = a. gammaWide is the parameter from
+// which the integral is faster, and it takes over if the bound is ever reached.
 const (
 	gammaSteps = 1 << 17
 	gammaWide  = 1 << 19

@@ -10,7 +10,7 @@ type node struct{ at, weight *big.Float }
 
 // nodes is the double exponential rule for integrands that decay like e^-w or faster: the trapezoidal rule after
 // w = exp(u - e^-u) (Takahasi and Mori 1974, "Double exponential formulas for numerical integration", §4). Steps of
-// 1/32 leave an error below 2^-220 for all mixtures of exponential and Gaussian decay.
+// 1/32 leave an error below 2^-200 for the mixtures of exponential and Gaussian decay that large parameters give.
 var nodes = sync.OnceValue(func() []node {
 	const perUnit, from, to = 32, -170, 190
 	list := make([]node, 0, to-from+1)
@@ -29,8 +29,8 @@ var nodes = sync.OnceValue(func() []node {
 // lost is the logarithm of what does not count beside 1.
 var lost = small(-300)
 
-// integrate is the integral of e^h(v) over v ≥ 0 for a concave h with h(0) = 0, slope h'(0) = -slope ≤ 0 and second
-// derivative h''(0) = -curve: the unit of w is the distance at which h has fallen by about one.
+// integrate is the integral of e^h(v) over v ≥ 0 for a concave h with h(0) = 0, first derivative -slope ≤ 0 and second
+// derivative -curve at 0: the unit of w is the distance at which h has fallen by about one.
 func integrate(slope, curve *big.Float, h func(v *big.Float) *big.Float) *big.Float {
 	unit := sqrt(curve)
 	if unit.Cmp(slope) < 0 {
