@@ -9,5 +9,9 @@ func Catalogue() []Microprotocol {
 		StatisticsBivariate(),
 		StatisticsByGroup(),
 		Histogram(),
+		StatisticsFrequency(),
+		StatisticsContingency(),
+		ChiSquare(),
+		FisherExact(),
 	}
 }

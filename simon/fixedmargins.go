@@ -1,0 +1,295 @@
+package simon
+
+import (
+	"cmp"
+	"encoding/binary"
+	"math"
+	"math/big"
+	"slices"
+
+	"github.com/weftmpc/weft/simon/special"
+)
+
+// Bounds of the enumeration of tables with given margins: a million steps take about half a second.
+const (
+	enumeratedSamples = 5000
+	enumeratedSteps   = 2_000_000
+)
+
+// logUnit is the unit of the logarithms that order tables: 2^-44. Logarithms of factorials up to enumeratedSamples then
+// have 60 bits, and the sum over a table of a hundred cells has an error below 1e-11, where tables count as equally probable
+// within 1e-7. Sums over the same cells in another order are equal. logSlack is more than the errors of a bound.
+const (
+	logUnit  = 44
+	logSlack = 1 << 10
+)
+
+// logFactorials are the logarithms of 0! to n!, in units of 2^-logUnit, rounded down.
+func logFactorials(n int64) []int64 {
+	logs := make([]int64, n+1)
+	product, exponent := special.Int(1), 0
+	two := special.Log(special.Int(2))
+	for i := range logs[1:] {
+		product.Mul(product, special.Int(int64(i+1)))
+		exponent += product.MantExp(product)
+		x := special.Log(product)
+		x.Add(x, special.Int(0).Mul(two, special.Int(int64(exponent))))
+		logs[i+1], _ = x.SetMantExp(x, logUnit).Int64()
+	}
+	return logs
+}
+
+// weighed are parts of tables of one probability: its logarithm without a constant, and in how many ways samples can be
+// arranged so.
+type weighed struct {
+	log   int64
+	count *big.Int
+}
+
+// margins enumerates the tables that have the margins of a given one and are more probable than it.
+//
+// It goes through the tables column by column, from both ends: the rows' sums that are left after the first columns are a
+// node, and for each node it has the probabilities of the beginnings that lead there and of the ends that start there, equal
+// ones together (Pagano and Halvorsen 1981; Mehta and Patel 1983, with Vandermonde's sum as the bound of what is still to
+// come, instead of the longest path). A table's weight, the product of C(left in the row, cell) over its cells, is an
+// integer.
+type margins struct {
+	columns []int64 // ascending
+	log     []int64 // of factorials
+	most    int64   // logarithm of the tables that are not more probable
+	bounds  []int64 // by column: no less than the logarithm of any end that starts there
+	half    int     // columns of a beginning
+	steps   int     // that are left
+	ends    map[string][]weighed
+}
+
+// fixedMarginsP is the probability of the tables with the same margins that are no more probable than the given one, within
+// relative, if categories are independent (Freeman and Halton 1951). ok is false where there are too many tables.
+func fixedMarginsP(counts []int64, rows, columns []int64) (p *big.Rat, ok bool) {
+	var n int64
+	for _, r := range rows {
+		n += r
+	}
+	if n > enumeratedSamples {
+		return nil, false
+	}
+	left := slices.DeleteFunc(slices.Clone(rows), func(r int64) bool { return r == 0 })
+	across := slices.DeleteFunc(slices.Clone(columns), func(c int64) bool { return c == 0 })
+	if len(left) > len(across) { // nodes have the shorter margin
+		left, across = across, left
+	}
+	if len(left) < 2 {
+		return big.NewRat(1, 1), true // there is no other table
+	}
+	slices.Sort(left)
+	slices.Sort(across)
+	m := &margins{columns: across, log: logFactorials(n), half: len(across) / 2, steps: enumeratedSteps, ends: map[string][]weighed{}}
+	tolerance := special.Log(special.FromRat(relative))
+	m.most, _ = tolerance.SetMantExp(tolerance, logUnit).Int64()
+	// Over the cells of a row, the logarithms of C(left, cell) add up to that of row! less those of cell!.
+	for _, r := range left {
+		m.most += m.log[r]
+	}
+	for _, x := range counts {
+		m.most -= m.log[x]
+	}
+	total := new(big.Int).MulRange(1, n)
+	bound := m.log[n]
+	for _, c := range across {
+		m.bounds = append(m.bounds, bound+logSlack)
+		total.Quo(total, new(big.Int).MulRange(1, c))
+		n -= c
+		bound = m.log[n]
+	}
+	for j := range m.bounds { // (what is left)!/(columns!)
+		for _, c := range across[j:] {
+			m.bounds[j] -= m.log[c]
+		}
+	}
+	above, ok := m.above(left)
+	if !ok {
+		return nil, false
+	}
+	return new(big.Rat).SetFrac(above.Sub(total, above), total), true
+}
+
+// above adds up the weights of the tables that are more probable.
+func (m *margins) above(left []int64) (sum *big.Int, ok bool) {
+	begun := map[string][]weighed{node(left): {{0, big.NewInt(1)}}}
+	for column := range m.half {
+		next := map[string][]weighed{}
+		for _, from := range nodes(begun) {
+			beginnings := begun[from]
+			floor := m.most - m.bounds[column+1]
+			m.split(rowsOf(from), column, floor-beginnings[len(beginnings)-1].log, func(rest []int64, log int64, count *big.Int) {
+				to := node(rest)
+				next[to] = m.products(next[to], beginnings, weighed{log, count}, floor)
+			})
+		}
+		for to := range next {
+			next[to] = merged(next[to])
+		}
+		begun = next
+	}
+	sum = new(big.Int)
+	for _, at := range nodes(begun) {
+		beginnings := begun[at]
+		if len(beginnings) == 0 {
+			continue
+		}
+		ends := m.endsOf(at, m.half, m.most-beginnings[len(beginnings)-1].log)
+		// Both lists ascend: the larger the beginning, the more ends are large enough.
+		from, i := new(big.Int), len(ends)
+		for _, b := range beginnings {
+			for ; i > 0 && ends[i-1].log > m.most-b.log; i-- {
+				from.Add(from, ends[i-1].count)
+			}
+			sum.Add(sum, new(big.Int).Mul(from, b.count))
+		}
+	}
+	return sum, m.steps >= 0
+}
+
+// endsOf are the ways to fill the columns from column on whose logarithms are larger than floor, in ascending order.
+func (m *margins) endsOf(at string, column int, floor int64) []weighed {
+	if column == len(m.columns)-1 {
+		return []weighed{{0, big.NewInt(1)}} // what is left is the last column
+	}
+	if column > m.half { // nodes there have many beginnings: all ends are listed, once
+		if ends, known := m.ends[at]; known {
+			return ends
+		}
+		floor = math.MinInt64 / 2
+	}
+	var ends []weighed
+	m.split(rowsOf(at), column, floor-m.bounds[column+1], func(rest []int64, log int64, count *big.Int) {
+		ends = m.products(ends, m.endsOf(node(rest), column+1, 0), weighed{log, count}, floor)
+	})
+	ends = merged(ends)
+	if column > m.half {
+		m.ends[at] = ends
+	}
+	return ends
+}
+
+// products appends the parts of list, which ascends, put together with another part, as far as they are larger than floor.
+func (m *margins) products(dst, list []weighed, by weighed, floor int64) []weighed {
+	for i := len(list) - 1; i >= 0 && list[i].log+by.log > floor; i-- {
+		dst = append(dst, weighed{list[i].log + by.log, new(big.Int).Mul(list[i].count, by.count)})
+		m.steps--
+	}
+	return dst
+}
+
+// merged sorts by logarithm and adds what is equally probable.
+func merged(list []weighed) []weighed {
+	slices.SortFunc(list, func(a, b weighed) int { return cmp.Compare(a.log, b.log) })
+	out := list[:0]
+	for _, w := range list {
+		if n := len(out); n > 0 && out[n-1].log == w.log {
+			out[n-1].count.Add(out[n-1].count, w.count)
+		} else {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
+// split calls yield for each way to take a column out of at least two rows whose logarithm, the sum of those of
+// C(left, cell), is larger than floor; with what is left in the rows, that logarithm and the product of C(left, cell), none
+// of which it may keep. It stops when the steps are used up.
+func (m *margins) split(rows []int64, column int, floor int64, yield func(rest []int64, log int64, count *big.Int)) {
+	s := &splitting{m: m, rows: rows, rest: slices.Clone(rows), floor: floor, yield: yield}
+	s.room = make([]int64, len(rows)+1)
+	for i := len(rows) - 1; i >= 0; i-- {
+		s.room[i] = s.room[i+1] + rows[i]
+	}
+	s.products = make([]big.Int, len(rows))
+	s.take(0, m.columns[column], 0, big.NewInt(1))
+}
+
+// splitting is split under way.
+type splitting struct {
+	m          *margins
+	rows, rest []int64
+	room       []int64 // in the rows from i on
+	floor      int64
+	products   []big.Int
+	yield      func(rest []int64, log int64, count *big.Int)
+}
+
+// choose is the logarithm of C(n, k).
+func (m *margins) choose(n, k int64) int64 { return m.log[n] - m.log[k] - m.log[n-k] }
+
+// take goes through what row i may give to a column of which left is still wanted.
+func (s *splitting) take(i int, left, log int64, count *big.Int) {
+	if i == len(s.rows)-2 {
+		s.takeTwo(i, left, log, count)
+		return
+	}
+	row := s.rows[i]
+	x := max(0, left-s.room[i+1])
+	choose := new(big.Int).Binomial(row, x)
+	var factor big.Int
+	for ; x <= min(row, left) && s.m.steps >= 0; x++ {
+		s.m.steps--
+		more := log + s.m.choose(row, x)
+		// Vandermonde: the products over the other rows add up to C(room, left), so none is larger.
+		if more+s.m.choose(s.room[i+1], left-x)+logSlack > s.floor {
+			s.rest[i] = row - x
+			s.take(i+1, left-x, more, s.products[i].Mul(count, choose))
+		}
+		choose.Mul(choose, factor.SetInt64(row-x))
+		choose.Quo(choose, factor.SetInt64(x+1))
+	}
+}
+
+// takeTwo goes through the last two rows.
+func (s *splitting) takeTwo(i int, left, log int64, count *big.Int) {
+	a, b := s.rows[i], s.rows[i+1]
+	x := max(0, left-b)
+	y := left - x
+	first, second := new(big.Int).Binomial(a, x), new(big.Int).Binomial(b, y)
+	var factor big.Int
+	for ; x <= min(a, left) && s.m.steps >= 0; x, y = x+1, y-1 {
+		s.m.steps--
+		if log := log + s.m.choose(a, x) + s.m.choose(b, y); log > s.floor {
+			s.rest[i], s.rest[i+1] = a-x, b-y
+			product := s.products[i].Mul(count, first)
+			s.yield(s.rest, log, s.products[i+1].Mul(product, second))
+		}
+		first.Mul(first, factor.SetInt64(a-x))
+		first.Quo(first, factor.SetInt64(x+1))
+		second.Mul(second, factor.SetInt64(y))
+		second.Quo(second, factor.SetInt64(b-y+1))
+	}
+}
+
+// node names what is left in rows: their order does not matter.
+func node(rows []int64) string {
+	sorted := slices.Clone(rows)
+	slices.Sort(sorted)
+	name := make([]byte, 0, 2*len(rows))
+	for _, r := range sorted {
+		name = binary.BigEndian.AppendUint16(name, uint16(r)) // up to enumeratedSamples
+	}
+	return string(name)
+}
+
+func rowsOf(node string) []int64 {
+	rows := make([]int64, len(node)/2)
+	for i := range rows {
+		rows[i] = int64(node[2*i])<<8 | int64(node[2*i+1])
+	}
+	return rows
+}
+
+// nodes are the names in order: which node uses up the steps must not depend on the order of a map.
+func nodes(of map[string][]weighed) []string {
+	names := make([]string, 0, len(of))
+	for name := range of {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
