@@ -39,14 +39,14 @@ func asJSON(v any) string {
 	return string(b)
 }
 
-// precise is a number in 600 bits.
-func precise(x *big.Rat) *big.Float { return new(big.Float).SetPrec(600).SetRat(x) }
+// in600 is a number in 600 bits.
+func in600(x *big.Rat) *big.Float { return new(big.Float).SetPrec(600).SetRat(x) }
 
-func squareRoot(x *big.Rat) *big.Float { return precise(x).Sqrt(precise(x)) }
+func root600(x *big.Rat) *big.Float { return in600(x).Sqrt(in600(x)) }
 
-func ratio(a, b *big.Rat) *big.Rat { return new(big.Rat).Quo(a, b) }
+func quotientOf(a, b *big.Rat) *big.Rat { return new(big.Rat).Quo(a, b) }
 
-func whole(n int) *big.Rat { return big.NewRat(int64(n), 1) }
+func ratOf(n int) *big.Rat { return big.NewRat(int64(n), 1) }
 
 // numbersOf reads decimal texts.
 func numbersOf(t fatal, texts []string) []*big.Rat {
@@ -72,7 +72,7 @@ func sumOver(n int, f func(i int) *big.Rat) *big.Rat {
 
 // powerOf is x^k.
 func powerOf(x *big.Rat, k int) *big.Rat {
-	p := whole(1)
+	p := ratOf(1)
 	for range k {
 		p.Mul(p, x)
 	}

@@ -85,30 +85,30 @@ func pooledUnivariate(t fatal, texts []string) map[string]any {
 	if n == 0 {
 		return want
 	}
-	mean := ratio(want["sum"].(*big.Rat), whole(n))
+	mean := quotientOf(want["sum"].(*big.Rat), ratOf(n))
 	central := func(k int) *big.Rat {
-		return ratio(sumOver(n, func(i int) *big.Rat { return powerOf(new(big.Rat).Sub(data[i], mean), k) }), whole(n))
+		return quotientOf(sumOver(n, func(i int) *big.Rat { return powerOf(new(big.Rat).Sub(data[i], mean), k) }), ratOf(n))
 	}
 	mle := central(2)
-	want["mean"], want["variance_mle"], want["standard_deviation_mle"], want["root_mean_square_deviation"] = mean, mle, squareRoot(mle), squareRoot(mle)
-	want["root_mean_square"] = squareRoot(ratio(sumOver(n, func(i int) *big.Rat { return powerOf(data[i], 2) }), whole(n)))
+	want["mean"], want["variance_mle"], want["standard_deviation_mle"], want["root_mean_square_deviation"] = mean, mle, root600(mle), root600(mle)
+	want["root_mean_square"] = root600(quotientOf(sumOver(n, func(i int) *big.Rat { return powerOf(data[i], 2) }), ratOf(n)))
 	if mean.Sign() != 0 {
-		want["coefficient_of_variation_mle"] = new(big.Float).Quo(squareRoot(mle), precise(mean))
+		want["coefficient_of_variation_mle"] = new(big.Float).Quo(root600(mle), in600(mean))
 	}
 	if mle.Sign() != 0 {
-		sd, fourth := squareRoot(mle), ratio(central(4), powerOf(mle, 2))
-		cube := new(big.Float).Mul(precise(mle), sd)
-		want["skewness"] = new(big.Float).Quo(precise(central(3)), cube)
-		want["kurtosis"], want["kurtosis_excess"] = fourth, new(big.Rat).Sub(fourth, whole(3))
-		want["hyper_skewness"] = new(big.Float).Quo(precise(central(5)), cube.Mul(cube, precise(mle)))
-		want["hyper_flatness"] = ratio(central(6), powerOf(mle, 3))
+		sd, fourth := root600(mle), quotientOf(central(4), powerOf(mle, 2))
+		cube := new(big.Float).Mul(in600(mle), sd)
+		want["skewness"] = new(big.Float).Quo(in600(central(3)), cube)
+		want["kurtosis"], want["kurtosis_excess"] = fourth, new(big.Rat).Sub(fourth, ratOf(3))
+		want["hyper_skewness"] = new(big.Float).Quo(in600(central(5)), cube.Mul(cube, in600(mle)))
+		want["hyper_flatness"] = quotientOf(central(6), powerOf(mle, 3))
 	}
 	if n > 1 {
-		variance := ratio(new(big.Rat).Mul(mle, whole(n)), whole(n-1))
-		want["variance"], want["standard_deviation"] = variance, squareRoot(variance)
-		want["variance_of_sample_mean"], want["standard_error_of_sample_mean"] = ratio(variance, whole(n)), squareRoot(ratio(variance, whole(n)))
+		variance := quotientOf(new(big.Rat).Mul(mle, ratOf(n)), ratOf(n-1))
+		want["variance"], want["standard_deviation"] = variance, root600(variance)
+		want["variance_of_sample_mean"], want["standard_error_of_sample_mean"] = quotientOf(variance, ratOf(n)), root600(quotientOf(variance, ratOf(n)))
 		if mean.Sign() != 0 {
-			want["coefficient_of_variation"] = new(big.Float).Quo(squareRoot(variance), precise(mean))
+			want["coefficient_of_variation"] = new(big.Float).Quo(root600(variance), in600(mean))
 		}
 	}
 	return want
@@ -132,7 +132,7 @@ func resultNumber(t fatal, v any) *big.Rat {
 
 // checkGeometric compares powers: of the mean with the product of the data.
 func checkGeometric(t fatal, got any, data []*big.Rat, parties int) {
-	product := whole(1)
+	product := ratOf(1)
 	for _, x := range data {
 		if x.Sign() <= 0 {
 			product.SetInt64(0)
@@ -147,11 +147,11 @@ func checkGeometric(t fatal, got any, data []*big.Rat, parties int) {
 	}
 	// The sum of logarithms is rounded to 1e-15 at each party, the result to a double.
 	limit := 0.5e-15*float64(parties)/float64(len(data)) + 0x1p-53
-	power := precise(resultNumber(t, got))
+	power := in600(resultNumber(t, got))
 	for range len(data) - 1 {
-		power.Mul(power, precise(resultNumber(t, got)))
+		power.Mul(power, in600(resultNumber(t, got)))
 	}
-	off, _ := power.Quo(power, precise(product)).Sub(power, precise(whole(1))).Float64()
+	off, _ := power.Quo(power, in600(product)).Sub(power, in600(ratOf(1))).Float64()
 	if limit *= 1.01 * float64(len(data)); off > limit || off < -limit {
 		t.Fatalf("geometric mean %v: to the power of %d it is off by %v", got, len(data), off)
 	}
@@ -178,7 +178,7 @@ func checkHarmonic(t fatal, got any, data []*big.Rat) {
 		}
 		return
 	}
-	inverse.Quo(inverse, whole(len(data)))
+	inverse.Quo(inverse, ratOf(len(data)))
 	mean := new(big.Rat)
 	if got != nil {
 		mean.Inv(resultNumber(t, got))
