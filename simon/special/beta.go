@@ -36,10 +36,10 @@ func betaTails(a, b, x, y *big.Float) (lower, upper *big.Float) {
 	factor = exp(factor)
 	if nearLower(a, b, x, y) {
 		lower = factor.Mul(factor, betaTail(a, b, x, y))
-		return lower, complement(lower)
+		return lower, sub(one, lower)
 	}
 	upper = factor.Mul(factor, betaTail(b, a, y, x))
-	return complement(upper), upper
+	return sub(one, upper), upper
 }
 
 // nearLower says whether to compute the lower tail: if x ≤ (a+1)/(a+b+2), where the continued fraction converges fast.

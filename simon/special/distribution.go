@@ -10,7 +10,7 @@ func normalUpper(z *big.Float) *big.Float {
 	_, upper := gammaTails(half, scale(mul(z, z), -1))
 	upper = scale(upper, -1)
 	if z.Sign() < 0 {
-		return complement(upper)
+		return sub(one, upper)
 	}
 	return upper
 }
@@ -36,7 +36,7 @@ func studentUpper(t, df *big.Float) *big.Float {
 		upper = scale(upper, -1)
 	}
 	if t.Sign() < 0 {
-		return complement(upper)
+		return sub(one, upper)
 	}
 	return upper
 }

@@ -1,6 +1,7 @@
 package special
 
 import (
+	"math"
 	"math/big"
 	"sync"
 )
@@ -58,6 +59,9 @@ func Exp(x *big.Float) *big.Float { return round(exp(x)) }
 // at the end.
 func exp(x *big.Float) *big.Float {
 	e := exponent(x)
+	if x.IsInf() {
+		e = math.MaxInt32
+	}
 	switch {
 	case e < -work:
 		return float().Set(one)
@@ -107,12 +111,12 @@ func expm1Near(x *big.Float) *big.Float {
 
 // Log returns the natural logarithm of x > 0.
 func Log(x *big.Float) *big.Float {
-	positive("Log", "x", x)
 	return round(log(x))
 }
 
 // log takes powers of two away from x, so that what remains is between √½ and √2, and adds their logarithm at the end.
 func log(x *big.Float) *big.Float {
+	positive("Log", "x", x)
 	m := new(big.Float)
 	k := x.MantExp(m)
 	if m.Cmp(rootHalf) < 0 {

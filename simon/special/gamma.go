@@ -123,19 +123,19 @@ func gammaTails(a, x *big.Float) (lower, upper *big.Float) {
 		if series {
 			if sum, ok := gammaSeries(a, x); ok {
 				lower = sum.Mul(sum, factor)
-				return lower, complement(lower)
+				return lower, sub(one, lower)
 			}
 		} else if fraction, ok := gammaFraction(a, x); ok {
 			upper = fraction.Mul(fraction, factor)
-			return complement(upper), upper
+			return sub(one, upper), upper
 		}
 	}
 	if x.Cmp(a) < 0 {
 		lower = mul(factor, gammaIntegral(a, x))
-		return lower, complement(lower)
+		return lower, sub(one, lower)
 	}
 	upper = mul(factor, gammaIntegral(a, x))
-	return complement(upper), upper
+	return sub(one, upper), upper
 }
 
 // gammaSeries is γ(a,x)/(x^a·e^-x) = Σ x^n/(a(a+1)…(a+n)), all terms positive (DLMF 8.7.1 and 8.2.6).

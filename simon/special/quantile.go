@@ -11,7 +11,8 @@ func NormalQuantile(p *big.Float) *big.Float {
 	return signed(normalTailQuantile(tail), sign)
 }
 
-// StudentQuantile returns the t with P(T ≤ t) = p of the t distribution with df > 0 degrees of freedom, for 0 < p < 1.
+// StudentQuantile returns the t with P(T ≤ t) = p of the t distribution with df > 0 degrees of freedom, for 0 < p < 1. For
+// df below 0.001 and small p it takes long, as t has millions of digits.
 func StudentQuantile(p, df *big.Float) *big.Float {
 	positive("StudentQuantile", "df", df)
 	tail, sign := nearTail("StudentQuantile", p)

@@ -7,7 +7,8 @@
 // way, were rejected for that reason and because their 16 digits leave nothing for deep tails.
 //
 // Conventions for every function of the package:
-//   - Arguments are exact, may have any precision, and are never modified. Results are fresh and have precision Prec.
+//   - Arguments are exact, may have any precision, and are never modified. They are finite, but the z, t, x of a tail
+//     and the argument of Exp may be infinite. Results are fresh and have precision Prec.
 //   - Inside, numbers have 384 bits. Elementary functions are right to at least 70 significant digits, distribution
 //     functions to at least 50 for shape parameters and degrees of freedom from 1e-6 to 1e12 and for tails down to
 //     10^-100000; a tail is computed as such, never as one minus the other tail where that would cost digits.
@@ -63,29 +64,35 @@ func float() *big.Float { return new(big.Float).SetPrec(work) }
 // round makes a result of an inner value.
 func round(x *big.Float) *big.Float { return new(big.Float).SetPrec(Prec).Set(x) }
 
-func add(x, y *big.Float) *big.Float { return float().Add(x, y) }
-func sub(x, y *big.Float) *big.Float { return float().Sub(x, y) }
+// add returns x+y. It leaves out what is too small to count, because big.Float would line up the bits of 1 and a tail of
+// 10^-100000000 first.
+func add(x, y *big.Float) *big.Float {
+	switch difference := exponent(x) - exponent(y); {
+	case difference > 2*work:
+		return float().Set(x)
+	case difference < -2*work:
+		return float().Set(y)
+	}
+	return float().Add(x, y)
+}
+
+// sub returns x-y, as add does x+y.
+func sub(x, y *big.Float) *big.Float { return add(x, new(big.Float).Neg(y)) }
+
 func mul(x, y *big.Float) *big.Float { return float().Mul(x, y) }
 func quo(x, y *big.Float) *big.Float { return float().Quo(x, y) }
 func neg(x *big.Float) *big.Float    { return float().Neg(x) }
 
-// complement returns 1-x for x from 0 to 1. Without the first case, it would line up the bits of a tail of 10^-100000000.
-func complement(x *big.Float) *big.Float {
-	if exponent(x) < -work {
-		return float().Set(one)
-	}
-	return sub(one, x)
-}
-
 // scale returns x·2^k.
 func scale(x *big.Float, k int) *big.Float { return float().SetMantExp(x, k) }
 
-// exponent is the e of |x| in [2^(e-1), 2^e); that of zero is far below all others.
-func exponent(x *big.Float) int {
+// exponent is the e of |x| in [2^(e-1), 2^e), for finite x; that of zero is far below all others. It is no int, so that
+// differences are the same where that has 32 bits.
+func exponent(x *big.Float) int64 {
 	if x.Sign() == 0 {
-		return math.MinInt32
+		return math.MinInt64 / 4
 	}
-	return x.MantExp(nil)
+	return int64(x.MantExp(nil))
 }
 
 // negligible says whether x is below 2^-goal of y, or both are zero.
