@@ -101,6 +101,13 @@ func matches(t fatal, got map[string]any, want map[string]any) {
 	}
 }
 
+// noteOn is what a result says of a member that is null.
+func noteOn(result map[string]any, member string) string {
+	notes, _ := result["notes"].(map[string]any)
+	note, _ := notes[member].(string)
+	return note
+}
+
 // members are an object's names in order.
 func members(object map[string]any) []string {
 	var names []string

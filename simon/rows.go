@@ -215,8 +215,11 @@ func (t *table) wide(at place) error {
 			return at.bad("has more than %d values: all rows have that many", most)
 		}
 		t.add(place{at.row, i}, it)
-		if it == itemOpen {
+		switch it {
+		case itemOpen:
 			return t.cells[i].at.bad("is a list: give plain values")
+		case itemNaN, itemInfinity, itemObject, itemOther: // only begun: what follows is no comma
+			return t.cells[i].at.bad("%s", it.reason())
 		}
 		return nil
 	})

@@ -275,7 +275,7 @@ func TestUnivariateWhereFloatsFail(t *testing.T) {
 		{[]string{"[]", "[]"}, "hyper_flatness", nil, "there are no samples"},
 	} {
 		got := univariate(t, t, "", c.data...)
-		note, _ := got["notes"].(map[string]any)[c.field].(string)
+		note := noteOn(got, c.field)
 		if value, there := got[c.field]; !there || value != c.want || !strings.Contains(note, c.note) || (note == "") != (c.note == "") {
 			t.Errorf("%v: %s is %v, want %v; %q", c.data, c.field, value, c.want, note)
 		}
