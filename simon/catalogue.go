@@ -13,5 +13,7 @@ func Catalogue() []Microprotocol {
 		StatisticsContingency(),
 		ChiSquare(),
 		FisherExact(),
+		KaplanMeier(),
+		LogRank(),
 	}
 }
