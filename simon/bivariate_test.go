@@ -187,7 +187,7 @@ func TestBivariateWithoutValue(t *testing.T) {
 		{[]string{"[[1,2],[2,4]]", "[[3,6]]"}, "correlation_coefficient", json.Number("1"), ""},
 		{[]string{"[[1,-2],[2,-4]]", "[[3,-6]]"}, "correlation_coefficient", json.Number("-1"), ""},
 		{[]string{"[[1e9,1],[1000000000.000001,2]]", "[[1000000000.000002,3]]"}, "correlation_coefficient", json.Number("1"), ""},
-		{[]string{"[[1e-20,5e13],[-5e13,1]]", "[[5e13,-1e-20]]"}, "covariance_mle", json.Number("-1.6666666666666667e+13"), ""},
+		{[]string{"[[1e-20,5e13],[-5e13,1]]", "[[5e13,-1e-20]]"}, "covariance_mle", json.Number("-16666666666666.666"), ""},
 	} {
 		got := bivariate(t, t, "", c.data...)
 		note := noteOn(got, c.field)
@@ -244,6 +244,10 @@ func TestBivariateRefuses(t *testing.T) {
 		{`[[1,2],[]]`, ``, "data[1]", "is an empty list"},
 		{`[[1,2],[1,"2"]]`, ``, "data[1][1]", "is text"},
 		{`[[1,NaN]]`, ``, "data[0][1]", "is NaN"},
+		{`[[1,-Infinity]]`, ``, "data[0][1]", "is infinite"},
+		{`[[1,x]]`, ``, "data[0][1]", "is not valid JSON"},
+		{`[[1,{}]]`, ``, "data[0][1]", "is an object"},
+		{`[[null,1]]`, ``, "data[0][0]", "is null"},
 		{`[[6e13,1]]`, ``, "data[0][0]", "|x| < 5.19e13"},
 		{`[[1,1e-30]]`, ``, "data[0][1]", "too small"},
 		{`[[1,[2]]]`, ``, "data[0][1]", "is a list"},

@@ -58,7 +58,8 @@ func finishMean(columns int, x ring.Vector) (object, error) {
 	}
 	// Lists are written as they are computed: two million rational numbers are too much to keep.
 	var mean, sum json.RawMessage
-	samples := new(big.Rat).SetInt64(n)
+	one := powerOfTen(sumEncoding.Digits)
+	one.Mul(one, big.NewInt(n)) // of the mean, in units of the sum
 	for i := range max(1, columns) {
 		q := x.Int(fieldSum, i)
 		if !within(q, n, sumEncoding.Bits) {
@@ -67,10 +68,11 @@ func finishMean(columns int, x ring.Vector) (object, error) {
 		if i > 0 {
 			sum, mean = append(sum, ','), append(mean, ',')
 		}
-		s := scaled(q, sumEncoding.Digits)
-		sum = appendValue(sum, s)
+		var limbs [sumLimbs]uint64
+		x.Limbs(fieldSum, i, limbs[:])
+		sum = sumEncoding.AppendJSON(sum, limbs[:])
 		if n > 0 {
-			mean = appendValue(mean, s.Quo(s, samples))
+			mean = appendValue(mean, new(big.Rat).SetFrac(q, one))
 		}
 	}
 	if columns > 0 {
