@@ -52,7 +52,7 @@ func (p *program) jobListCommand() *cobra.Command {
 }
 
 func (p *program) jobShowCommand() *cobra.Command {
-	var gateway string
+	var gateway, file string
 	var asJSON bool
 	c := &cobra.Command{
 		Use:     "show ID",
@@ -60,22 +60,36 @@ func (p *program) jobShowCommand() *cobra.Command {
 		Example: "  weft job show 0d9c1f8e-5a0c-4f0c-9d7e-2b1f6a3c4d5e --gateway http://127.0.0.1:55501",
 		Args:    oneArgument("ID", "`weft job ls` lists the jobs"),
 		RunE: func(c *cobra.Command, args []string) error {
+			plot, err := openPlot(file)
+			if err != nil {
+				return err
+			}
 			cl, err := p.dialJob(gateway, args[0])
 			if err != nil {
 				return err
 			}
 			j, err := cl.get(c.Context(), args[0])
+			if err == nil {
+				err = plot.possible(j)
+			}
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return printRaw(p.stdout, j.raw)
+			if !asJSON {
+				return p.showJob(c.Context(), cl, j, plot)
 			}
-			return p.showJob(c.Context(), cl, j)
+			if err := printRaw(p.stdout, j.raw); err != nil || plot == nil {
+				return err
+			}
+			if j, err = cl.withResult(c.Context(), j); err != nil {
+				return err
+			}
+			return plot.drawJob(cl, j)
 		},
 	}
 	p.gatewayFlag(c, &gateway)
 	c.Flags().BoolVar(&asJSON, "json", false, "print the job as one line of JSON; large results are left out")
+	c.Flags().StringVar(&file, "plot", "", plotHelp)
 	return c
 }
 
@@ -149,8 +163,8 @@ func (p *program) listJobs(all jobList) error {
 	return nil
 }
 
-// showJob writes the job a line per field, and its result below.
-func (p *program) showJob(ctx context.Context, c *client, j job) error {
+// showJob writes the job a line per field, and its result below, which it also draws if plot is not nil.
+func (p *program) showJob(ctx context.Context, c *client, j job, plot *plotFile) error {
 	table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	row := func(name, value string) {
 		if value = oneLine(value); value != "" {
@@ -181,7 +195,7 @@ func (p *program) showJob(ctx context.Context, c *client, j job) error {
 		return nil
 	}
 	fmt.Fprintln(p.stdout)
-	return p.conclude(ctx, c, j, false)
+	return p.conclude(ctx, c, j, false, plot)
 }
 
 func clock(t time.Time) string {

@@ -23,6 +23,7 @@ type runFlags struct {
 	deadline   time.Duration
 	json       bool
 	detach     bool
+	plot       string
 }
 
 func (p *program) runCommand() *cobra.Command {
@@ -41,9 +42,14 @@ a list of rows. The first cell of a column decides whether all of them are numbe
 A file in the folder that the node's configuration names (gateway.files) may have any size: the node reads it itself. With a
 gateway on this machine --data @FILE finds out; with another one, --file NAME names a file by its path in that folder.
 
+--plot draws the result, for publication and for a look: curves of KaplanMeier with the numbers at risk, a Histogram,
+StatisticsByGroup, StatisticsFrequency, a CorrelationMatrix, the coefficients of a LinearRegression, LogisticRegression or
+PoissonRegression. PNG and PDF files show Latin, Greek and Cyrillic letters, SVG files all that the reader's machine has.
+
 The job lives in the gateway: Ctrl-C, a closed terminal or a restarted gateway does not end it ("weft job ls").
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`,
-		Example:     "  weft run SecureSum --gateway http://127.0.0.1:55501 --parties alice,bob,carol --data @ages.csv",
+		Example: `  weft run SecureSum --gateway http://127.0.0.1:55501 --parties alice,bob,carol --data @ages.csv
+  weft run KaplanMeier --parties alice,bob,carol --data @follow-up.csv --plot survival.svg`,
 		Args:        oneArgument("MICROPROTOCOL", "`weft microprotocols` lists what can be computed"),
 		Annotations: map[string]string{ownSignals: "yes"},
 		RunE: func(c *cobra.Command, args []string) error {
@@ -60,6 +66,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`,
 	fl.StringVar(&f.parameters, "parameters", "", "parameters of the microprotocol as a JSON object, the same at all parties")
 	fl.DurationVar(&f.deadline, "deadline", 0, "how long to wait for the other parties, like 5m, at most 1h (default: as the gateway decides)")
 	fl.BoolVar(&f.json, "json", false, "print the result as one line of JSON")
+	fl.StringVar(&f.plot, "plot", "", plotHelp)
 	fl.BoolVar(&f.detach, "detach", false, "do not wait: print the job's id and leave")
 	return c
 }
@@ -84,6 +91,10 @@ func (p *program) compute(ctx context.Context, microprotocol string, f runFlags)
 		return err
 	}
 	s, err := f.submission(microprotocol)
+	if err != nil {
+		return err
+	}
+	plot, err := f.plotFile(microprotocol)
 	if err != nil {
 		return err
 	}
@@ -112,7 +123,7 @@ func (p *program) compute(ctx context.Context, microprotocol string, f runFlags)
 	}
 	last, stop := p.interruptible(ctx, nil)
 	defer stop()
-	return p.conclude(last, c, j, f.json)
+	return p.conclude(last, c, j, f.json, plot)
 }
 
 // submission checks the form of the flags; what they mean is for the gateway to judge.
@@ -255,26 +266,41 @@ func look(c *client, j job) string {
 	return fmt.Sprintf("weft job show %s --gateway %s", oneLine(j.ID), quoted(c.base))
 }
 
-// conclude prints the result of an ended job, or returns why there is none.
-func (p *program) conclude(ctx context.Context, c *client, j job, asJSON bool) error {
+// conclude prints the result of an ended job and draws it, if plot is not nil, or returns why there is none.
+func (p *program) conclude(ctx context.Context, c *client, j job, asJSON bool, plot *plotFile) error {
 	if j.State != stateDone {
 		return ended(j)
 	}
-	if j.Result == nil { // large ones are fetched by themselves
-		raw, err := c.result(ctx, j.ID)
-		if err != nil {
-			return withHint(fmt.Errorf("the job is done, but fetching its result failed: %w", err), "try again: %s", look(c, j))
-		}
-		j.Result = raw
+	j, err := c.withResult(ctx, j)
+	if err != nil {
+		return err
 	}
 	envelope, err := enveloped(j)
 	if err != nil {
 		return err
 	}
 	if asJSON {
-		return printRaw(p.stdout, envelope)
+		err = printRaw(p.stdout, envelope)
+	} else {
+		err = printResult(p.stdout, envelope)
 	}
-	return printResult(p.stdout, envelope)
+	if err != nil {
+		return err
+	}
+	return plot.drawJob(c, j)
+}
+
+// withResult is a job that is done with its result, which is fetched by itself where it is large.
+func (c *client) withResult(ctx context.Context, j job) (job, error) {
+	if j.Result != nil {
+		return j, nil
+	}
+	raw, err := c.result(ctx, j.ID)
+	if err != nil {
+		return j, withHint(fmt.Errorf("the job is done, but fetching its result failed: %w", err), "try again: %s", look(c, j))
+	}
+	j.Result = raw
+	return j, nil
 }
 
 // ended is the error of a job without result.
