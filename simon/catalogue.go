@@ -13,6 +13,8 @@ func Catalogue() []Microprotocol {
 		StatisticsContingency(),
 		ChiSquare(),
 		FisherExact(),
+		LogisticRegression(),
+		PoissonRegression(),
 		KaplanMeier(),
 		LogRank(),
 	}
