@@ -118,7 +118,8 @@ const (
 		"then, at every point that Newton's method visits, half the deviance, its gradient and the information matrix, which are sums over all samples. " +
 		"Recipients learn the same at the last point. With p coefficients these are (1+p)(2+p)/2 numbers for each point, some five to ten points: " +
 		"a pool with fewer values than that may be determined by them, so let least_samples be 100 or more. " +
-		"Any coalition of up to n-1 parties learns the same sums of the others, with two parties those are the other party's own; and by false sums of its own it can lead Newton's method to other points. " +
+		"Any coalition of up to n-1 parties learns the same sums of the others, with two parties those are the other party's own; and by false sums of its own it can lead Newton's method to other points, " +
+		"where the sums tell more of the samples for which the model is least certain: no point is visited where a standard deviation of a column counts for more than 30 logits or logarithms of the rate. " +
 		"Broker and coordinator learn neither inputs nor result, but the number of messages shows how many points there were."
 )
 
@@ -230,6 +231,7 @@ const (
 	glmCollinear   = 4
 	glmNotPossible = 5
 	glmRefused     = 6 // what the sums of the columns show
+	glmSteep       = 7 // a coefficient has grown beyond its bound
 )
 
 // glmOpening is what run leaves to finish: the same at all parties, or nothing.
@@ -283,7 +285,7 @@ func glmInput(y, rest string) json.RawMessage {
 
 // glmResult is the schema of results; ratio is the name of e^coefficient.
 func glmResult(ratio, about string) json.RawMessage {
-	const interval = `{"type":"array","minItems":2,"maxItems":2,"items":{"type":["number","null"]}}`
+	const interval = `{"type":["array","null"],"minItems":2,"maxItems":2,"items":{"type":["number","null"]}}`
 	some := func(name, about string) string {
 		return fmt.Sprintf(`%q:{"type":["number","null"],"description":%q},`, name, about)
 	}

@@ -136,10 +136,10 @@ const (
 	settledStep      = 1e-9  // no element of the step is larger, or
 	settledDecrement = 1e-18 // the gradient promises less: 1e-9 standard errors in any direction
 
-	longestStep   = 32
 	mostSlope     = 30   // logits, or logarithms of the rate, for a standard deviation of a column
 	growth        = 1e-9 // of the deviance, that passes for rounding
 	lostDecrement = 1e-4
+	mostCut       = 5 // the exponent of 2 by which a step is shortened at most before its end is tried
 )
 
 // newtonWalk is Newton's method of one computation, the same at all parties.
@@ -147,9 +147,9 @@ type newtonWalk struct {
 	d         glmDesign
 	best      *newtonVisit // the last point that was no worse than the one before
 	point     []float64
-	trial     bool // point was halved at least once since best
-	step      *big.Float
-	decrement *big.Float
+	shortened bool       // point is not as far from best as Newton's step leads
+	step      *big.Float // the largest element of the last step
+	lingers   bool       // it was no less than half of that before
 }
 
 // newtonVisit is a point and what was opened there.
@@ -169,12 +169,12 @@ func (w *newtonWalk) next(x ring.Vector) (outcome byte, column int) {
 		allowed := new(big.Float).Add(w.best.deviance, special.Int(1))
 		allowed.Mul(allowed, special.New(growth)).Add(allowed, w.best.deviance)
 		if deviance.Cmp(allowed) > 0 {
-			w.halve()
+			w.retreat(deviance)
 			return 0, 0
 		}
 	}
-	first, shortened := w.best == nil, w.trial
-	w.best, w.trial = &newtonVisit{slices.Clone(w.point), deviance}, false
+	first, shortened := w.best == nil, w.shortened
+	w.best, w.shortened = &newtonVisit{slices.Clone(w.point), deviance}, false
 	// Half the deviance of 0s and 1s is at least ln 2 unless every sample is more likely than not: only then there is a
 	// hyperplane between them.
 	if !w.d.counts && deviance.Cmp(special.New(0.693)) < 0 {
@@ -221,34 +221,42 @@ func (w *newtonWalk) judge(step, g []*big.Float, shortened bool) byte {
 		}
 		decrement.Add(decrement, new(big.Float).Mul(s, g[i]))
 	}
-	before, last := w.step, w.decrement
-	w.step, w.decrement = longest, decrement
+	before := w.step
+	w.step = longest
 	if longest.Cmp(special.New(settledStep)) < 0 || decrement.Cmp(special.New(settledDecrement)) < 0 {
-		w.move(step, 0)
+		if w.move(step, 0); w.slope(w.point) > mostSlope {
+			return glmSteep
+		}
 		return glmFitted
 	}
 	// Near a maximum, steps shrink by squares. Where they go on although all samples together promise next to nothing, the
 	// likelihood has no maximum: each step makes samples e times likelier that are as good as certain.
-	if !shortened && before != nil && last != nil && w.lingers(before) && decrement.Cmp(special.New(lostDecrement)) < 0 {
+	w.lingers = !shortened && before != nil && new(big.Float).SetMantExp(longest, 1).Cmp(before) > 0
+	if w.lingers && decrement.Cmp(special.New(lostDecrement)) < 0 {
 		return glmSeparated
 	}
-	halvings := 0
-	for l := new(big.Float).Set(longest); l.Cmp(special.Int(longestStep)) > 0; halvings++ {
-		l.SetMantExp(l, -1)
-	}
-	w.move(step, halvings)
-	for i, b := range w.point {
-		if (i > 0 || !w.d.intercept) && math.Abs(b) > mostSlope {
-			return glmSeparated
+	// A step beyond the bound may be too long; one from its far half is not the first that goes there.
+	w.move(step, 0)
+	for halvings := 1; w.slope(w.point) > mostSlope; halvings++ {
+		if w.slope(w.best.point) > mostSlope/2 {
+			return glmSteep
 		}
+		w.move(step, halvings)
+		w.shortened = true
 	}
 	return 0
 }
 
-// lingers says whether the step is no shorter than half the one before.
-func (w *newtonWalk) lingers(before *big.Float) bool {
-	half := new(big.Float).SetMantExp(before, -1)
-	return w.step.Cmp(half) > 0
+// slope is the largest coefficient of a column.
+func (w *newtonWalk) slope(point []float64) float64 {
+	if w.d.intercept {
+		point = point[1:]
+	}
+	most := 0.0
+	for _, b := range point {
+		most = max(most, math.Abs(b))
+	}
+	return most
 }
 
 // move goes from the best point by step·2^-halvings.
@@ -260,13 +268,22 @@ func (w *newtonWalk) move(step []*big.Float, halvings int) {
 	}
 }
 
-// halve goes back half the way to the best point.
-func (w *newtonWalk) halve() {
-	w.trial = true
+// retreat goes back towards the best point, because the deviance has grown: half the way, and more where it has grown
+// beyond all measure. Counts grow exponentially on the way, so that the logarithms of the deviances tell how far it was
+// too long.
+func (w *newtonWalk) retreat(deviance *big.Float) {
+	w.shortened = true
+	halvings := 1
+	allowed := special.Log1p(w.best.deviance)
+	for tried := special.Log1p(deviance); halvings < mostCut; halvings++ {
+		if tried.SetMantExp(tried, -1).Cmp(new(big.Float).SetMantExp(allowed, 1)) < 0 {
+			break
+		}
+	}
 	for i, b := range w.point {
-		x := special.New(b)
-		x.Add(x, special.New(w.best.point[i]))
-		w.point[i], _ = x.SetMantExp(x, -1).Float64()
+		from := special.New(w.best.point[i])
+		x := new(big.Float).Sub(special.New(b), from)
+		w.point[i], _ = from.Add(from, x.SetMantExp(x, -halvings)).Float64()
 	}
 }
 
@@ -344,6 +361,9 @@ func (d glmDesign) newton(ctx context.Context, s Session, most int, t *sampleTab
 	}
 	if o.outcome == 0 {
 		o.outcome = glmUnsettled
+		if w.lingers {
+			o.outcome = glmSeparated
+		}
 	}
 	o.point = w.point
 	return nil

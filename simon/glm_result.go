@@ -51,8 +51,11 @@ func (d glmDesign) finish(level *big.Rat, most int64, opened []byte) (object, er
 	case glmFitted:
 	case glmSeparated:
 		why = d.separation()
+	case glmSteep:
+		why = fmt.Sprintf("no estimates: a coefficient has grown beyond %d for a standard deviation of its column, "+
+			"because of separation, or because columns all but follow from each other: leave one out", mostSlope)
 	case glmUnsettled:
-		why = fmt.Sprintf("Newton's method has not converged after %d iterations: raise max_iterations, or look for a column that hardly varies", most)
+		why = fmt.Sprintf("no estimates: Newton's method has not converged after %d iterations: raise max_iterations, or look for a column that hardly varies", most)
 	case glmCollinear:
 		return object{}, d.collinear(int(o.collinear))
 	case glmNotPossible:
@@ -71,9 +74,9 @@ func (d glmDesign) finish(level *big.Rat, most int64, opened []byte) (object, er
 
 func (d glmDesign) separation() string {
 	if d.counts {
-		return "there are no estimates: the likelihood grows without end in some direction, because some combination of columns occurs with no events only"
+		return "no estimates: the likelihood grows without end, because some combination of columns occurs without events only (separation)"
 	}
-	return "there are no estimates: the likelihood grows without end in some direction, because some combination of columns separates the samples with y = 1 from others (separation)"
+	return "no estimates: the likelihood grows without end, because some combination of columns separates samples of one outcome from all others (separation)"
 }
 
 // collinear is the outcome where the information matrix of the null model is singular.
@@ -183,7 +186,7 @@ func (d glmDesign) result(plan *glmScheme, o glmOpening, f *glmFit, level *big.R
 	put("log_likelihood", likelihood)
 	r.put("iterations", int(o.iterations))
 	r.put("converged", f != nil)
-	r.put("separation", o.outcome == glmSeparated)
+	r.put("separation", o.outcome == glmSeparated || o.outcome == glmSteep)
 	r.put("conf_level", level)
 	return r
 }
@@ -197,13 +200,10 @@ func (d glmDesign) coefficients(r *object, f *glmFit, level *big.Rat, why string
 		var c object
 		c.put("name", name)
 		if f == nil {
-			for _, field := range []string{"estimate", "std_error", "z_value", "p_value"} {
+			for _, field := range []string{"estimate", "std_error", "z_value", "p_value", "conf_int", d.ratio, d.ratio + "_conf_int"} {
 				c.put(field, nil)
+				r.note(fmt.Sprintf("coefficients[%d].%s", i, field), why)
 			}
-			c.put("conf_int", []any{nil, nil})
-			c.put(d.ratio, nil)
-			c.put(d.ratio+"_conf_int", []any{nil, nil})
-			r.note(fmt.Sprintf("coefficients[%d]", i), why)
 			list = append(list, c)
 			continue
 		}

@@ -184,6 +184,9 @@ func appendGrid(dst []byte, q gridNumber) []byte {
 	e := byte(0)
 	high, low := q.magnitude[1], q.magnitude[0]
 	for step := byte(16); step > 0 && high|low != 0; step /= 2 {
+		if low&(1<<step-1) != 0 { // no multiple of that power of 2, so none of the one of 10
+			continue
+		}
 		ten := wordTens[step]
 		h, r := bits.Div64(0, high, ten)
 		l, r := bits.Div64(r, low, ten)
