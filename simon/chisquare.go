@@ -189,7 +189,7 @@ func finishIndependence(v values, t *crosstab) object {
 	var o object
 	o.put("samples", t.n)
 	o.put("method", method)
-	df := max(0, int64(len(rows)-1)*int64(len(columns)-1))
+	df := int64(max(0, len(rows)-1)) * int64(max(0, len(columns)-1))
 	statistic := putPearson(&o, t, expected, correction, df, why)
 	putTable(&o, t, expected, statistic)
 	if why != "" {

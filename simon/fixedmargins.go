@@ -13,7 +13,7 @@ import (
 // Bounds of the enumeration of tables with given margins: a million steps take about half a second.
 const (
 	enumeratedSamples = 5000
-	enumeratedSteps   = 2_000_000
+	enumeratedSteps   = 1_000_000
 )
 
 // logUnit is the unit of the logarithms that order tables: 2^-44. Logarithms of factorials up to enumeratedSamples then
@@ -138,6 +138,9 @@ func (m *margins) above(left []int64) (sum *big.Int, ok bool) {
 			continue
 		}
 		ends := m.endsOf(at, m.half, m.most-beginnings[len(beginnings)-1].log)
+		if m.steps < 0 {
+			break
+		}
 		// Both lists ascend: the larger the beginning, the more ends are large enough.
 		from, i := new(big.Int), len(ends)
 		for _, b := range beginnings {
