@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -29,43 +30,108 @@ func compact(raw json.RawMessage) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// printResult writes a result for a person: a line per value, names on the left. Numbers stay as they came.
+// printResult writes a result for a person: a line per value, names on the left; lists of objects with the same members
+// become tables below. Numbers stay as they came.
 func printResult(w io.Writer, envelope json.RawMessage) error {
 	top, err := parseValue(envelope)
 	if err != nil {
 		return fmt.Errorf("the gateway's result is no JSON: %w", err)
 	}
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	p := &resultPrinter{table: tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)}
 	for _, m := range top.members {
 		if m.key == "result" && m.value.members != nil {
 			for _, inner := range m.value.members {
-				printValue(table, inner.key, inner.value)
+				p.value(inner.key, inner.value)
 			}
 			continue
 		}
-		printValue(table, m.key, m.value)
+		p.value(m.key, m.value)
 	}
-	return table.Flush()
+	if err := p.table.Flush(); err != nil {
+		return err
+	}
+	for len(p.below) > 0 {
+		below := p.below
+		p.below = nil
+		for _, m := range below {
+			if err := p.section(w, m); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
-// printValue writes one value: a scalar or a list of scalars in its line, others in a line per member.
-func printValue(w io.Writer, name string, n element) {
+// resultPrinter writes values line by line, and puts lists of objects by.
+type resultPrinter struct {
+	table *tabwriter.Writer
+	below []jsonMember
+}
+
+// value writes one value: a scalar or a list of scalars in its line, others in a line per member.
+func (p *resultPrinter) value(name string, n element) {
 	name = oneLine(name)
 	switch {
 	case n.members != nil:
 		for _, m := range n.members {
-			printValue(w, name+"."+m.key, m.value)
+			p.value(name+"."+m.key, m.value)
 		}
 	case n.items != nil && flat(n.items) && len(n.line()) <= 100:
-		fmt.Fprintf(w, "%s\t%s\n", name, n.line())
+		fmt.Fprintf(p.table, "%s\t%s\n", name, n.line())
+	case areObjects(n.items):
+		p.below = append(p.below, jsonMember{name, n})
 	case n.items != nil:
 		for i, item := range n.items {
-			printValue(w, fmt.Sprintf("%s[%d]", name, i), item)
+			p.value(fmt.Sprintf("%s[%d]", name, i), item)
 		}
 	default:
-		fmt.Fprintf(w, "%s\t%s\n", name, n.text)
+		fmt.Fprintf(p.table, "%s\t%s\n", name, n.text)
 	}
 }
+
+// section writes a list of objects: those members that are values as columns, the others below.
+func (p *resultPrinter) section(w io.Writer, m jsonMember) error {
+	p.table = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if !areObjects(m.value.items) {
+		p.value(m.key, m.value)
+		return p.table.Flush()
+	}
+	var columns []string
+	for _, item := range m.value.items {
+		for _, c := range item.members {
+			if key := oneLine(c.key); c.value.inLine() && !slices.Contains(columns, key) {
+				columns = append(columns, key)
+			}
+		}
+	}
+	fmt.Fprintf(w, "\n%s\n", m.key)
+	fmt.Fprintf(p.table, "  %s\n", strings.Join(columns, "\t"))
+	for i, item := range m.value.items {
+		cells := make([]string, len(columns))
+		for _, c := range item.members {
+			if k := slices.Index(columns, oneLine(c.key)); k >= 0 && c.value.inLine() {
+				cells[k] = c.value.words()
+				continue
+			}
+			p.below = append(p.below, jsonMember{fmt.Sprintf("%s[%d].%s", m.key, i, oneLine(c.key)), c.value})
+		}
+		fmt.Fprintf(p.table, "  %s\n", strings.Join(cells, "\t"))
+	}
+	return p.table.Flush()
+}
+
+// areObjects says whether items are objects, one at least.
+func areObjects(items []element) bool {
+	for _, n := range items {
+		if n.members == nil {
+			return false
+		}
+	}
+	return len(items) > 0
+}
+
+// inLine says whether a value is a scalar or a list of scalars.
+func (n element) inLine() bool { return n.members == nil && (n.items == nil || flat(n.items)) }
 
 func flat(items []element) bool {
 	for _, n := range items {

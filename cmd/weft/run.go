@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -63,7 +64,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`,
 	fl.StringVar(&f.uuid, "uuid", "", "UUID of the computation, the same at all parties (default: a new one, which is printed)")
 	fl.StringVar(&f.data, "data", "", "a number, JSON, @FILE.csv, @FILE.json, or - for standard input")
 	fl.StringVar(&f.file, "file", "", "in place of --data: name of a file in the node's own folder (gateway.files in its configuration)")
-	fl.StringVar(&f.parameters, "parameters", "", "parameters of the microprotocol as a JSON object, the same at all parties")
+	fl.StringVar(&f.parameters, "parameters", "", "parameters of the microprotocol as a JSON object, or @FILE with one, the same at all parties")
 	fl.DurationVar(&f.deadline, "deadline", 0, "how long to wait for the other parties, like 5m, at most 1h (default: as the gateway decides)")
 	fl.BoolVar(&f.json, "json", false, "print the result as one line of JSON")
 	fl.StringVar(&f.plot, "plot", "", plotHelp)
@@ -161,7 +162,13 @@ func (f runFlags) submission(microprotocol string) (submission, error) {
 	}
 	s.File = f.file
 	if f.parameters != "" {
-		value, err := parseJSON("--parameters", []byte(f.parameters))
+		text, err := []byte(f.parameters), error(nil)
+		if name, isFile := strings.CutPrefix(f.parameters, "@"); isFile {
+			if text, err = os.ReadFile(name); err != nil {
+				return s, fmt.Errorf("opening the parameters: %w", err)
+			}
+		}
+		value, err := parseJSON("--parameters", text)
 		if err == nil && value[0] != '{' {
 			err = errors.New("--parameters is no JSON object")
 		}

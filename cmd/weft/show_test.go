@@ -113,6 +113,8 @@ func TestResultForAPerson(t *testing.T) {
 		{`{"inputs":2,"result":{"by":{"x":{"mean":1},"y":{"mean":2}},"m":[[1,2],[3,4]],"e":[]}}`,
 			"inputs     2\nby.x.mean  1\nby.y.mean  2\nm[0]       1, 2\nm[1]       3, 4\ne          (none)\n"},
 		{`{"inputs":2,"result":5}`, "inputs  2\nresult  5\n"},
+		{`{"inputs":2,"result":{"groups":[{"group":"a","conf_int":[1,2],"table":[{"time":3,"n":4}]},{"group":"b","n":5,"notes":{"x":"y"}}],"samples":9}}`,
+			"inputs   2\nsamples  9\n\ngroups\n  group  conf_int  n\n  a      1, 2      \n  b                5\n\ngroups[0].table\n  time  n\n  3     4\ngroups[1].notes.x  y\n"},
 	} {
 		var b bytes.Buffer
 		if err := printResult(&b, json.RawMessage(c.in)); err != nil || b.String() != c.want {
