@@ -199,12 +199,49 @@ func TestReadme(t *testing.T) {
 			t.Errorf("party %d: %q", i, out)
 		}
 	}
+	readmeStudy(t, all["A study"])
 	d.signal(syscall.SIGINT)
 	for _, url := range d.urls {
 		if c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://")); err == nil {
 			c.Close()
 			t.Errorf("after Ctrl-C something listens at %s", url)
 		}
+	}
+}
+
+// readmeStudy runs the commands of README.md's study as they stand there, once more with the other microprotocol that it
+// names, and finds the table that it shows.
+func readmeStudy(t *testing.T, s *section) {
+	t.Helper()
+	if s == nil {
+		t.Fatal("README.md has no study")
+	}
+	commands, outputs := s.commands()
+	commands = slices.DeleteFunc(commands, func(c string) bool { return !strings.HasPrefix(c, "weft run ") })
+	if len(commands) != 3 || len(outputs) != 1 {
+		t.Fatalf("README.md's study has the commands %q and shows %q", commands, outputs)
+	}
+	picture := filepath.Join(t.TempDir(), "survival.svg")
+	for change, want := range map[string]string{"KaplanMeier": outputs[0], "LogRank": "p_value      0.0043"} {
+		var runs []*command
+		for _, c := range commands {
+			c = strings.Replace(c, "KaplanMeier", change, 1)
+			c = strings.ReplaceAll(c, "@deploy/", "@../deploy/")
+			if change == "KaplanMeier" {
+				c = strings.Replace(c, "survival.svg", picture, 1)
+			} else {
+				c = strings.Replace(c, " --plot survival.svg", "", 1)
+			}
+			runs = append(runs, bare(t, strings.Fields(c)[1:]...))
+		}
+		for i, r := range runs {
+			if out := r.ok(); !strings.Contains(out, want) {
+				t.Errorf("party %d: %s\nwant %s", i, out, want)
+			}
+		}
+	}
+	if b, err := os.ReadFile(picture); err != nil || !strings.Contains(string(b), "At risk") {
+		t.Errorf("the picture: %v, %d bytes", err, len(b))
 	}
 }
 

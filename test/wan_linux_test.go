@@ -195,7 +195,7 @@ func longLines(t testing.TB, oneWay time.Duration, loss float64, seed uint64, co
 		return o, nil, err
 	}
 	w.sites[memberCoordinator] = w.sites[coordinatorAt] // after the lines were made: one site, one line
-	at := map[string]string{} // site by gateway
+	at := map[string]string{}                           // site by gateway
 	o = rackOptions{hubHost: w.sites[memberHub].ip.String(), wrap: w.inside}
 	o.gateway = func(party, address string) { at[address] = party }
 	o.client = &http.Client{Timeout: patience, Transport: &http.Transport{
