@@ -13,7 +13,7 @@ import (
 )
 
 // testedCells bounds tables whose cells have expected counts and residuals.
-const testedCells = 20_000
+const testedCells = 10_000
 
 // Reasons why there is no test.
 const (

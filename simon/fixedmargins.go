@@ -27,14 +27,20 @@ const (
 // logFactorials are the logarithms of 0! to n!, in units of 2^-logUnit, rounded down.
 func logFactorials(n int64) []int64 {
 	logs := make([]int64, n+1)
-	product, exponent := special.Int(1), 0
-	two := special.Log(special.Int(2))
-	for i := range logs[1:] {
-		product.Mul(product, special.Int(int64(i+1)))
-		exponent += product.MantExp(product)
-		x := special.Log(product)
-		x.Add(x, special.Int(0).Mul(two, special.Int(int64(exponent))))
-		logs[i+1], _ = x.SetMantExp(x, logUnit).Int64()
+	sum, unit := special.Int(0), special.Int(0)
+	of := make([]*big.Float, n+1) // logarithms of the numbers; those of composite ones are sums
+	divisor := make([]int64, n+1) // a prime
+	for k := int64(2); k <= n; k++ {
+		if p := divisor[k]; p > 0 {
+			of[k] = special.Int(0).Add(of[p], of[k/p])
+		} else {
+			of[k] = special.Log(special.Int(k))
+			for i := k * k; i <= n; i += k {
+				divisor[i] = k
+			}
+		}
+		sum.Add(sum, of[k])
+		logs[k], _ = unit.SetMantExp(sum, logUnit).Int64()
 	}
 	return logs
 }

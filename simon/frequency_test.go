@@ -3,6 +3,7 @@ package simon_test
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/weftmpc/weft/simon"
+	"github.com/weftmpc/weft/simon/encode"
 	"github.com/weftmpc/weft/simon/iblt"
 	"github.com/weftmpc/weft/simon/prg"
 	"github.com/weftmpc/weft/simon/ring"
@@ -240,6 +242,43 @@ func TestPrivateCategoriesRetry(t *testing.T) {
 			if size := iblt.Layout(64, c.each<<attempt).Size(); !sizes[size] {
 				t.Errorf("no table of %d bytes, but of %v", size, sizes)
 			}
+		}
+	}
+}
+
+// Each attempt has hash functions of its own, from the name of the computation: two keys that collide in one attempt do not
+// in the next.
+func TestTablesOfAttempts(t *testing.T) {
+	const each, parties = 100, 4
+	var data []string
+	for party := range parties {
+		data = append(data, different(party, each))
+	}
+	p := prepare(t, simon.StatisticsFrequency(), fmt.Sprintf(`{"max_categories":%d}`, each), data)
+	r := p.run(t, simontest.Options{Seed: 8})
+	sid := simontest.MustRun(t, 2, simontest.Options{Seed: 8}, func(_ context.Context, s simon.Session) ([]byte, error) {
+		sid := s.SID()
+		return sid[:], nil
+	}).Results[0]
+	for attempt := range 2 {
+		own := &simontest.Record{N: parties}
+		for _, m := range r.Messages {
+			if strings.HasPrefix(m.Path, fmt.Sprintf("/categories %d#", attempt)) {
+				own.Messages = append(own.Messages, m)
+			}
+		}
+		want := iblt.New(iblt.HashKey(sid, "categories", uint32(attempt)), encode.KeySize, each<<attempt)
+		for party := range parties {
+			for i := range each {
+				c, err := encode.NewText(fmt.Sprintf("%d of %d", i, party))
+				if err != nil {
+					t.Fatal(err)
+				}
+				want.Add(c.Append(nil), 1)
+			}
+		}
+		if !bytes.Equal(openedTable(t, own, iblt.Layout(encode.KeySize, each<<attempt)), want.Vector().Bytes()) {
+			t.Errorf("attempt %d opens another table", attempt)
 		}
 	}
 }
