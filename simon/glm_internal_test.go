@@ -169,6 +169,28 @@ func TestSharesOfSamples(t *testing.T) {
 	}
 }
 
+// Where only false sums lead, everything stays finite.
+func TestSharesStayFinite(t *testing.T) {
+	for _, eta := range []float64{-math.MaxFloat64, -1e6, 1e6, math.MaxFloat64} {
+		for _, share := range []func(y, exposure, eta float64) (loss, residual, weight float64){logisticShare, poissonShare} {
+			for _, y := range []float64{0, 1} {
+				loss, residual, weight := share(y, 1e-20, eta)
+				if !(loss >= 0 && loss <= mostExpected) || !(math.Abs(residual) <= mostExpected) || !(weight >= 0 && weight <= mostExpected) {
+					t.Errorf("y = %v, eta = %v: %v, %v, %v", y, eta, loss, residual, weight)
+				}
+			}
+		}
+	}
+	d := logistic().design(values{"columns": int64(1)})
+	for _, exponent := range []int{-2000, 2000} {
+		rows := appendGrid([]byte{1}, gridOf(powerOfTen(20)))
+		table, err := d.table(context.Background(), 1, rows, []scaling{{new(big.Int), exponent}})
+		if err != nil || !(math.Abs(table.z[0]) <= mostZ) {
+			t.Errorf("2^%d: %v (%v)", exponent, table.z, err)
+		}
+	}
+}
+
 // benchRows are 427 samples of ten columns, standardised.
 func benchRows(b *testing.B) (glmDesign, *sampleTable, *glmScheme) {
 	b.Helper()

@@ -133,13 +133,12 @@ const (
 	// stepPrec is for points that are not the first, where the information in a direction may have vanished.
 	stepPrec = 128
 
-	settledStep      = 1e-9  // no element of the step is larger, or
-	settledDecrement = 1e-18 // the gradient promises less: 1e-9 standard errors in any direction
+	settledStep = 1e-9 // no element of the last step is larger
 
 	mostSlope     = 30   // logits, or logarithms of the rate, for a standard deviation of a column
 	growth        = 1e-9 // of the deviance, that passes for rounding
-	lostDecrement = 1e-4
-	mostCut       = 5 // the exponent of 2 by which a step is shortened at most before its end is tried
+	lostDecrement = 1e-3 // of half the deviance: a thousandth of what one sample counts for
+	mostCut       = 5    // the exponent of 2 by which a step is shortened at most before its end is tried
 )
 
 // newtonWalk is Newton's method of one computation, the same at all parties.
@@ -149,7 +148,6 @@ type newtonWalk struct {
 	point     []float64
 	shortened bool       // point is not as far from best as Newton's step leads
 	step      *big.Float // the largest element of the last step
-	lingers   bool       // it was no less than half of that before
 }
 
 // newtonVisit is a point and what was opened there.
@@ -223,7 +221,7 @@ func (w *newtonWalk) judge(step, g []*big.Float, shortened bool) byte {
 	}
 	before := w.step
 	w.step = longest
-	if longest.Cmp(special.New(settledStep)) < 0 || decrement.Cmp(special.New(settledDecrement)) < 0 {
+	if longest.Cmp(special.New(settledStep)) < 0 {
 		if w.move(step, 0); w.slope(w.point) > mostSlope {
 			return glmSteep
 		}
@@ -231,8 +229,8 @@ func (w *newtonWalk) judge(step, g []*big.Float, shortened bool) byte {
 	}
 	// Near a maximum, steps shrink by squares. Where they go on although all samples together promise next to nothing, the
 	// likelihood has no maximum: each step makes samples e times likelier that are as good as certain.
-	w.lingers = !shortened && before != nil && new(big.Float).SetMantExp(longest, 1).Cmp(before) > 0
-	if w.lingers && decrement.Cmp(special.New(lostDecrement)) < 0 {
+	lingers := !shortened && before != nil && new(big.Float).SetMantExp(longest, 1).Cmp(before) > 0
+	if lingers && decrement.Cmp(special.New(lostDecrement)) < 0 {
 		return glmSeparated
 	}
 	// A step beyond the bound may be too long; one from its far half is not the first that goes there.
@@ -361,9 +359,6 @@ func (d glmDesign) newton(ctx context.Context, s Session, most int, t *sampleTab
 	}
 	if o.outcome == 0 {
 		o.outcome = glmUnsettled
-		if w.lingers {
-			o.outcome = glmSeparated
-		}
 	}
 	o.point = w.point
 	return nil
