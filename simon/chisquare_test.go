@@ -281,9 +281,9 @@ func TestPrivateTableIsTooLarge(t *testing.T) {
 func BenchmarkChiSquare(b *testing.B) {
 	var rows []string
 	for i := range 60_000 {
-		rows = append(rows, fmt.Sprintf(`["r%d","c%d"]`, i%100, i*i/100%200))
+		rows = append(rows, fmt.Sprintf(`["r%d","c%d"]`, i%100, i*i/100%100))
 	}
-	p := prepare(b, simon.ChiSquare(), `{"categories":`+tableLists(100, 200)+`}`, dealtOut(2, rows))
+	p := prepare(b, simon.ChiSquare(), `{"categories":`+tableLists(100, 100)+`}`, dealtOut(2, rows))
 	opened := p.run(b, simontest.Options{}).Results[0]
 	for b.Loop() {
 		result, err := p.m.Finish(p.common, p.inputs[0], opened)
