@@ -148,6 +148,10 @@ func TestByGroupCases(t *testing.T) {
 				`{"group":"a","samples":3,"sum":9,"mean":3,"variance":4,"standard_deviation":2,"standard_error":1.1547005383792515,"conf_int":[2.0571909584179364,3.9428090415820636]}],` +
 				`"notes":{"groups[0].variance":"it needs at least two samples","groups[0].standard_deviation":"it needs at least two samples","groups[0].standard_error":"it needs at least two samples",` +
 				`"groups[0].conf_int":"it needs at least two samples"}}`},
+		// Each size has its own quantile: here that of the Cauchy distribution, 1, and with 2 degrees of freedom √(2/3).
+		{[]string{`[[1,1],[3,1]]`, `[[1,2],[3,2],[5,2]]`}, `{"groups":[1,2],"conf_level":0.5}`,
+			`{"samples":5,"conf_level":0.5,"groups":[{"group":1,"samples":2,"sum":4,"mean":2,"variance":2,"standard_deviation":1.4142135623730951,"standard_error":1,"conf_int":[1,3]},` +
+				`{"group":2,"samples":3,"sum":9,"mean":3,"variance":4,"standard_deviation":2,"standard_error":1.1547005383792515,"conf_int":[2.0571909584179364,3.9428090415820636]}]}`},
 		{[]string{`[[7,true]]`, `[[7,true]]`}, `{"groups":[true]}`,
 			`{"samples":2,"conf_level":0.95,"groups":[{"group":true,"samples":2,"sum":14,"mean":7,"variance":0,"standard_deviation":0,"standard_error":0,"conf_int":[7,7]}]}`},
 	} {

@@ -61,6 +61,19 @@ func TestPowerSumsAreExact(t *testing.T) {
 	})
 }
 
+func TestMultiply(t *testing.T) {
+	word := rapid.OneOf(rapid.SampledFrom([]uint64{0, 1, 1<<64 - 1, 1<<64 - 2}), rapid.Uint64())
+	rapid.Check(t, func(t *rapid.T) {
+		x := rapid.SliceOfN(word, 1, 5).Draw(t, "x")
+		y := [statLimbs]uint64{word.Draw(t, "y0"), word.Draw(t, "y1")}
+		z := make([]uint64, len(x)+statLimbs)
+		multiply(z, x, y)
+		if want := new(big.Int).Mul(unsigned(x), unsigned(y[:])); unsigned(z).Cmp(want) != 0 {
+			t.Fatalf("%x·%x = %x, want %x", x, y, z, want)
+		}
+	})
+}
+
 // The sums have room for 2^40 of the largest numbers.
 func TestPowerSumsHaveRoom(t *testing.T) {
 	largest := new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), uint(statEncoding.Bits)), big.NewInt(1))
@@ -83,7 +96,6 @@ func TestInverse(t *testing.T) {
 		}
 		d := unsigned(q.magnitude[:])
 		got := inverse(q.magnitude)
-		// Twice the exact quotient, rounded down, tells on which side of a half it lies.
 		want, rest := new(big.Int).QuoRem(unsigned(inverseScale[:]), d, new(big.Int))
 		if c := rest.Lsh(rest, 1).Cmp(d); c > 0 || c == 0 && want.Bit(0) == 1 {
 			want.Add(want, big.NewInt(1))
@@ -109,7 +121,7 @@ func TestInverse(t *testing.T) {
 	}
 }
 
-// The third step of the division corrects its digit where the divisor's second word is large: random numbers hardly do that.
+// The division corrects its digit where the divisor's second word is large: random numbers hardly do that.
 func TestDivide(t *testing.T) {
 	word := rapid.OneOf(rapid.SampledFrom([]uint64{0, 1, 1 << 63, 1<<64 - 1, 1<<64 - 2}), rapid.Uint64())
 	rapid.Check(t, func(t *rapid.T) {
