@@ -1,6 +1,7 @@
 package simon_test
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -250,7 +251,7 @@ func TestSurvivalOfADishonestParty(t *testing.T) {
 		}{
 			"negative count":     {`{"groups":["a","b"],"times":[1,2,3]}`, func(p []byte) { p[7] = 0x80 }},
 			"events only":        {`{"groups":["a","b"],"times":[1,2,3]}`, func(p []byte) { p[6] = 1 }},
-			"impossible total":   {`{"groups":["a","b"],"times":[1,2,3]}`, func(p []byte) { p[5], p[13], p[21] = 1, 1, 1 }},
+			"impossible total":   {`{"groups":["a","b"],"times":[1,2,3]}`, func(p []byte) { p[4], p[12], p[20] = 0x80, 0x80, 0x80 }},
 			"unknown group":      {`{"groups":["a","b"]}`, func(p []byte) { p[3] = 2 }},
 			"unknown stratum":    {`{"groups":["a","b"]}`, func(p []byte) { p[1] = 1 }},
 			"third kind of end":  {`{"groups":["a","b"]}`, func(p []byte) { p[18] = 2 }},
@@ -292,5 +293,21 @@ func TestSurvivalOfASmallPool(t *testing.T) {
 		if outcome, ok := errors.AsType[*simon.OutcomeError](err); !ok || !strings.Contains(outcome.Reason, "4 samples and 5 are needed") {
 			t.Errorf("%v", err)
 		}
+	}
+}
+
+// The largest table can hold a few more times than results may have.
+func TestSurvivalOfMoreTimesThanResultsHold(t *testing.T) {
+	m := simon.KaplanMeier()
+	p := prepare(t, m, `{}`, []string{`[]`, `[]`})
+	opened := []byte{1, 1} // a result, a table that could be read
+	for i := range uint32(1<<16 + 1) {
+		var key [24]byte
+		binary.BigEndian.PutUint32(key[14:], i) // the time's lowest bytes
+		opened = append(append(opened, key[:]...), 1, 0, 0, 0, 0, 0, 0, 0)
+	}
+	_, err := m.Finish(p.common, p.inputs[0], opened)
+	if outcome, ok := errors.AsType[*simon.OutcomeError](err); !ok || !strings.Contains(outcome.Reason, "max_times") {
+		t.Errorf("%v", err)
 	}
 }
