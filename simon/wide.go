@@ -229,18 +229,3 @@ func (l *logSum) mantissa() *big.Float {
 	}
 	return x.SetMantExp(x, -256)
 }
-
-// divideHalfEven sets q to a/b, rounded half to even, and returns it; r is scratch space.
-func divideHalfEven(q, r, a, b *big.Int) *big.Int {
-	q.QuoRem(a, b, r)
-	negative := a.Sign()*b.Sign() < 0
-	r.Abs(r).Lsh(r, 1)
-	if c := r.CmpAbs(b); c > 0 || c == 0 && q.Bit(0) == 1 {
-		if negative {
-			q.Sub(q, big.NewInt(1))
-		} else {
-			q.Add(q, big.NewInt(1))
-		}
-	}
-	return q
-}
