@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -42,6 +43,8 @@ type fleet struct {
 
 	catalogue []simon.Microprotocol
 	terms     terms        // of the jobs that submit makes
+	computes  string       // the microprotocol of those jobs; empty: the first of the catalogue
+	guard     simon.Guard  // of their parties
 	ahead     atomic.Int64 // nanoseconds by which all clocks of the fleet are ahead of the real one
 
 	mu      sync.Mutex
@@ -318,8 +321,8 @@ func (f *fleet) trySubmit(name string, id uuid.UUID, data string, deadline time.
 			parties = append(parties, p.Name)
 		}
 	}
-	mp := f.catalogue[0]
-	prepared, err := mp.Prepare(strings.NewReader(data), nil, simon.Guard{})
+	mp := f.catalogue[max(0, slices.IndexFunc(f.catalogue, func(m simon.Microprotocol) bool { return m.Name == f.computes }))]
+	prepared, err := mp.Prepare(strings.NewReader(data), nil, f.guard)
 	must(f.t, err)
 	now := f.now().UTC()
 	self := -1

@@ -18,6 +18,7 @@ import (
 	"github.com/weftmpc/weft/coordinator"
 	"github.com/weftmpc/weft/jobs"
 	"github.com/weftmpc/weft/node/session"
+	"github.com/weftmpc/weft/simon"
 	"github.com/weftmpc/weft/simon/simontest"
 )
 
@@ -414,12 +415,23 @@ func TestTrafficDoesNotDependOnData(t *testing.T) {
 	}
 }
 
-// A warm computation takes four hops: JOIN, START, shares, CONFIRM. The network here is in lockstep: no datagram of a hop
+// A warm computation takes four hops: JOIN, START, shares, CONFIRM, whether it is a sum or all moments; where the policy asks
+// for a look at the pool, one more. The network here is in lockstep: no datagram of a hop
 // arrives before all of that hop are sent, so that none can depend on another of the same hop; and a logical clock, one
 // more than all its sender had received, tells that each hop needs the one before it.
 func TestHops(t *testing.T) {
+	warm := map[string][]int{kindJoin: {1, 1, 1}, kindStart: {2, 2, 2}, kindShare: {3, 3, 3, 3, 3, 3}, kindNotice: {4, 4, 4, 4, 4, 4}}
+	guarded := map[string][]int{kindJoin: {1, 1, 1}, kindStart: {2, 2, 2}, kindShare: {3, 3, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4}, kindNotice: {5, 5, 5, 5, 5, 5}}
+	t.Run("SecureSum", func(t *testing.T) { testHops(t, "SecureSum", simon.Guard{}, warm) })
+	t.Run("StatisticsUnivariate", func(t *testing.T) { testHops(t, "StatisticsUnivariate", simon.Guard{}, warm) })
+	t.Run("with a guard", func(t *testing.T) {
+		testHops(t, "StatisticsUnivariate", simon.Guard{Samples: 3, Contributors: 3}, guarded)
+	})
+}
+
+func testHops(t *testing.T, microprotocol string, g simon.Guard, want map[string][]int) {
 	f := newFleet(t, simontest.Faults{}, three...)
-	f.terms.round = patience
+	f.terms.round, f.computes, f.guard = patience, microprotocol, g
 	w := f.watch()
 	f.wantSum(f.sumAll(uuid.New(), data), "85", "3")
 	f.wantSum(f.sumAll(uuid.New(), data), "85", "3") // nobody waits for an INIT any more
@@ -464,6 +476,7 @@ func TestHops(t *testing.T) {
 			for _, d := range held[kind] {
 				arrived.Go(func() { arrive(d, step) })
 			}
+			held[kind] = nil
 		}
 		return false
 	})
@@ -471,12 +484,13 @@ func TestHops(t *testing.T) {
 	arrived.Wait()
 	mu.Lock()
 	defer mu.Unlock()
-	want := map[string][]int{kindJoin: {1, 1, 1}, kindStart: {2, 2, 2}, kindShare: {3, 3, 3, 3, 3, 3}, kindNotice: {4, 4, 4, 4, 4, 4}}
 	if !maps.EqualFunc(steps, want, slices.Equal) {
 		t.Errorf("steps %v, want %v", steps, want)
 	}
-	if hops := f.catalogue[0].Hops; hops != 4 {
-		t.Errorf("the description says %d hops", hops)
+	for _, m := range f.catalogue {
+		if m.Name == microprotocol && m.Hops != 4 {
+			t.Errorf("the description says %d hops", m.Hops)
+		}
 	}
 }
 
