@@ -217,3 +217,24 @@ func same(got any, want string) bool {
 	}
 	return math.Abs(x-y) <= math.Abs(y)*0.51*math.Pow10(1-places)+1e-16 && fmt.Sprint(x) != "NaN"
 }
+
+// TestStrictPool: nodes with the profile strict look at the size of the pool first, and compute nothing over a small one.
+func TestStrictPool(t *testing.T) {
+	r := newRack(t, rackOptions{})
+	list := func(n int) string { return "[" + strings.TrimSuffix(strings.Repeat("1.5,", n), ",") + "]" }
+	for party, j := range r.ended(r.submitTo("StatisticsUnivariate", list(33), list(33), list(33))) {
+		if j.State != "failed" || j.Error == nil || !strings.Contains(j.Error.Message, "all parties together have 99 samples and 100 are needed") || j.Attempt != 1 {
+			t.Errorf("%s, 99 samples: %s %+v", party, j.State, j.Error)
+		}
+	}
+	for party, j := range r.ended(r.submitTo("StatisticsUnivariate", list(60), list(60), "[]")) {
+		if j.State != "failed" || j.Error == nil || !strings.Contains(j.Error.Message, "2 parties have samples and 3 are needed") {
+			t.Errorf("%s, two parties with samples: %s %+v", party, j.State, j.Error)
+		}
+	}
+	for party, j := range r.ended(r.submitTo("StatisticsUnivariate", list(33), list(33), list(34))) {
+		if j.State != "done" || j.Result == nil || j.Result.Samples.String() != "100" || j.Result.Sum.String() != "150" {
+			t.Errorf("%s, 100 samples: %s %+v", party, j.State, j.Error)
+		}
+	}
+}
