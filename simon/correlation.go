@@ -48,7 +48,7 @@ func CorrelationMatrix() Microprotocol {
 			notesSchema + `},"required":["samples","columns","means","covariance","correlation","conf_level","pairs"]}`),
 		Bytes: "8 + 24·k + 20·k·(k+1) bytes to each receiver for k columns: 808 KB for 200",
 		Leakage: "Recipients learn, of all parties together, the number of rows, the sum of each column and the sums of products of every two columns, each with itself too: " +
-			"this is equivalent to means and covariances, at full precision. k columns give k·(k+3)/2 sums: with few rows, and surely with fewer than (k+3)/2, these tell most of the data, " +
+			"this is equivalent to means and covariances, at full precision. k columns give k·(k+3)/2 sums: from a few rows of coarse values the rows themselves can be found, " +
 			"so let least_samples be several times the number of columns. " +
 			"Any coalition of up to n-1 parties learns the same sums of the others: with two parties those are the other party's own. " +
 			"Broker and coordinator learn neither inputs nor result.",

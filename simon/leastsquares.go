@@ -196,7 +196,7 @@ const (
 	ofRidge      = "ridge estimates are biased: there is no standard error"
 	fullModel    = "there are as many rows as coefficients: nothing is left to estimate the error from"
 	exactFit     = "the fit is exact, all residuals are 0: the statistic is infinite"
-	levelY    = "y is constant"
+	levelY       = "y is constant"
 	zeroY        = "y is 0 in all rows"
 	zeroEstimate = "the fit is exact, and the estimate is 0"
 )

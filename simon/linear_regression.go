@@ -56,8 +56,8 @@ func LinearRegression() Microprotocol {
 		Bytes: "8 + 24·(k+1) + 20·(k+1)·(k+2) bytes to each receiver for k predictors, 208 KB for 100; 5 KB for a polynomial of degree 10",
 		Leakage: "Recipients learn, of all parties together, the number of rows, the sum of each column, and the sums of products of every two columns (y too), each with itself too: " +
 			"this is equivalent to means and covariances, at full precision, and any regression among these columns follows from it. " +
-			"k columns give k·(k+3)/2 sums: with few rows, and surely with fewer than (k+3)/2, these tell most of the data, so let least_samples be several times the number of columns. " +
-			"A polynomial of degree d needs the sums of the first to the 2·d-th powers of x, which determine up to 2·d different values of x. " +
+			"k columns give k·(k+3)/2 sums: from a few rows of coarse values the rows themselves can be found, so let least_samples be several times the number of columns. " +
+			"A polynomial of degree d needs the sums of the first to the 2·d-th powers of x, which determine up to 2·d values of x completely. " +
 			"Any coalition of up to n-1 parties learns the same sums of the others: with two parties those are the other party's own. " +
 			"Broker and coordinator learn neither inputs nor result.",
 	})
