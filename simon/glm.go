@@ -112,7 +112,7 @@ func (g glm) microprotocol(m Microprotocol) Microprotocol {
 
 // bytes and leakage are the parts of the descriptions that both models share.
 const (
-	glmBytes = "48 and 64·k bytes for k columns, then 24·(1+p)(2+p)/2 bytes for each point of p coefficients, the last to receivers only and the others to each party" + poolBytes +
+	glmBytes = "24 and 64·k bytes for k columns, then 24·(1+p)(2+p)/2 bytes for each point of p coefficients, the last to receivers only and the others to each party" + poolBytes +
 		"; there is one point for each iteration and a last one, and as many hops: 5 and the number of iterations"
 	glmLeakage = "All parties learn, of all samples together, their number, the sum of y, and the sum and the sum of squares of each column; " +
 		"then, at every point that Newton's method visits, half the deviance, its gradient and the information matrix, which are sums over all samples. " +

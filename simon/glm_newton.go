@@ -143,11 +143,10 @@ const (
 
 // newtonWalk is Newton's method of one computation, the same at all parties.
 type newtonWalk struct {
-	d         glmDesign
-	best      *newtonVisit // the last point that was no worse than the one before
-	point     []float64
-	shortened bool       // point is not as far from best as Newton's step leads
-	step      *big.Float // the largest element of the last step
+	d     glmDesign
+	best  *newtonVisit // the last point that was no worse than the one before
+	point []float64
+	step  *big.Float // the largest element of the last step
 }
 
 // newtonVisit is a point and what was opened there.
@@ -171,8 +170,8 @@ func (w *newtonWalk) next(x ring.Vector) (outcome byte, column int) {
 			return 0, 0
 		}
 	}
-	first, shortened := w.best == nil, w.shortened
-	w.best, w.shortened = &newtonVisit{slices.Clone(w.point), deviance}, false
+	first := w.best == nil
+	w.best = &newtonVisit{slices.Clone(w.point), deviance}
 	// Half the deviance of 0s and 1s is at least ln 2 unless every sample is more likely than not: only then there is a
 	// hyperplane between them.
 	if !w.d.counts && deviance.Cmp(special.New(0.693)) < 0 {
@@ -195,7 +194,7 @@ func (w *newtonWalk) next(x ring.Vector) (outcome byte, column int) {
 		return w.singular(first, err)
 	}
 	step := factor.SolveFloat(g)
-	return w.judge(step, g, shortened), 0
+	return w.judge(step, g), 0
 }
 
 // singular is the outcome where the information matrix is.
@@ -211,7 +210,7 @@ func (w *newtonWalk) singular(first bool, err error) (outcome byte, column int) 
 }
 
 // judge decides whether step, the solution for gradient g, is the last, and otherwise takes it.
-func (w *newtonWalk) judge(step, g []*big.Float, shortened bool) byte {
+func (w *newtonWalk) judge(step, g []*big.Float) byte {
 	longest, decrement := special.Int(0), special.Int(0)
 	for i, s := range step {
 		if a := new(big.Float).Abs(s); a.Cmp(longest) > 0 {
@@ -229,7 +228,7 @@ func (w *newtonWalk) judge(step, g []*big.Float, shortened bool) byte {
 	}
 	// Near a maximum, steps shrink by squares. Where they go on although all samples together promise next to nothing, the
 	// likelihood has no maximum: each step makes samples e times likelier that are as good as certain.
-	lingers := !shortened && before != nil && new(big.Float).SetMantExp(longest, 1).Cmp(before) > 0
+	lingers := before != nil && new(big.Float).SetMantExp(longest, 1).Cmp(before) > 0
 	if lingers && decrement.Cmp(special.New(lostDecrement)) < 0 {
 		return glmSeparated
 	}
@@ -240,7 +239,6 @@ func (w *newtonWalk) judge(step, g []*big.Float, shortened bool) byte {
 			return glmSteep
 		}
 		w.move(step, halvings)
-		w.shortened = true
 	}
 	return 0
 }
@@ -270,7 +268,6 @@ func (w *newtonWalk) move(step []*big.Float, halvings int) {
 // beyond all measure. Counts grow exponentially on the way, so that the logarithms of the deviances tell how far it was
 // too long.
 func (w *newtonWalk) retreat(deviance *big.Float) {
-	w.shortened = true
 	halvings := 1
 	allowed := special.Log1p(w.best.deviance)
 	for tried := special.Log1p(deviance); halvings < mostCut; halvings++ {

@@ -338,6 +338,8 @@ func TestRegressionsNearTheEdge(t *testing.T) {
 			[2]float64{-math.Log(3000), math.Log(90 * 3000)}},
 		"large counts": {simon.PoissonRegression(), []string{"[1000000,0]", "[1001000,0]", "[40000000000000,1]", "[40000000100000,1]"},
 			[2]float64{math.Log(1000500), math.Log(40000000050000 / 1000500.0)}},
+		"one large count": {simon.PoissonRegression(), []string{manyRows("[0,0]", 1000), manyRows("[1,0]", 1000), "[1000000,1]"},
+			[2]float64{-math.Log(2), math.Log(2e6)}}, // the first step leads far too far
 	} {
 		t.Run(name, func(t *testing.T) {
 			text := mustPlay(t, c.m, "", rowList(c.rows[0]), rowList(c.rows[1:]...))
@@ -399,6 +401,15 @@ func TestRegressionOutcomes(t *testing.T) {
 				t.Errorf("%v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+// Two columns that are all but one: coefficients of thousands would hold each other in check.
+func TestRegressionThatGrowsSteep(t *testing.T) {
+	text := mustPlay(t, simon.PoissonRegression(), "", "[[10,1,1.0001],[20,2,1.9999],[9,3,3.0001],[18,4,3.9999]]", "[[11,5,5.0001],[22,6,5.9999],[10,7,7.0001]]")
+	conforms(t, simon.PoissonRegression(), nil, "", text)
+	if got := decoded(t, text); got["converged"] != false || got["separation"] != true || !strings.Contains(fmt.Sprint(got["notes"]), "beyond 30") {
+		t.Errorf("%s", text)
 	}
 }
 

@@ -13,8 +13,8 @@ func PoissonRegression() Microprotocol {
 		Result:  glmResult("rate_ratio", "e^estimate: by what the rate is multiplied where the column grows by 1"),
 		Hops:    6, // JOIN, START, columns, one point at least and the last one, CONFIRM
 		Round:   glmRound, Limit: glmLimit,
-		Bytes: "72 for the exposure and the likelihood of the counts, " + glmBytes,
-		Leakage: "Besides what follows, all parties learn of all samples together the sum of the exposures and that of the logarithms of the probabilities that each count has where it is expected. " +
+		Bytes: "16 bytes for the likelihood of the counts, 24 for exposures, " + glmBytes,
+		Leakage: "Besides what follows, all parties learn of all samples together the sum of the exposures, if there are any, and that of the logarithms of the probabilities that each count has where it is expected. " +
 			glmLeakage,
 	})
 }
