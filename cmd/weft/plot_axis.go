@@ -20,16 +20,20 @@ type tick struct {
 	text  string
 }
 
-var errTooWide = errors.New("its numbers lie too far apart for one axis")
+var errTooWide = errors.New("its numbers are too large, or too close to each other, for an axis")
 
 // linear makes a scale from low to high with about so many ticks. Where tight is false its ends are ticks.
 func linear(low, high float64, ticks int, tight bool) (scale, error) {
+	const largest = 1e300 // beyond, the ends and the ticks might leave the range of doubles
+	if !(-largest < low && low <= high && high < largest) {
+		return scale{}, errTooWide
+	}
 	if high-low <= 1e-12*max(math.Abs(low), math.Abs(high)) { // one number, or as good as one
 		around := max(0.5, 0.05*math.Abs(low))
 		low, high = low-around, high+around
 	}
 	step, decimals := step((high-low)/float64(ticks), ticks)
-	if math.IsNaN(step) || math.IsInf(step, 0) || step == 0 || math.IsInf(high-low, 0) {
+	if step == 0 {
 		return scale{}, errTooWide
 	}
 	first, last := math.Ceil(low/step-1e-9), math.Floor(high/step+1e-9)
@@ -115,10 +119,13 @@ func (s scale) across(start, end float64) scale {
 // at is where a number lies; beyond an end of the scale it is the end.
 func (s scale) at(v float64) float64 {
 	if s.log {
-		v = math.Log(v)
+		v = logarithm(v)
 	}
 	return s.start + (min(max(v, s.from), s.to)-s.from)/(s.to-s.from)*(s.end-s.start)
 }
+
+// logarithm is minus infinity up to 0.
+func logarithm(v float64) float64 { return math.Log(max(v, 0)) }
 
 // texts are the labels of the ticks.
 func (s scale) texts() []string {

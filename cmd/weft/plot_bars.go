@@ -145,14 +145,15 @@ func drawFrequencies(raw json.RawMessage, parties int) (*sheet, error) {
 	if len(bars) > mostBars {
 		bars, notes = mostFrequent(bars)
 	}
-	highest := 1.0
+	highest, missing := 1.0, false
 	var names []string
 	for _, b := range bars {
 		highest = max(highest, b.count.value)
 		names = append(names, string(b.label))
-		if !b.count.ok {
-			notes = append(notes, "\u2013: not known.")
-		}
+		missing = missing || !b.count.ok
+	}
+	if missing {
+		notes = append(notes, unknown+": not known.")
 	}
 	a, err := linear(0, highest, 5, false)
 	if err != nil {
@@ -181,13 +182,6 @@ func mostFrequent(bars counts) (counts, []string) {
 	return all[:mostBars], []string{fmt.Sprintf("The %d most frequent of %d categories are drawn; the others hold %s samples.", mostBars, len(all), numeral(rest))}
 }
 
-func (b tallied) text() string {
-	if !b.count.ok {
-		return "\u2013"
-	}
-	return numeral(b.count.value)
-}
-
 func (s *sheet) uprightBars(bars counts, y scale, left float64) float64 {
 	right, base := s.width-margin, y.start
 	each := (right - left) / float64(len(bars))
@@ -196,7 +190,7 @@ func (s *sheet) uprightBars(bars counts, y scale, left float64) float64 {
 		x := left + each*(float64(i)+0.5)
 		top := y.at(b.count.value)
 		s.box(barInk, x-thick/2, top, x+thick/2, base)
-		s.write(lettering{at: spot{x, top - 3}, anchor: 0.5, size: smallSize, ink: grey, text: b.text()})
+		s.write(lettering{at: spot{x, top - 3}, anchor: 0.5, size: smallSize, ink: grey, text: b.count.text()})
 		s.write(lettering{at: spot{x, base + textSize + 5}, anchor: 0.5, text: string(b.label)})
 	}
 	s.leftAxis(y, left, "count")
@@ -218,7 +212,7 @@ func (s *sheet) lyingBars(bars counts, x scale) float64 {
 		end := x.at(b.count.value)
 		s.box(barInk, left, y-thick/2, end, y+thick/2)
 		s.write(lettering{at: spot{left - 6, y + middle(textSize)}, anchor: 1, text: names[i]})
-		s.write(lettering{at: spot{end + 4, y + middle(smallSize)}, size: smallSize, ink: grey, text: b.text()})
+		s.write(lettering{at: spot{end + 4, y + middle(smallSize)}, size: smallSize, ink: grey, text: b.count.text()})
 	}
 	s.line(black, hairline, nil, spot{left, margin}, spot{left, bottom})
 	return s.bottomAxis(x, bottom, "count") + 4
@@ -305,18 +299,13 @@ func drawMeans(raw json.RawMessage, parties int) (*sheet, error) {
 	return s, nil
 }
 
-func (g groupedMean) n() string {
-	if !g.Samples.ok {
-		return "n = ?"
-	}
-	return "n = " + numeral(g.Samples.value)
-}
+func (g groupedMean) n() string { return "n = " + g.Samples.text() }
 
 // table draws the means of many groups, or of groups with long names, a row for each.
 func (r grouped) table(s *sheet, what string, parties int, notes []string) (*sheet, error) {
 	f := forest{name: "group", axis: "mean", value: fmt.Sprintf("mean [%s CI]", percent(r.ConfLevel)), extra: "n"}
 	for _, g := range r.Groups {
-		f.rows = append(f.rows, estimate{string(g.Group), g.Mean, g.ConfInt, numeral(g.Samples.value)})
+		f.rows = append(f.rows, estimate{string(g.Group), g.Mean, g.ConfInt, g.Samples.text()})
 	}
 	bottom, more, err := f.draw(s, margin)
 	if err != nil {

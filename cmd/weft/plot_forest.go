@@ -79,7 +79,7 @@ func (f forest) draw(s *sheet, top float64) (bottom float64, notes []string, err
 		notes = append(notes, "An arrow: the interval goes on.")
 	}
 	if missing {
-		notes = append(notes, "\u2013: not defined, and not drawn.")
+		notes = append(notes, unknown+": not defined, and not drawn.")
 	}
 	return s.bottomAxis(axis, bottom, f.axis) + 8, notes, nil
 }
@@ -91,7 +91,7 @@ func (e estimate) drawn(log bool) bool { return e.value.ok && (!log || e.value.v
 // largest of them three digits.
 func (e estimate) numbers(ratio bool) string {
 	if !e.value.ok {
-		return "\u2013"
+		return unknown
 	}
 	lower, upper, ok := e.confInt.ends()
 	if !ok {
@@ -139,7 +139,7 @@ func (f forest) mark(s *sheet, r estimate, axis scale, y float64) {
 // beyond says whether a number lies outside of the scale.
 func (s scale) beyond(v float64) bool {
 	if s.log {
-		v = math.Log(v) // minus infinity at 0
+		v = logarithm(v)
 	}
 	slack := 1e-9 * (s.to - s.from)
 	return v < s.from-slack || v > s.to+slack
@@ -168,7 +168,7 @@ func (f forest) scale(rows []estimate) (axis scale, cut bool, err error) {
 	}
 	for _, r := range rows {
 		lower, upper, ok := r.confInt.ends()
-		if !ok || !r.drawn(f.log) {
+		if !ok || !r.drawn(f.log) || f.log && upper <= 0 {
 			continue
 		}
 		cut = cut || lower < leastLow || upper > mostHigh
@@ -179,7 +179,7 @@ func (f forest) scale(rows []estimate) (axis scale, cut bool, err error) {
 		axis, err = linear(low, high, 5, false)
 		return axis, cut, err
 	}
-	if low == 0 || math.IsInf(high, 0) {
+	if low < 1e-300 || high > 1e300 {
 		return scale{}, false, errTooWide
 	}
 	room := 0.04 * (math.Log(high) - math.Log(low))

@@ -88,7 +88,7 @@ func columnNames(raw json.RawMessage, k int) []string {
 // cell draws one correlation.
 func (s *sheet) cell(c number, x, y, side float64) {
 	const gap = 0.6
-	text, size := "\u2013", min(textSize, side/2.9)
+	text, size := unknown, min(textSize, side/2.9)
 	ink := pale
 	if c.ok {
 		ink = heat(c.value)

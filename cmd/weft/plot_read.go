@@ -35,8 +35,18 @@ func (n *number) UnmarshalJSON(b []byte) error {
 	if err != nil && !errors.Is(err, strconv.ErrRange) {
 		return fmt.Errorf("a number is needed, not %.20q", b)
 	}
-	n.value, n.ok = v, !math.IsInf(v, 0)
+	if !math.IsInf(v, 0) {
+		*n = number{v, true}
+	}
 	return nil
+}
+
+// text is the number, or a dash for one that is not known.
+func (n number) text() string {
+	if !n.ok {
+		return unknown
+	}
+	return numeral(n.value)
 }
 
 // interval is a pair of numbers, or null.
@@ -107,7 +117,10 @@ func (c *counts) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-const minus = "\u2212"
+const (
+	minus   = "\u2212"
+	unknown = "\u2013"
+)
 
 // numeral writes a number as people do: 1234, −0.25, 2.5e9.
 func numeral(v float64) string {
@@ -179,7 +192,7 @@ func percent(level number) string {
 func probability(p number) string {
 	switch {
 	case !p.ok:
-		return "\u2013"
+		return unknown
 	case p.value < 0.001:
 		return "<0.001"
 	case p.value > 0.9995:

@@ -125,7 +125,7 @@ func (g survivalGroup) facts() string {
 	if g.Median.ok {
 		median = numeral(g.Median.value)
 	}
-	return fmt.Sprintf("%s of %s with event, median %s", numeral(g.Events.value), numeral(g.Samples.value), median)
+	return fmt.Sprintf("%s of %s with event, median %s", g.Events.text(), g.Samples.text(), median)
 }
 
 // survivalNotes says what the marks mean.
@@ -218,7 +218,7 @@ func (s *sheet) medians(groups []survivalGroup, x, y scale) {
 func riskGap(groups []survivalGroup) float64 {
 	half := 0.0
 	for _, g := range groups {
-		half = max(half, measure(numeral(g.atRiskAt(0)), textSize, false)/2)
+		half = max(half, measure(g.atRiskAt(0).text(), textSize, false)/2)
 	}
 	return half + 8
 }
@@ -237,18 +237,18 @@ func (s *sheet) atRisk(groups []survivalGroup, names []string, x scale, left, to
 			s.line(hue(i), curveWidth+0.4, dash(i), spot{from, y - middle(textSize)}, spot{from + riskSample - 4, y - middle(textSize)})
 		}
 		for _, t := range x.ticks {
-			s.write(lettering{at: spot{x.at(t.value), y}, anchor: 0.5, text: numeral(g.atRiskAt(t.value))})
+			s.write(lettering{at: spot{x.at(t.value), y}, anchor: 0.5, text: g.atRiskAt(t.value).text()})
 		}
 	}
 	return y + 12
 }
 
 // atRiskAt is how many samples have a time of at least t.
-func (g survivalGroup) atRiskAt(t float64) float64 {
+func (g survivalGroup) atRiskAt(t float64) number {
 	for _, row := range g.Table {
 		if row.Time.value >= t {
-			return row.AtRisk.value
+			return row.AtRisk
 		}
 	}
-	return 0
+	return number{0, true}
 }

@@ -14,11 +14,14 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 
 	"github.com/weftmpc/weft/simon"
 )
@@ -102,7 +105,7 @@ func (s *sheet) patches(ink color.NRGBA) (all []patch) {
 }
 
 // wellFormed wants XML of finite numbers, in which every text of the sheet stands.
-func wellFormed(t testing.TB, s *sheet) {
+func wellFormed(t rapid.TB, s *sheet) {
 	t.Helper()
 	b := s.svg()
 	var texts []string
@@ -486,6 +489,47 @@ func TestForeignLetters(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Whatever numbers a result has, it is drawn within the sheet or refused.
+func TestPicturesOfStrangeNumbers(t *testing.T) {
+	strange := rapid.SampledFrom([]string{"null", "0", "1", "-1", "2", "0.5", "1e-9", "5e-324", "1e15", "9007199254740993", "1e200", "-1e200", "1.7976931348623157e308", "1e400"})
+	rapid.Check(t, func(t *rapid.T) {
+		p := rapid.SampledFrom(pictures()).Draw(t, "picture")
+		often := rapid.IntRange(1, 20).Draw(t, "often")
+		text := strangeNumber.ReplaceAllStringFunc(examples[p.microprotocol], func(number string) string {
+			if rapid.IntRange(0, often).Draw(t, "whether") > 0 {
+				return number
+			}
+			return number[:1] + strange.Draw(t, "number")
+		})
+		s, err := p.draw(json.RawMessage(text), 3)
+		if err != nil {
+			return
+		}
+		wellFormed(t, s)
+		for _, m := range s.marks {
+			var points []spot
+			switch m := m.(type) {
+			case stroke:
+				points = m.points
+			case patch:
+				points = m.points
+			case disc:
+				points = []spot{m.at}
+			case lettering:
+				points = []spot{m.at}
+			}
+			for _, q := range points {
+				if q.x < 0 || q.y < 0 || q.x > s.width || q.y > s.height {
+					t.Fatalf("%v lies outside of %v by %v: %s", m, s.width, s.height, text)
+				}
+			}
+		}
+	})
+}
+
+// strangeNumber is a number with what stands before it.
+var strangeNumber = regexp.MustCompile(`[:,\[]-?[0-9][0-9.e-]*`)
 
 func FuzzPicture(f *testing.F) {
 	for i, p := range pictures() {
