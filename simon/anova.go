@@ -42,16 +42,18 @@ func ANOVA() Microprotocol {
 		Summary: "One-way analysis of variance: F test for equal means, with Levene's and Welch's tests.",
 		Input:   json.RawMessage(`{"description":"rows [number, group]","type":"array","items":{"type":"array","minItems":2,"maxItems":2}}`),
 		Result: json.RawMessage(`{"type":"object","properties":{` +
-			`"samples":{"type":"integer","description":"rows of all parties together"},"method":{"type":"string"},` +
+			`"samples":{"type":"integer","description":"rows of all parties together"},"method":{"type":"string","description":"the name of the analysis"},` +
 			`"table":{"type":"array","minItems":2,"maxItems":2,"description":"term group, then term residuals","items":{"type":"object","properties":{` +
-			`"term":{"enum":["group","residuals"]},"df":{"type":["integer","null"]},"sum_sq":{"type":["number","null"]},"mean_sq":{"type":["number","null"]},` +
-			`"f_value":{"type":["number","null"]},"p_value":{"type":["number","null"]}}}},` +
+			`"term":{"enum":["group","residuals"],"description":"between or within the groups"},` +
+			`"df":{"type":["integer","null"],"description":"degrees of freedom"},"sum_sq":{"type":["number","null"],"description":"sum of squares"},` +
+			`"mean_sq":{"type":["number","null"],"description":"sum_sq/df"},"f_value":{"type":["number","null"],"description":"as statistic; in the first row"},` +
+			`"p_value":{"type":["number","null"],"description":"as p_value below; in the first row"}}}},` +
 			testMembers("of the residuals") + `,` +
 			`"r_squared":{"type":["number","null"],"description":"share of the sum of squares that lies between the groups"},` +
 			`"eta_squared":{"type":["number","null"],"description":"another name of r_squared"},` +
-			`"residual_standard_error":{"type":["number","null"]},` + groupsSchema + `,` +
-			`"levene":{"type":"object","description":"Levene's test for equal variances, with parameter levene","properties":{` + testMembers("of the residuals") + `,"center":{"const":"mean"}}},` +
-			`"welch":{"type":"object","description":"as R's oneway.test, with parameter welch","properties":{` + testMembers("of the F statistic; no whole number") + `}},` +
+			`"residual_standard_error":{"type":["number","null"],"description":"root of the mean square of the residuals"},` + groupsSchema + `,` +
+			`"levene":{"type":"object","description":"Levene's test for equal variances, if parameter levene is true","properties":{` + testMembers("of the residuals") + `,"center":{"const":"mean","description":"distances are from the groups' means"}}},` +
+			`"welch":{"type":"object","description":"Welch's test for equal means, as R's oneway.test, if parameter welch is true","properties":{` + testMembers("of the residuals; no whole number") + `}},` +
 			notesSchema + `},"required":["samples","method","table","statistic","num_df","denom_df","p_value","r_squared","eta_squared","residual_standard_error","groups"]}`),
 		Hops:  5, // JOIN, START, sums, deviations, CONFIRM
 		Bytes: "72 bytes to each receiver for each group; with levene 32 more, in one step more (5 hops instead of 4)",
@@ -65,8 +67,8 @@ func ANOVA() Microprotocol {
 
 // testMembers are the schemas of an F test.
 func testMembers(denominator string) string {
-	return `"statistic":{"type":["number","null"],"description":"F"},"num_df":{"type":["integer","null"]},` +
-		`"denom_df":{"type":["number","null"],"description":"degrees of freedom of the denominator ` + denominator + `"},"p_value":{"type":["number","null"]}`
+	return `"statistic":{"type":["number","null"],"description":"F"},"num_df":{"type":["integer","null"],"description":"degrees of freedom between the groups"},` +
+		`"denom_df":{"type":["number","null"],"description":"degrees of freedom ` + denominator + `"},"p_value":{"type":["number","null"],"description":"P(F > statistic) if all groups are alike"}`
 }
 
 // anovaLayout is what is opened: the sums, and with levene the deviations.

@@ -37,11 +37,11 @@ func CorrelationMatrix() Microprotocol {
 		Result: json.RawMessage(`{"type":"object","properties":{` +
 			`"samples":{"type":"integer","description":"rows of all parties together"},` +
 			`"columns":{"type":"array","items":{"type":"string"},"description":"names of the columns"},` +
-			`"means":{"type":"array","items":{"type":["number","null"]}},` +
+			`"means":{"type":"array","description":"means of the columns","items":{"type":["number","null"]}},` +
 			`"covariance":{"type":"array","description":"matrix, with n-1","items":{"type":"array","items":{"type":["number","null"]}}},` +
 			`"correlation":{"type":"array","description":"matrix; null in the rows and columns of constant columns","items":{"type":"array","items":{"type":["number","null"]}}},` +
-			`"conf_level":{"type":"number"},` +
-			`"pairs":{"type":"array","description":"every two columns","items":{"type":"object","properties":{"x":{"type":"string"},"y":{"type":"string"},` +
+			`"conf_level":{"type":"number","description":"the level of conf_int"},` +
+			`"pairs":{"type":"array","description":"every two columns","items":{"type":"object","properties":{"x":{"type":"string","description":"name of the first column"},"y":{"type":"string","description":"name of the second"},` +
 			`"estimate":{"type":["number","null"],"description":"correlation"},"statistic":{"type":["number","null"],"description":"t"},` +
 			`"df":{"type":["integer","null"],"description":"degrees of freedom"},"p_value":{"type":["number","null"],"description":"two-sided"},` +
 			`"conf_int":{"description":"by Fisher's z; it needs four samples","anyOf":[{"type":"null"},{"type":"array","items":{"type":"number"},"minItems":2,"maxItems":2}]}}}},` +

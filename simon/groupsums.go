@@ -129,5 +129,5 @@ func (o *object) putGroups(names []encode.Category, groups []*moments) {
 
 // groupsSchema is the member that putGroups writes.
 const groupsSchema = `"groups":{"type":"array","description":"the groups, in the order of the parameter groups","items":{"type":"object","properties":{` +
-	`"group":{"type":["string","integer","boolean"]},"samples":{"type":"integer"},"mean":{"type":["number","null"]},` +
+	`"group":{"type":["string","integer","boolean"],"description":"its name"},"samples":{"type":"integer","description":"how many rows it has"},"mean":{"type":["number","null"],"description":"arithmetic mean"},` +
 	`"variance":{"type":["number","null"],"description":"with n-1"}}}}`

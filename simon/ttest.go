@@ -61,15 +61,15 @@ func TTest() Microprotocol {
 			`"method":{"type":"string","description":"the name of the test, as R writes it"},` +
 			`"statistic":{"type":["number","null"],"description":"t"},` +
 			`"df":{"type":["number","null"],"description":"degrees of freedom; with type welch no whole number"},` +
-			`"p_value":{"type":["number","null"]},` +
+			`"p_value":{"type":["number","null"],"description":"of the alternative"},` +
 			`"conf_int":{"description":"interval for estimate; a limit is null where the interval is open","anyOf":[{"type":"null"},` +
 			`{"type":"array","items":{"type":["number","null"]},"minItems":2,"maxItems":2}]},` +
-			`"conf_level":{"type":"number"},` +
+			`"conf_level":{"type":"number","description":"the level of conf_int"},` +
 			`"estimate":{"type":["number","null"],"description":"mean (one_sample), mean of x-y (paired), difference of the means of first and second group"},` +
 			`"difference":{"type":["number","null"],"description":"as estimate; not with type one_sample"},` +
 			`"stderr":{"type":["number","null"],"description":"standard error of estimate"},` +
 			`"null_value":{"type":"number","description":"the parameter mu"},` +
-			`"alternative":{"enum":["two.sided","less","greater"]},` + groupsSchema + `,` + notesSchema +
+			`"alternative":{"enum":["two.sided","less","greater"],"description":"the parameter"},` + groupsSchema + `,` + notesSchema +
 			`},"required":["samples","method","statistic","df","p_value","conf_int","conf_level","estimate","stderr","null_value","alternative"]}`),
 		Bytes: "72 bytes to each receiver for each group, of which paired and one_sample have one",
 		Leakage: "Recipients learn, of all parties together, the number of samples, the sum and the sum of squares, in each group: this is equivalent to size, mean and variance, " +
