@@ -67,7 +67,7 @@ func (r *benchRow) rate() {
 		r.Measured = whole + "; HTTP, a new connection per request"
 	case benchAtOnce:
 		r.Measured = fmt.Sprintf("%s; %d under way at any time; %s", whole, r.AtOnce, through)
-	case benchVector:
+	case benchVector, benchUnivariate, benchBivariate, benchLogistic, benchUnion:
 		r.Measured = whole + "; " + through
 	default:
 		r.Measured = "last job accepted to last party done, by the parties' clocks"

@@ -45,6 +45,9 @@ var contests = []contest{
 	{"e", "sum of 64 parties in one process",
 		floorRun("e64.floor", "p50", "sum", 15, "-n", "64", "-overlap", "-pool"),
 		weftRun("e64.weft", "p50", "sum", 15, "--rows", "sum", "--parties", "64")},
+	{"s", "statistics of 3 parties in one process, and the sum", nil, statistics},
+	{"s", "vector of 10,000 values, 20 parties in one process", nil,
+		weftRun("s.wide", "p50", "vector", 150, "--rows", "vector", "--parties", "20", "--vector", "10000")},
 	{"f", "64 sums of 3 parties at once, one process",
 		floorRun("f.floor", "rate", "tput", 20, "-mode", "tput", "-n", "3", "-overlap", "-flight", "64"),
 		weftRun("f.weft", "rate", "at-once", 20*64, "--rows", "at-once", "--parties", "3", "--at-once", "64")},
@@ -139,4 +142,21 @@ func (s *stage) output(ctx context.Context, program string, args ...string) ([]b
 		return nil, fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, said.String())
 	}
 	return out, nil
+}
+
+// statistics measures the rows that are no sums, and a sum beside them.
+func statistics(ctx context.Context, s *stage, f figures) error {
+	names := []string{"sum", "univariate", "bivariate", "logistic", "categories"}
+	rows, err := s.bench(ctx, 200, "--parties", "3", "--rows", strings.Join(names, ","))
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		r, ok := rows[name]
+		if !ok {
+			return fmt.Errorf("weft bench printed no row %s", name)
+		}
+		f.add("s."+name, r.P50)
+	}
+	return nil
 }

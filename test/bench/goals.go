@@ -47,6 +47,11 @@ var goals = []goal{
 	{letter: "d", what: "peak memory of a process; against the encoded vector", weft: "d.memory", against: vectorMB, unit: "MB", wanted: 14},
 	{letter: "e", what: "sum of 16, one process", weft: "e16.weft", floor: "e16.floor", unit: "ms", wanted: 1.6},
 	{letter: "e", what: "sum of 64, one process", weft: "e64.weft", floor: "e64.floor", unit: "ms", wanted: 1.6},
+	{letter: "s", what: "all moments of 3 x 100 numbers; against a sum", weft: "s.univariate", floor: "s.sum", unit: "ms", wanted: 2.5},
+	{letter: "s", what: "covariance and line of 3 x 100 pairs; against a sum", weft: "s.bivariate", floor: "s.sum", unit: "ms", wanted: 2.5},
+	{letter: "s", what: "logistic regression, 3 x 427 rows, 10 columns", weft: "s.logistic", unit: "ms", wanted: 300},
+	{letter: "s", what: "1,000 private categories, 3 parties", weft: "s.categories", unit: "ms", wanted: 300},
+	{letter: "s", what: "vector of 10,000, 20 parties", weft: "s.wide", unit: "ms", wanted: 2000},
 	{letter: "f", what: "64 sums of 3 at once, one process", weft: "f.weft", floor: "f.floor", unit: "/s", wanted: 0.6, least: true},
 }
 
