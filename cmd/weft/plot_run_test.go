@@ -2,11 +2,90 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"testing"
+
+	"github.com/weftmpc/weft/simon"
 )
+
+// The shapes of results are those that the microprotocols give.
+func TestPicturesOfComputedResults(t *testing.T) {
+	for name, c := range map[string]struct {
+		parameters, data string
+		want             []string
+	}{
+		"KaplanMeier":         {`{"groups":["a","b"]}`, `[[1,1,"a"],[2,0,"a"],[3,1,"b"],[2,1,"a"],[5,true,"b"]]`, []string{"a (2 of 3 with event, median 2)", "At risk"}},
+		"Histogram":           {`{"breaks":[0,1,3]}`, `[0.5,2,-1,2.5]`, []string{"density", "Not drawn: 1 below 0."}},
+		"StatisticsByGroup":   {`{"groups":["a",2]}`, `[[1,"a"],[2,"a"],[4,2],[3,"a"],[5,2]]`, []string{"a", "n = 3", "2", "n = 2"}},
+		"StatisticsFrequency": {`{"categories":["u","v"]}`, `["u","v","v"]`, []string{"u", "v", "2"}},
+		"CorrelationMatrix":   {`{"columns":["p","q"]}`, `[[1,2],[2,3],[3,5],[4,4],[5,9]]`, []string{"p", "q", "0.88"}},
+		"LinearRegression":    {`{"columns":["dose"]}`, `[[1,2],[2,3],[3,5],[4,4],[5,9]]`, []string{"dose", "coefficient [95 % CI]", "0.51 [0.00, 1.03]", "0.050"}},
+		"LogisticRegression":  {`{"columns":["dose"]}`, `[[0,1],[1,2],[0,3],[1,5],[1,4],[0,2],[1,6],[0,5]]`, []string{"dose", "odds ratio [95 % CI]", "1"}},
+		"PoissonRegression":   {`{"columns":["dose"]}`, `[[0,1],[1,2],[3,3],[4,5],[5,4],[2,2],[9,6],[4,5]]`, []string{"dose", "rate ratio [95 % CI]", "1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := drawn(t, name, string(computed(t, name, c.parameters, c.data)))
+			wellFormed(t, s)
+			all := strings.Join(s.texts(), "\n")
+			for _, want := range c.want {
+				if !strings.Contains("\n"+all+"\n", "\n"+want) && !strings.HasSuffix(all, want) {
+					t.Errorf("no %q in %q", want, s.texts())
+				}
+			}
+		})
+	}
+}
+
+// computed is what one party computes of all data: with one party nothing is hidden and nothing is sent.
+func computed(t *testing.T, name, parameters, data string) json.RawMessage {
+	t.Helper()
+	catalogue := append(simon.Catalogue(), simon.CorrelationMatrix(), simon.LinearRegression())
+	m := catalogue[slices.IndexFunc(catalogue, func(m simon.Microprotocol) bool { return m.Name == name })]
+	prepared, err := m.Prepare(strings.NewReader(data), json.RawMessage(parameters), simon.Guard{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	common := simon.Common{Parties: 1, Parameters: prepared.Parameters}
+	opened, err := m.Run(t.Context(), alone{}, common, prepared.Input)
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := m.Finish(common, prepared.Input, opened)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result
+}
+
+// alone is the session of a party without others. It has no streams: asking for one panics.
+type alone struct{ simon.Session }
+
+func (alone) N() int                                { return 1 }
+func (alone) Self() int                             { return 0 }
+func (alone) Seat(r simon.Role) (seat int, ok bool) { return 0, r == simon.First }
+func (alone) Position(int) int                      { return 0 }
+func (alone) Recipients() []int                     { return []int{0} }
+func (alone) SID() [32]byte                         { return [32]byte{1} }
+func (alone) Call(string) simon.Session             { return alone{} }
+func (alone) Join(...simon.Session)                 {}
+func (alone) Report(simon.Progress)                 {}
+func (alone) Rand() io.Reader                       { return rand.NewChaCha8([32]byte{}) }
+
+func (alone) Exchange(_ context.Context, _ []int, _ simon.Label, body []byte) ([][]byte, error) {
+	return [][]byte{bytes.Clone(body)}, nil
+}
+
+func (alone) Open(_ context.Context, _ simon.Label, body []byte) ([][]byte, error) {
+	return [][]byte{bytes.Clone(body)}, nil
+}
 
 func TestPlotIsRefusedAtOnce(t *testing.T) {
 	dir := t.TempDir()
