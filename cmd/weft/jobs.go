@@ -72,19 +72,22 @@ func (p *program) jobShowCommand() *cobra.Command {
 			if err == nil {
 				err = plot.possible(j)
 			}
+			if err == nil && plot != nil {
+				j, err = cl.withResult(c.Context(), j)
+			}
 			if err != nil {
 				return err
 			}
-			if !asJSON {
-				return p.showJob(c.Context(), cl, j, plot)
+			drawing := plot.drawJob(cl, j) // first: who reads the output may stop reading before its end
+			if asJSON {
+				err = printRaw(p.stdout, j.raw)
+			} else {
+				err = p.showJob(c.Context(), cl, j)
 			}
-			if err := printRaw(p.stdout, j.raw); err != nil || plot == nil {
+			if err != nil {
 				return err
 			}
-			if j, err = cl.withResult(c.Context(), j); err != nil {
-				return err
-			}
-			return plot.drawJob(cl, j)
+			return drawing
 		},
 	}
 	p.gatewayFlag(c, &gateway)
@@ -163,8 +166,8 @@ func (p *program) listJobs(all jobList) error {
 	return nil
 }
 
-// showJob writes the job a line per field, and its result below, which it also draws if plot is not nil.
-func (p *program) showJob(ctx context.Context, c *client, j job, plot *plotFile) error {
+// showJob writes the job a line per field, and its result below.
+func (p *program) showJob(ctx context.Context, c *client, j job) error {
 	table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	row := func(name, value string) {
 		if value = oneLine(value); value != "" {
@@ -195,7 +198,7 @@ func (p *program) showJob(ctx context.Context, c *client, j job, plot *plotFile)
 		return nil
 	}
 	fmt.Fprintln(p.stdout)
-	return p.conclude(ctx, c, j, false, plot)
+	return p.conclude(ctx, c, j, false, nil)
 }
 
 func clock(t time.Time) string {

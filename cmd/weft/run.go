@@ -273,7 +273,7 @@ func look(c *client, j job) string {
 	return fmt.Sprintf("weft job show %s --gateway %s", oneLine(j.ID), quoted(c.base))
 }
 
-// conclude prints the result of an ended job and draws it, if plot is not nil, or returns why there is none.
+// conclude draws the result of an ended job, if plot is not nil, and prints it, or returns why there is none.
 func (p *program) conclude(ctx context.Context, c *client, j job, asJSON bool, plot *plotFile) error {
 	if j.State != stateDone {
 		return ended(j)
@@ -286,6 +286,7 @@ func (p *program) conclude(ctx context.Context, c *client, j job, asJSON bool, p
 	if err != nil {
 		return err
 	}
+	drawing := plot.drawJob(c, j) // first: who reads the output may stop reading before its end
 	if asJSON {
 		err = printRaw(p.stdout, envelope)
 	} else {
@@ -294,7 +295,7 @@ func (p *program) conclude(ctx context.Context, c *client, j job, asJSON bool, p
 	if err != nil {
 		return err
 	}
-	return plot.drawJob(c, j)
+	return drawing
 }
 
 // withResult is a job that is done with its result, which is fetched by itself where it is large.
