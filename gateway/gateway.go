@@ -79,9 +79,6 @@ const (
 	defaultConnections = 512 // half of the 1,024 descriptors that a process has where nobody raised the limit
 )
 
-// anyone is the caller of every request. Until access control exists, all clients of a gateway are one caller.
-const anyone = "anyone"
-
 // Gateway is the HTTP API of one party. It is an http.Handler.
 type Gateway struct {
 	config        Config

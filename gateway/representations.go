@@ -71,7 +71,7 @@ func (g *Gateway) create(w http.ResponseWriter, r *http.Request) error {
 	}
 	for _, root := range g.handles.roots {
 		if root.description.Match(c.Kwargs) {
-			return writeUUID(w, g.handles.rootID(anyone, root))
+			return writeUUID(w, g.handles.rootID(callerOf(r.Context()), root))
 		}
 	}
 	return fail(http.StatusNotFound, "unknown-object", "no object here meets these requirements; GET /representations lists what there is")
@@ -88,7 +88,7 @@ func (g *Gateway) upload(w http.ResponseWriter, r *http.Request) error {
 	if len(c.Args) != 1 || len(c.Kwargs) != 0 {
 		return fail(http.StatusBadRequest, "one-value", "an upload takes the value as its one positional argument: {\"args\":[VALUE],\"kwargs\":{}}")
 	}
-	record, err := g.config.Objects.Put(r.Context(), objects.Record{ID: uuid.New(), Caller: anyone, Kind: objects.Value, Data: c.Args[0], Created: g.config.Now()})
+	record, err := g.config.Objects.Put(r.Context(), objects.Record{ID: uuid.New(), Caller: callerOf(r.Context()), Kind: objects.Value, Data: c.Args[0], Created: g.config.Now()})
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (g *Gateway) pathThing(r *http.Request) (thing, error) {
 	if err != nil {
 		return thing{}, err
 	}
-	return g.resolve(r.Context(), anyone, id)
+	return g.resolve(r.Context(), callerOf(r.Context()), id)
 }
 
 // call calls a function.
@@ -124,7 +124,7 @@ func (g *Gateway) call(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fail(http.StatusBadRequest, "wrong-arguments", "%s", err)
 	}
-	s := substitution{g: g, caller: anyone, loan: l, cache: map[uuid.UUID]json.RawMessage{}}
+	s := substitution{g: g, caller: callerOf(r.Context()), loan: l, cache: map[uuid.UUID]json.RawMessage{}}
 	for i, p := range f.signature.Parameters {
 		if _, named := c.Kwargs[p.Name]; named {
 			if args[i], err = s.replace(r.Context(), p.Name, args[i]); err != nil {
@@ -132,7 +132,7 @@ func (g *Gateway) call(w http.ResponseWriter, r *http.Request) error {
 			}
 		}
 	}
-	b := binding{caller: anyone, task: t.derived.task, args: args, wait: func(j jobs.Job) (jobs.Job, error) {
+	b := binding{caller: callerOf(r.Context()), task: t.derived.task, args: args, wait: func(j jobs.Job) (jobs.Job, error) {
 		j, _, err := g.await(w, r, j, resultPause, jobs.Job.Terminal)
 		return j, err
 	}}
@@ -257,11 +257,11 @@ func (g *Gateway) attribute(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case t.derived != nil && t.derived.root != nil && t.derived.member == nil:
 		if t.derived.root.members[name] != nil {
-			return writeUUID(w, g.handles.memberID(anyone, t.derived.root, name))
+			return writeUUID(w, g.handles.memberID(callerOf(r.Context()), t.derived.root, name))
 		}
 	case t.record != nil && t.record.Kind == objects.Task:
 		if g.handles.tasks[name] != nil {
-			return writeUUID(w, g.handles.taskID(anyone, t.record.ID, name))
+			return writeUUID(w, g.handles.taskID(callerOf(r.Context()), t.record.ID, name))
 		}
 	}
 	return fail(http.StatusNotFound, "unknown-attribute", "this representation has no attribute %s", representation.Show(name))
@@ -277,7 +277,7 @@ func (g *Gateway) download(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if t.job == nil {
-		value, err := g.value(r.Context(), anyone, t)
+		value, err := g.value(r.Context(), callerOf(r.Context()), t)
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"math/big"
@@ -29,7 +30,7 @@ func (g *Gateway) postJob(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fail(http.StatusBadRequest, "bad-json", "%s", err)
 	}
-	q, err := g.readJob(members)
+	q, err := g.readJob(r.Context(), members)
 	if err != nil {
 		return err
 	}
@@ -46,9 +47,9 @@ func (g *Gateway) postJob(w http.ResponseWriter, r *http.Request) error {
 }
 
 // readJob checks the fields of a posted job.
-func (g *Gateway) readJob(members []representation.Member) (request, error) {
+func (g *Gateway) readJob(ctx context.Context, members []representation.Member) (request, error) {
 	const fields = "microprotocol, data or file, parameters, parties, uuid, deadline"
-	q := request{id: uuid.New(), caller: anyone, deadline: g.config.Deadline, uuid: uuid.New()}
+	q := request{id: uuid.New(), caller: callerOf(ctx), deadline: g.config.Deadline, uuid: uuid.New()}
 	in := map[string]json.RawMessage{}
 	for _, m := range members {
 		in[m.Key] = m.Value
@@ -163,7 +164,7 @@ func (g *Gateway) listJobs(w http.ResponseWriter, r *http.Request) error {
 	if err := dropBody(w, r); err != nil {
 		return err
 	}
-	all, err := g.config.Jobs.List(r.Context(), anyone)
+	all, err := g.config.Jobs.List(r.Context(), callerOf(r.Context()))
 	if err != nil {
 		return err
 	}
@@ -187,7 +188,7 @@ func (g *Gateway) pathJob(r *http.Request) (jobs.Job, error) {
 	if err != nil {
 		return jobs.Job{}, err
 	}
-	return g.ownJob(r.Context(), anyone, id)
+	return g.ownJob(r.Context(), callerOf(r.Context()), id)
 }
 
 // getJob answers with the job as it is. With wait it answers when the job has ended, with revision too when it has changed
