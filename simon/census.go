@@ -123,9 +123,9 @@ func (c census) read(data io.Reader, v values) ([]byte, int, error) {
 			case v.truth("other"):
 				at = len(counts) - 1
 			case c.other:
-				return x.at.bad("is no category of parameters.categories: add it at all parties, or set other to true to count all others together")
+				return x.at.unlisted("is no category of parameters.categories: add it at all parties, or set other to true to count all others together")
 			default:
-				return x.at.bad("is no category of parameters.categories: add it at all parties")
+				return x.at.unlisted("is no category of parameters.categories: add it at all parties")
 			}
 		}
 		counts[at]++

@@ -181,7 +181,7 @@ func (d cohort) readCounts(data io.Reader, v values) ([]byte, int, error) {
 	rows, err := d.rows(data, func(at place, x subject) error {
 		i := sort.Search(len(d.grid), func(i int) bool { return d.grid[i].Cmp(&x.time) >= 0 })
 		if i == len(d.grid) {
-			return place{at.row, 0}.bad("is after the last of parameters.times: add a later point at all parties, or end the follow-up there without event")
+			return place{at.row, 0}.unlisted("is after the last of parameters.times: add a later point at all parties, or end the follow-up there without event")
 		}
 		i += (x.stratum*max(len(d.groups), 1) + x.group) * len(d.grid)
 		if x.event {
@@ -302,7 +302,7 @@ func listPosition(c cell, list map[encode.Category]int, what string) (int, error
 	}
 	i, ok := list[k]
 	if !ok {
-		return 0, c.at.bad("is no %s: name it there, in the same spelling and kind (text, number, true or false), or leave the row out", what)
+		return 0, c.at.unlisted("is no %s: name it there, in the same spelling and kind (text, number, true or false), or leave the row out", what)
 	}
 	return i, nil
 }
