@@ -300,7 +300,8 @@ func TestSurvivalOfASmallPool(t *testing.T) {
 func TestSurvivalOfMoreTimesThanResultsHold(t *testing.T) {
 	m := simon.KaplanMeier()
 	p := prepare(t, m, `{}`, []string{`[]`, `[]`})
-	opened := []byte{1, 1} // a result, a table that could be read
+	opened := append([]byte{3}, make([]byte, 16)...) // a result, no check of the pool
+	opened = append(opened, 1)                       // a table that could be read
 	for i := range uint32(1<<16 + 1) {
 		var key [24]byte
 		binary.BigEndian.PutUint32(key[14:], i) // the time's lowest bytes

@@ -433,6 +433,45 @@ func opening(t *testing.T, l ring.Layout, values ...string) []byte {
 	return slices.Concat([]byte{3}, make([]byte, 16), x.Bytes())
 }
 
+// TestUnivariateOfForgedSums: sums that are opened without the others that could contradict them are bounded too.
+func TestUnivariateOfForgedSums(t *testing.T) {
+	m := simon.StatisticsUnivariate()
+	for _, x := range []struct {
+		output, what string
+		limbs        int
+		values       []string
+		ok           bool
+	}{
+		{"root_mean_square", "x2", 5, []string{"3", "3"}, true},
+		{"root_mean_square", "x2", 5, []string{"3", "-1"}, false},
+		{"root_mean_square", "x2", 5, []string{"0", "-1"}, false},
+	} {
+		p, err := m.Prepare(strings.NewReader("1"), json.RawMessage(`{"outputs":["`+x.output+`"]}`), simon.Guard{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := simon.Common{Parties: 2, Parameters: p.Parameters}
+		l := ring.Layout{{Name: "samples", Limbs: 1, Count: 1}, {Name: x.what, Limbs: x.limbs, Count: 1}}
+		got, err := m.Finish(c, nil, opening(t, l, x.values...))
+		if _, outcome := errors.AsType[*simon.OutcomeError](err); outcome == x.ok || (err == nil) != x.ok {
+			t.Errorf("%s of %v: %s, %v", x.output, x.values, got, err)
+		}
+	}
+	// One number adds no more than 1e20 to the reciprocals, in units of 1e-24.
+	inverse, err := m.Prepare(strings.NewReader("1"), json.RawMessage(`{"outputs":["harmonic_mean"]}`), simon.Guard{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reciprocals := ring.Layout{{Name: "samples", Limbs: 1, Count: 1}, {Name: "inverse", Limbs: 3, Count: 1}, {Name: "nonzero", Limbs: 1, Count: 1}}
+	most := "1" + strings.Repeat("0", 44)
+	of := simon.Common{Parties: 2, Parameters: inverse.Parameters}
+	if got, err := m.Finish(of, nil, opening(t, reciprocals, "1", most, "1")); err != nil {
+		t.Errorf("%s, %v", got, err)
+	}
+	_, err = m.Finish(of, nil, opening(t, reciprocals, "1", most[:44]+"1", "1"))
+	impossible(t, "reciprocals", err)
+}
+
 // No data lead to these sums: a party has sent others than its own.
 func TestUnivariateRefusesTheImpossible(t *testing.T) {
 	m := simon.StatisticsUnivariate()
@@ -477,27 +516,6 @@ func TestUnivariateRefusesTheImpossible(t *testing.T) {
 		append([]byte{1}, opening(t, l)[1:]...), slices.Concat([]byte{3, 1}, opening(t, l)[2:])} {
 		if _, err := m.Finish(c, nil, opened); err == nil {
 			t.Errorf("%d opened bytes were taken", len(opened))
-		}
-	}
-	for _, x := range []struct {
-		output, what string
-		limbs        int
-		values       []string
-		ok           bool
-	}{
-		{"root_mean_square", "x2", 5, []string{"3", "3"}, true},
-		{"root_mean_square", "x2", 5, []string{"3", "-1"}, false},
-		{"root_mean_square", "x2", 5, []string{"0", "-1"}, false},
-	} {
-		p, err := m.Prepare(strings.NewReader("1"), json.RawMessage(`{"outputs":["`+x.output+`"]}`), simon.Guard{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		c := simon.Common{Parties: 2, Parameters: p.Parameters}
-		l := ring.Layout{{Name: "samples", Limbs: 1, Count: 1}, {Name: x.what, Limbs: x.limbs, Count: 1}}
-		got, err := m.Finish(c, nil, opening(t, l, x.values...))
-		if _, outcome := errors.AsType[*simon.OutcomeError](err); outcome == x.ok || (err == nil) != x.ok {
-			t.Errorf("%s of %v: %s, %v", x.output, x.values, got, err)
 		}
 	}
 	for _, input := range [][]byte{nil, {1}, p.Input[:len(p.Input)-1], append([]byte{9}, p.Input[1:]...)} {
