@@ -3,9 +3,11 @@ package simon
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"math"
 	"math/big"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -251,6 +253,31 @@ func BenchmarkNewtonStep(b *testing.B) {
 		w := &newtonWalk{d: d, point: make([]float64, d.order())}
 		if outcome, _ := w.next(x); outcome != 0 {
 			b.Fatal(outcome)
+		}
+	}
+}
+
+// A party's rows are in memory twice, while they are put behind the sums, and no third time.
+func TestBlocksAreNotCopied(t *testing.T) {
+	var b blocks
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	n := 0
+	for row := make([]byte, widestRow-3); b.room(); n++ {
+		binary.LittleEndian.PutUint32(row, uint32(n))
+		b.last = append(b.last, row...)
+	}
+	all := b.behind([]byte("head"))
+	runtime.ReadMemStats(&after)
+	if used := after.TotalAlloc - before.TotalAlloc; used > 2*mostRows+2<<20 {
+		t.Errorf("%d bytes were taken", used)
+	}
+	if len(all) > mostRows+4 || len(all) <= mostRows-2*widestRow || string(all[:4]) != "head" {
+		t.Fatalf("%d bytes begin with %q", len(all), all[:4])
+	}
+	for i := range n {
+		if k := binary.LittleEndian.Uint32(all[4+i*(widestRow-3):]); int(k) != i {
+			t.Fatalf("row %d stands in the place of %d", k, i)
 		}
 	}
 }

@@ -20,7 +20,7 @@ const satDigits = 18
 // read makes the private payload: the party's sums of its columns, then its rows, each y, exposure and columns.
 func (g glm) read(data io.Reader, v values) ([]byte, int, error) {
 	var sums glmSums
-	var rows []byte
+	var rows blocks
 	exposure := v.truth("exposure")
 	extra := 1
 	if exposure {
@@ -31,12 +31,15 @@ func (g glm) read(data io.Reader, v values) ([]byte, int, error) {
 		if sums.rows++; sums.rows*columns > maxCells {
 			return cells[0].at.bad("comes after %d values: that is as many as a party may have", maxCells)
 		}
+		if !rows.room() {
+			return cells[0].at.bad("comes after rows that take %d MiB: that is as much as a party may store; give fewer rows, fewer columns, or numbers of fewer digits", mostRows>>20)
+		}
 		y, err := g.outcome(cells[0])
 		if err != nil {
 			return err
 		}
 		sums.y += y // below 2^46·2^24
-		rows = binary.AppendUvarint(rows, y)
+		rows.last = binary.AppendUvarint(rows.last, y)
 		if g.counts {
 			sums.saturated.Add(&sums.saturated, saturated.of(y))
 		}
@@ -51,16 +54,57 @@ func (g glm) read(data io.Reader, v values) ([]byte, int, error) {
 				return x[last].at.bad("must be more than 0: it is the exposure")
 			}
 			addTo(sums.exposure[:], t.magnitude[:], false)
-			rows = appendGrid(rows, t)
+			rows.last = appendGrid(rows.last, t)
 			x = x[:last]
 		}
-		return sums.add(x, &rows)
+		return sums.add(x, &rows.last)
 	})
 	if err != nil {
 		return nil, 0, err
 	}
 	d := g.design(v)
-	return append(sums.vector(d).Bytes(), rows...), n, nil
+	return rows.behind(sums.vector(d).Bytes()), n, nil
+}
+
+// mostRows is how many bytes a party's rows may have. A job stores up to 64 MiB, and while it is prepared there are three
+// copies of them.
+const mostRows = 48 << 20
+
+// blocks are bytes that become more without being copied, which for so many would take as much memory again.
+type blocks struct {
+	full [][]byte
+	size int    // of full
+	last []byte // what is appended to
+}
+
+const (
+	blockSize = 1 << 20
+	widestRow = (maxModel + 2) * 17 // bytes: 17 are the most that appendGrid appends
+)
+
+// room makes room for one more row, if there may be one.
+func (b *blocks) room() bool {
+	if b.size+len(b.last) > mostRows-widestRow {
+		return false
+	}
+	if cap(b.last)-len(b.last) < widestRow {
+		if b.size += len(b.last); b.last != nil {
+			b.full = append(b.full, b.last)
+		}
+		b.last = make([]byte, 0, blockSize)
+	}
+	return true
+}
+
+// behind is head and all bytes, which b gives away.
+func (b *blocks) behind(head []byte) []byte {
+	all := append(make([]byte, 0, len(head)+b.size+len(b.last)), head...)
+	for _, block := range b.full {
+		all = append(all, block...)
+	}
+	all = append(all, b.last...)
+	*b = blocks{}
+	return all
 }
 
 // outcome reads y.
