@@ -308,7 +308,7 @@ func TestSurvivalOfMoreTimesThanResultsHold(t *testing.T) {
 		opened = append(append(opened, key[:]...), 1, 0, 0, 0, 0, 0, 0, 0)
 	}
 	_, err := m.Finish(p.common, p.inputs[0], opened)
-	if outcome, ok := errors.AsType[*simon.OutcomeError](err); !ok || !strings.Contains(outcome.Reason, "max_times") {
+	if outcome, ok := errors.AsType[*simon.OutcomeError](err); !ok || !strings.Contains(outcome.Reason, "grid of times") {
 		t.Errorf("%v", err)
 	}
 }
