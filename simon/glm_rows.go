@@ -11,7 +11,6 @@ import (
 	"math/bits"
 
 	"github.com/weftmpc/weft/simon/ring"
-	"github.com/weftmpc/weft/simon/special"
 )
 
 // satDigits is the grid of the saturated model's log-likelihood: each count's share is rounded to a multiple of 1e-18.
@@ -26,7 +25,6 @@ func (g glm) read(data io.Reader, v values) ([]byte, int, error) {
 	if exposure {
 		extra++
 	}
-	saturated := saturation{}
 	n, err := readMatrix(data, v, extra, maxModel, func(columns int, cells []cell) error {
 		if sums.rows++; sums.rows*columns > maxCells {
 			return cells[0].at.bad("comes after %d values: that is as many as a party may have", maxCells)
@@ -41,7 +39,7 @@ func (g glm) read(data io.Reader, v values) ([]byte, int, error) {
 		sums.y += y // below 2^46·2^24
 		rows.last = binary.AppendUvarint(rows.last, y)
 		if g.counts {
-			sums.saturated.Add(&sums.saturated, saturated.of(y))
+			sums.saturated.add(y)
 		}
 		x := cells[1:]
 		if exposure {
@@ -140,7 +138,7 @@ type glmSums struct {
 	rows      int
 	y         uint64
 	exposure  [3]uint64
-	saturated big.Int
+	saturated saturation
 	x         [][3]uint64
 	squares   [][5]uint64
 }
@@ -174,7 +172,7 @@ func (s *glmSums) vector(d glmDesign) ring.Vector {
 		field++
 	}
 	if d.counts {
-		setInt(v, field, 0, &s.saturated)
+		setInt(v, field, 0, s.saturated.total())
 		field++
 	}
 	for i := range s.x {
@@ -182,38 +180,6 @@ func (s *glmSums) vector(d glmDesign) ring.Vector {
 		v.SetLimbs(field+1, i, s.squares[i][:])
 	}
 	return v
-}
-
-// saturation holds, by y, the logarithm of the Poisson probability of y where y is expected, in units of 10^-satDigits.
-type saturation map[uint64]*big.Int
-
-// of is y·ln y - y - ln y!, which is 0 for y = 0. From 1024 on, Stirling's series (DLMF 5.11.1) has 24 digits with four terms.
-func (s saturation) of(y uint64) *big.Int {
-	if y == 0 {
-		return new(big.Int)
-	}
-	if known := s[y]; known != nil {
-		return known
-	}
-	x := new(big.Float).SetPrec(special.Prec).SetUint64(y)
-	sum := special.Int(0)
-	if y < 1024 {
-		sum.Mul(x, special.Log(x)).Sub(sum, x)
-		sum.Sub(sum, special.LogGamma(new(big.Float).Add(x, special.Int(1))))
-	} else {
-		sum.Mul(special.Pi(), special.Int(2)).Mul(sum, x)
-		sum = special.Log(sum)
-		sum.Quo(sum, special.Int(-2))
-		power := new(big.Float).Set(x)
-		for _, below := range []int64{-12, 360, -1260, 1680} {
-			sum.Add(sum, new(big.Float).Quo(special.Int(1), new(big.Float).Mul(power, special.Int(below))))
-			power.Mul(power, x).Mul(power, x)
-		}
-	}
-	sum.Mul(sum, new(big.Float).SetInt(powerOfTen(satDigits)))
-	q, _ := sum.Sub(sum, special.New(0.5)).Int(nil) // it is negative
-	s[y] = q
-	return q
 }
 
 // A number on the grid is stored as m·10^e with the largest e up to 31: a byte of e and flags, then m, as a variable-length
