@@ -63,6 +63,8 @@ type Config struct {
 	Ready func() error
 	// Room tells why nothing new may be stored at present; nil: there is room. Nil func: there always is.
 	Room func() error
+	// Stats is asked for what the node counts, at each request of /metrics. Nil: those metrics are absent.
+	Stats func() NodeStats
 	// Now is the clock; nil: time.Now.
 	Now    func() time.Time
 	Logger *slog.Logger // nil: slog.Default()
@@ -87,13 +89,15 @@ type Gateway struct {
 	hosts         hosts
 	handles       *handles
 	microprotocol map[string]*simon.Microprotocol
-	catalogue     []byte       // the answer of GET /v1/microprotocols
+	catalogue     []byte // the answer of GET /v1/microprotocols
+	metrics       *metrics
 	memory        *memory      // of the requests' bodies
 	files         *memory      // one for each file that may be read at a time
 	refusals      refusals     // of files
 	connections   atomic.Int64 // that are open
 	waiting       atomic.Int64 // requests that wait for a job
 	starting      sync.Mutex   // held while a task's job is stored
+	retired       atomic.Bool  // nothing new is accepted
 	draining      context.Context
 	drain         context.CancelCauseFunc
 }
@@ -126,6 +130,7 @@ func New(c Config) (*Gateway, error) {
 		return nil, err
 	}
 	g.draining, g.drain = context.WithCancelCause(context.Background())
+	g.metrics = newMetrics(g)
 	g.handler = g.mux()
 	return g, nil
 }
@@ -174,11 +179,21 @@ func (c *Config) fill() error {
 	return nil
 }
 
+// Retire answers every further request that brings work with 503, while downloads go on to wait for their jobs: the first
+// step of an orderly end. It returns at once.
+func (g *Gateway) Retire() { g.retired.Store(true) }
+
+// refusing says whether Retire or Drain was called.
+func (g *Gateway) refusing() bool { return g.retired.Load() || g.draining.Err() != nil }
+
 // Drain answers all waiting downloads and every further request that brings work with 503. It returns at once.
 func (g *Gateway) Drain() { g.drain(errDraining) }
 
 // ServeHTTP answers one request.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	answer := g.observe(w)
+	w = answer
+	defer answer.end(g.metrics)
 	defer g.recover(w, r)
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
@@ -219,7 +234,7 @@ func (g *Gateway) recover(w http.ResponseWriter, r *http.Request) {
 		panic(v)
 	}
 	g.config.Logger.Error("gateway: a request met a defect", "method", r.Method, "route", r.Pattern, "panic", fmt.Sprintf("%T", v), "at", callers())
-	writeError(w, isV1(r), asError(nil))
+	g.refuse(w, r, asError(nil))
 }
 
 // callers lists functions and lines, innermost first, of a panic that a deferred function of its caller has recovered.
@@ -268,6 +283,12 @@ func (g *Gateway) answerError(w http.ResponseWriter, r *http.Request, err error)
 	if e.Code == http.StatusInternalServerError {
 		g.config.Logger.Error("gateway: a request failed", "method", r.Method, "route", r.Pattern, "error", e.cause)
 	}
+	g.refuse(w, r, e)
+}
+
+// refuse counts the error and answers with it.
+func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, e *Error) {
+	g.metrics.refused.WithLabelValues(reasonClass(e)).Inc()
 	writeError(w, isV1(r), e)
 }
 

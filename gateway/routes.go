@@ -36,6 +36,7 @@ func routes() []route {
 		{"GET", "/openapi.yaml", (*Gateway).openAPI},
 		{"GET", "/healthz", (*Gateway).healthz},
 		{"GET", "/readyz", (*Gateway).readyz},
+		{"GET", "/metrics", (*Gateway).metricsPage},
 	}
 }
 
@@ -77,6 +78,7 @@ func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		res.gateway.answerError(w, r, fail(http.StatusMethodNotAllowed, "wrong-method", "%s is not possible here; use %s", representationShow(r.Method), res.allow))
 		return
 	}
+	takes(w, rt)
 	if err := res.gateway.checkBody(r); err != nil {
 		res.gateway.answerError(w, r, err)
 		return

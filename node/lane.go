@@ -109,6 +109,7 @@ func (n *Node) start(ctx context.Context, key string, l *lane, r *runner) {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		delete(n.runners, r.id)
+		defer n.over()
 		if l == nil {
 			return
 		}

@@ -69,6 +69,10 @@ type Node struct {
 	wg      sync.WaitGroup
 	crew    *crew
 
+	retired context.Context // ends with Drain
+	retire  context.CancelFunc
+	ended   chan struct{} // closed and made anew when a runner ends after that
+
 	finishing chan struct{} // has room for as many results as may be computed at a time
 	link      chan struct{} // closed and made anew when there is a connection to the fabric again
 }
@@ -94,7 +98,8 @@ func New(c Config) (*Node, error) {
 		c.ledger = c.Jobs
 	}
 	n := &Node{cfg: c, boot: uuid.NewString(), lanes: map[string]*lane{}, runners: map[uuid.UUID]*runner{}, link: make(chan struct{}),
-		finishing: make(chan struct{}, runtime.GOMAXPROCS(0))}
+		ended: make(chan struct{}), finishing: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	n.retired, n.retire = context.WithCancel(context.Background())
 	transport := c.Transport
 	if transport == nil {
 		transport = natsFabric{c.Fabric, c.Identity.Name()}

@@ -74,7 +74,7 @@ func (r *runner) signal(c chan struct{}) {
 // run returns when the job has ended or ctx has; in the second case the record says what the next process has to do.
 func (r *runner) run(ctx context.Context) {
 	err := r.attempts(ctx)
-	if err == nil || ctx.Err() != nil {
+	if err == nil || ctx.Err() != nil || errors.Is(err, errDrained) {
 		return
 	}
 	to, p := jobs.Failed, problem(err)
@@ -178,6 +178,8 @@ func (r *runner) attempts(ctx context.Context) error {
 		r.node.cfg.Logger.Info("attempt failed, trying again", "job", r.id, "attempt", r.job.Attempt, "reason", err)
 		select {
 		case <-time.After(rand.N(pause)): // only spreads load: no secret hangs on it
+		case <-r.node.retired.Done():
+			return errDrained
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -277,7 +279,9 @@ func (r *runner) attempt(ctx context.Context) error {
 		c.end()
 		return fmt.Errorf("joining: %w", err)
 	}
-	run, err := (&wait{runner: r, open: open, claim: c}).start(ctx)
+	joining, end := r.node.joining(ctx)
+	defer end()
+	run, err := (&wait{runner: r, open: open, claim: c}).start(joining)
 	if err != nil {
 		open.Withdraw()
 		c.end()
@@ -294,6 +298,8 @@ func (r *runner) interrupted() error {
 		return errCancelled
 	case <-r.replaced:
 		return errReplaced
+	case <-r.node.retired.Done():
+		return errDrained
 	default:
 		return nil
 	}

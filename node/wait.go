@@ -76,7 +76,7 @@ func (w *wait) start(ctx context.Context) (*seat.Run, error) {
 		case <-r.replaced:
 			return nil, errReplaced
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, context.Cause(ctx)
 		}
 	}
 }

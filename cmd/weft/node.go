@@ -26,6 +26,7 @@ type nodeConfig struct {
 	State       string         `yaml:"state" doc:"The folder of jobs, inputs and results, encrypted under a key that lies in it (state.key). One process at a time; local disk. Never run a copy of it: use a new folder."`
 	Durability  string         `yaml:"durability" doc:"power: every write is on disk before it counts, so that a power cut loses nothing. process: only a crash of weft loses nothing; a small sum then takes some 40 % less time."`
 	Profile     string         `yaml:"profile" doc:"What is allowed. strict: at least three parties, of distinct organisations. teaching: also two parties and one organisation playing all, which discloses data; never with data that matter."`
+	Drain       time.Duration  `yaml:"drain" doc:"How long the end of the process waits for computations that run, at most 10m. What has not ended then is tried again after the next start. 0s: not at all."`
 	Hub         linkConfig     `yaml:"hub" doc:"The broker between the institutions."`
 	Coordinator string         `yaml:"coordinator" doc:"The fingerprint of the coordinator, which brings the parties of a computation together. It sees who computes what with whom, and no data."`
 	Parties     []member       `yaml:"parties" doc:"Whom this party computes with, its own entry included, and nobody else. Compare each fingerprint with the one that the institution tells you by another way. gateways are the URLs under which clients name a party."`
@@ -45,7 +46,7 @@ type gatewayConfig struct {
 func defaultNode() nodeConfig {
 	return nodeConfig{
 		Identity: identityConfig{Cert: "identity.crt", Key: "identity.key"}, CA: "ca.crt", State: "state",
-		Durability: "power", Profile: "strict", Hub: defaultLink(),
+		Durability: "power", Profile: "strict", Drain: 30 * time.Second, Hub: defaultLink(),
 		Gateway: gatewayConfig{Listen: "127.0.0.1:55501", Hosts: []string{}, CORS: []string{}, Deadline: 5 * time.Minute},
 		Log:     defaultLog(),
 	}
@@ -81,6 +82,9 @@ func (c nodeConfig) check() error {
 	}
 	if d := c.Gateway.Deadline; d <= 0 || d > time.Hour {
 		return fmt.Errorf("gateway.deadline %s: between 1ms and 1h are possible", d)
+	}
+	if c.Drain < 0 || c.Drain > maxDrain {
+		return fmt.Errorf("drain %s: between 0s and %s are possible", c.Drain, maxDrain)
 	}
 	host, _, err := net.SplitHostPort(c.Gateway.Listen)
 	if err != nil {
@@ -155,7 +159,7 @@ func (p *program) runNode(ctx context.Context, file string, stderr io.Writer) (e
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	party.roots, party.logger, party.now = roots, log, p.now
+	party.roots, party.logger, party.now, party.hubCert = roots, log, p.now, c.Hub.Cert
 	if party.state, err = openStateWithin(ctx, c.State, lockWait); err != nil {
 		return err
 	}
@@ -183,7 +187,10 @@ func (p *program) runNode(ctx context.Context, file string, stderr io.Writer) (e
 		"profile", c.Profile, "durability", c.Durability, "version", version())
 	select {
 	case <-ctx.Done():
-		log.Info("the node is stopping", "party", id.Name())
+		log.Info("the node is stopping", "party", id.Name(), "drain", c.Drain)
+		if left := running.drain(context.WithoutCancel(ctx), c.Drain); left > 0 {
+			log.Warn("computations have not ended in time; they are tried again after the next start", "jobs", left)
+		}
 	case <-running.failed: // close tells why
 	}
 	return nil

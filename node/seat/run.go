@@ -45,6 +45,7 @@ type Run struct {
 	line jobs.Line // owned by the goroutine that runs
 
 	session *session.Session // nil after a restart
+	counted sync.Once        // what became of its messages
 
 	written  chan struct{} // closed when the line "started" is durable, or not to be had
 	writeErr error
@@ -427,6 +428,7 @@ func (r *Run) close() {
 func (r *Run) erase() {
 	if r.session != nil {
 		r.session.Close()
+		r.counted.Do(func() { r.seat.stats.add(r.session.Stats()) })
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

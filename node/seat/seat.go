@@ -93,6 +93,8 @@ type Seat struct {
 	forgotten struct{ after, before int64 } // see Forgets
 	warned    map[string]time.Time          // when an operator was last told of a state of affairs
 
+	stats stats
+
 	stopping chan struct{}
 	stop     sync.Once
 	later    sync.WaitGroup // writes that nobody waits for
