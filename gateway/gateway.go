@@ -281,7 +281,7 @@ func (g *Gateway) answerError(w http.ResponseWriter, r *http.Request, err error)
 		return
 	}
 	if e.Code == http.StatusInternalServerError {
-		g.config.Logger.Error("gateway: a request failed", "method", r.Method, "route", r.Pattern, "error", e.cause)
+		g.config.Logger.Error("gateway: a request failed", append(objectID(r), "method", r.Method, "route", r.Pattern, "error", e.cause)...)
 	}
 	g.refuse(w, r, e)
 }
@@ -290,6 +290,15 @@ func (g *Gateway) answerError(w http.ResponseWriter, r *http.Request, err error)
 func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, e *Error) {
 	g.metrics.refused.WithLabelValues(reasonClass(e)).Inc()
 	writeError(w, isV1(r), e)
+}
+
+// objectID is what the log says of the object in a request's path: the UUID of a job or a representation, if it is one.
+func objectID(r *http.Request) []any {
+	id, ok := representation.ParseUUID(r.PathValue("id"))
+	if !ok {
+		return nil
+	}
+	return []any{"id", id}
 }
 
 func representationShow(name string) string { return representation.Show(name) }

@@ -107,6 +107,7 @@ var reasons = []struct {
 	{http.StatusRequestEntityTooLarge, "too-large"},
 	{http.StatusUnsupportedMediaType, "not-json"},
 	{http.StatusMisdirectedRequest, "wrong-host"},
+	{http.StatusUnprocessableEntity, "key-reused"},
 	{http.StatusTooManyRequests, "too-many"}, {http.StatusTooManyRequests, "too-many-refused"},
 	{http.StatusInternalServerError, "internal"},
 	{http.StatusNotImplemented, "not-available"},

@@ -57,7 +57,7 @@ func (n *Node) take(ctx context.Context, job jobs.Job, left map[uuid.UUID]*seat.
 		return
 	}
 	r := &runner{
-		node: n, id: job.ID, created: job.Created, job: job, left: left[job.ID],
+		node: n, id: job.ID, uuid: job.UUID, created: job.Created, job: job, left: left[job.ID],
 		cancelled: make(chan struct{}), replaced: make(chan struct{}),
 	}
 	if job.CancelRequested {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -46,6 +47,7 @@ var (
 type runner struct {
 	node    *Node
 	id      uuid.UUID
+	uuid    uuid.UUID // of the computation
 	created time.Time
 	job     jobs.Job // own copy, for the goroutine that runs; the store has the truth
 	m       simon.Microprotocol
@@ -57,6 +59,18 @@ type runner struct {
 
 	once                [2]sync.Once
 	cancelled, replaced chan struct{}
+}
+
+// log is for lines about this job.
+func (r *runner) log() *slog.Logger {
+	return r.node.cfg.Logger.With("job", r.id, "computation", r.uuid)
+}
+
+// debug logs a step that every job takes, at the cost of nothing where nobody wants to know.
+func (r *runner) debug(text string) {
+	if r.node.cfg.Logger.Enabled(context.Background(), slog.LevelDebug) {
+		r.log().Debug(text, "attempt", r.job.Attempt)
+	}
 }
 
 // signal closes one of the runner's channels, once.
@@ -81,7 +95,7 @@ func (r *runner) run(ctx context.Context) {
 	if errors.Is(err, errCancelled) {
 		to = jobs.Cancelled
 	}
-	r.node.cfg.Logger.Info("job ended", "job", r.id, "state", to.String(), "reason", p.Reason)
+	r.log().Info("job ended", "state", to.String(), "reason", p.Reason)
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
 		err := r.move(ctx, to, func(j *jobs.Job) { j.Problem = p })
 		if err == nil || ctx.Err() != nil || errors.Is(err, jobs.ErrNotFound) {
@@ -95,7 +109,7 @@ func (r *runner) run(ctx context.Context) {
 			to = jobs.Failed
 			continue
 		}
-		r.node.cfg.Logger.Error("job record not written; trying again", "job", r.id, "error", err)
+		r.log().Error("job record not written; trying again", "error", err)
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
@@ -141,7 +155,7 @@ func (r *runner) stored(ctx context.Context, f func() error) error {
 		if err == nil || ctx.Err() != nil || errors.As(err, &step) || errors.Is(err, jobs.ErrNotFound) || errors.Is(err, jobs.ErrTooLarge) {
 			return err
 		}
-		r.node.cfg.Logger.Error("job store; trying again", "job", r.id, "error", err)
+		r.log().Error("job store; trying again", "error", err)
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
@@ -175,7 +189,7 @@ func (r *runner) attempts(ctx context.Context) error {
 		if err == nil || !r.again(ctx, err) {
 			return err
 		}
-		r.node.cfg.Logger.Info("attempt failed, trying again", "job", r.id, "attempt", r.job.Attempt, "reason", err)
+		r.log().Info("attempt failed, trying again", "attempt", r.job.Attempt, "reason", err)
 		select {
 		case <-time.After(rand.N(pause)): // only spreads load: no secret hangs on it
 		case <-r.node.retired.Done():
@@ -288,6 +302,7 @@ func (r *runner) attempt(ctx context.Context) error {
 		return err
 	}
 	r.ran = true
+	r.debug("computation started")
 	return r.compute(ctx, run)
 }
 
@@ -467,7 +482,10 @@ func (r *runner) finish(ctx context.Context, opened []byte) error {
 		if err != nil {
 			return fmt.Errorf("storing the result: %w", err)
 		}
-		return r.move(ctx, jobs.Done, func(j *jobs.Job) { j.Result, j.Problem = body, nil })
+		if err = r.move(ctx, jobs.Done, func(j *jobs.Job) { j.Result, j.Problem = body, nil }); err == nil {
+			r.debug("job done")
+		}
+		return err
 	})
 }
 

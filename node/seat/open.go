@@ -141,7 +141,7 @@ func (o *Open) Withdraw() bool {
 	leave := coordinator.Leave{UUID: o.common.UUID, FP: o.own.FP, Join: sha256.Sum256(o.raw)}
 	copy(leave.Sig[:], s.cfg.Identity.Sign(identity.ContextLeave, leave.SigningBytes()))
 	if err := s.cfg.Fabric.Leave(leave.Encode()); err != nil {
-		s.cfg.Logger.Debug("leave not sent", "error", err)
+		s.cfg.Logger.Debug("leave not sent", "computation", o.common.UUID, "error", err)
 	}
 	return true
 }

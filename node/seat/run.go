@@ -349,7 +349,7 @@ func (r *Run) done() {
 	defer r.seat.begin.Unlock()
 	r.seat.later.Go(func() {
 		if err := r.end(jobs.LineDone); err != nil {
-			r.seat.cfg.Logger.Error("the ledger line of a finished computation stays committed until the next start", "error", err)
+			r.seat.cfg.Logger.Error("the ledger line of a finished computation stays committed until the next start", "computation", r.uuid, "error", err)
 		}
 	})
 }
@@ -442,7 +442,7 @@ func (r *Run) toAll(b []byte) {
 	for i := range r.peers {
 		if i != r.self {
 			if err := r.seat.cfg.Fabric.Send(r.uuid, r.Name(i), b); err != nil {
-				r.seat.cfg.Logger.Debug("notice not sent", "to", r.Name(i), "error", err)
+				r.seat.cfg.Logger.Debug("notice not sent", "computation", r.uuid, "to", r.Name(i), "error", err)
 			}
 		}
 	}
