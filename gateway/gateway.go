@@ -98,6 +98,7 @@ type Gateway struct {
 	waiting       atomic.Int64 // requests that wait for a job
 	starting      sync.Mutex   // held while a task's job is stored
 	retired       atomic.Bool  // nothing new is accepted
+	guard         atomic.Pointer[simon.Guard]
 	draining      context.Context
 	drain         context.CancelCauseFunc
 }
@@ -130,6 +131,7 @@ func New(c Config) (*Gateway, error) {
 		return nil, err
 	}
 	g.draining, g.drain = context.WithCancelCause(context.Background())
+	g.SetGuard(c.Guard)
 	g.metrics = newMetrics(g)
 	g.handler = g.mux()
 	return g, nil
@@ -185,6 +187,9 @@ func (g *Gateway) Retire() { g.retired.Store(true) }
 
 // refusing says whether Retire or Drain was called.
 func (g *Gateway) refusing() bool { return g.retired.Load() || g.draining.Err() != nil }
+
+// SetGuard replaces what Config.Guard says, for the requests from now on.
+func (g *Gateway) SetGuard(guard simon.Guard) { g.guard.Store(&guard) }
 
 // Drain answers all waiting downloads and every further request that brings work with 503. It returns at once.
 func (g *Gateway) Drain() { g.drain(errDraining) }

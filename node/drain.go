@@ -36,9 +36,10 @@ func (n *Node) over() {
 	}
 }
 
-// joining is ctx for what Drain interrupts.
-func (n *Node) joining(ctx context.Context) (context.Context, func()) {
+// joining is ctx for an open request, which Drain and other rules end.
+func (n *Node) joining(ctx context.Context, r *rules) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(n.retired, func() { cancel(errDrained) })
-	return ctx, func() { stop(); cancel(nil) }
+	drained := context.AfterFunc(n.retired, func() { cancel(errDrained) })
+	reloaded := context.AfterFunc(r.over, func() { cancel(errReloaded) })
+	return ctx, func() { drained(); reloaded(); cancel(nil) }
 }

@@ -52,7 +52,8 @@ type runner struct {
 	job     jobs.Job // own copy, for the goroutine that runs; the store has the truth
 	m       simon.Microprotocol
 	input   []byte
-	left    *seat.Run // of a committed job after a restart
+	parties []seat.Peer // in the job's order, as admitted
+	left    *seat.Run   // of a committed job after a restart
 
 	ran     bool                                    // an attempt of this process has started
 	playing atomic.Pointer[context.CancelCauseFunc] // ends the protocol that runs
@@ -180,12 +181,12 @@ func (r *runner) attempts(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := r.admit(); err != nil {
-		return err
-	}
 	pause := retryFirst
 	for {
 		err := r.attempt(ctx)
+		if errors.Is(err, errReloaded) {
+			continue
+		}
 		if err == nil || !r.again(ctx, err) {
 			return err
 		}
@@ -235,8 +236,8 @@ func (r *runner) load(ctx context.Context) error {
 	})
 }
 
-// admit asks the policy.
-func (r *runner) admit() error {
+// admit asks the policy, and notes who the parties are.
+func (r *runner) admit(p policy.Policy) error {
 	parties := make([]seat.Peer, len(r.job.Parties))
 	for i, name := range r.job.Parties {
 		p, ok := r.node.seat.Peer(name)
@@ -245,7 +246,8 @@ func (r *runner) admit() error {
 		}
 		parties[i] = p
 	}
-	return r.node.cfg.Policy.Check(r.m, r.job.Parameters, parties)
+	r.parties = parties
+	return p.Check(r.m, r.job.Parameters, parties)
 }
 
 // common is the part of the JOIN that all parties must sign alike.
@@ -254,9 +256,8 @@ func (r *runner) common() coordinator.Common {
 		fp       identity.Fingerprint
 		position int
 	}
-	places := make([]place, len(r.job.Parties))
-	for i, name := range r.job.Parties {
-		p, _ := r.node.seat.Peer(name)
+	places := make([]place, len(r.parties))
+	for i, p := range r.parties {
 		places[i] = place{p.FP, i}
 	}
 	slices.SortFunc(places, func(a, b place) int { return slices.Compare(a.fp[:], b.fp[:]) })
@@ -278,6 +279,10 @@ func (r *runner) attempt(ctx context.Context) error {
 	if err := r.interrupted(); err != nil {
 		return err
 	}
+	rules := r.node.rules.Load()
+	if err := r.admit(rules.policy); err != nil {
+		return err
+	}
 	if leaf := r.node.cfg.Identity.Leaf; !r.node.cfg.Now().Before(leaf.NotAfter) {
 		return &jobError{503, "certificate", fmt.Sprintf("the certificate of %s has expired at %s: whoever keeps the authority renews it with "+
 			"`weft ca issue %s --renew`; then restart the node", leaf.Name, leaf.NotAfter.UTC().Format(time.RFC3339), leaf.Name)}
@@ -293,7 +298,7 @@ func (r *runner) attempt(ctx context.Context) error {
 		c.end()
 		return fmt.Errorf("joining: %w", err)
 	}
-	joining, end := r.node.joining(ctx)
+	joining, end := r.node.joining(ctx, rules)
 	defer end()
 	run, err := (&wait{runner: r, open: open, claim: c}).start(joining)
 	if err != nil {

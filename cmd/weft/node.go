@@ -128,7 +128,11 @@ func (p *program) nodeCommand() *cobra.Command {
 		Long: `Runs one party's node until Ctrl-C or a request to terminate. The node keeps jobs, inputs and results in its own state
 folder, encrypted; it connects to the hub, outbound only, and opens a gateway for the party's own people.
 
-It starts whether or not the hub is there; /readyz of its gateway tells whether it can compute.`,
+It starts whether or not the hub is there; /readyz of its gateway tells whether it can compute.
+
+SIGTERM or Ctrl-C ends it: computations that run come to their end within the time that 'drain' of the configuration gives
+them, and a second signal ends it at once; nothing that was accepted is lost. SIGHUP, or 'weft node reload', has it read its
+configuration again.`,
 		Example: `  weft node init --dir alice
   weft node --config alice/node.yaml`,
 		Args: cobra.NoArgs,
@@ -137,7 +141,7 @@ It starts whether or not the hub is there; /readyz of its gateway tells whether 
 		},
 	}
 	c.Flags().StringVar(&file, "config", "node.yaml", "the configuration file; `weft node init` writes one")
-	c.AddCommand(p.nodeInitCommand())
+	c.AddCommand(p.nodeInitCommand(), p.nodeReloadCommand())
 	return c
 }
 
@@ -147,6 +151,7 @@ func (p *program) runNode(ctx context.Context, file string, stderr io.Writer) (e
 	if err != nil {
 		return err
 	}
+	p.onHangup(func() {}) // until there is something to reload
 	log, err := c.Log.logger(stderr)
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
@@ -164,6 +169,11 @@ func (p *program) runNode(ctx context.Context, file string, stderr io.Writer) (e
 		return err
 	}
 	defer party.state.close()
+	forgetPID, err := party.state.tellPID()
+	if err != nil {
+		return err
+	}
+	defer forgetPID()
 	if c.Gateway.Files != "" {
 		if party.files, err = c.openFiles(); err != nil {
 			return fmt.Errorf("%s: %w", file, err)
@@ -182,6 +192,8 @@ func (p *program) runNode(ctx context.Context, file string, stderr io.Writer) (e
 		return err
 	}
 	defer func() { err = errors.Join(err, running.close()) }()
+	p.onHangup(newReloader(p, file, c, party, running).reload)
+	defer p.onHangup(func() {})
 	go warnExpiry(ctx, log, p.now, c.Identity.Cert, c.Hub.Cert)
 	log.Info("the node is running", "party", id.Name(), "gateway", "http://"+party.listener.Addr().String(), "hub", c.Hub.URL,
 		"profile", c.Profile, "durability", c.Durability, "version", version())

@@ -50,12 +50,14 @@ type party struct {
 	private *broker.Server
 	node    *node.Node
 	gateway *gateway.Gateway
-	conn    *nats.Conn
-	jobs    *jobs.Store
-	objects *objects.Store
-	stop    context.CancelFunc
-	done    sync.WaitGroup
-	failed  chan struct{} // closed when a part has stopped by itself
+
+	directory *directory
+	conn      *nats.Conn
+	jobs      *jobs.Store
+	objects   *objects.Store
+	stop      context.CancelFunc
+	done      sync.WaitGroup
+	failed    chan struct{} // closed when a part has stopped by itself
 
 	mu  sync.Mutex
 	err error
@@ -80,12 +82,14 @@ func startParty(ctx context.Context, c partyConfig) (_ *party, err error) {
 	if err != nil {
 		return nil, err
 	}
-	directory, err := gateway.NewDirectory(c.identity.Name(), c.urls, c.loopback)
+	list, err := gateway.NewDirectory(c.identity.Name(), c.urls, c.loopback)
 	if err != nil {
 		return nil, err
 	}
+	p.directory = &directory{}
+	p.directory.list.Store(list)
 	serving := gateway.Config{
-		Catalogue: simon.Catalogue(), Jobs: p.jobs, Objects: p.objects, Directory: directory, Key: c.state.derive("representations"), Guard: c.profile.Guard(),
+		Catalogue: simon.Catalogue(), Jobs: p.jobs, Objects: p.objects, Directory: p.directory, Key: c.state.derive("representations"), Guard: c.profile.Guard(),
 		Version: version(), Deadline: c.deadline, MaxParties: c.maxParties, CORS: c.cors, Hosts: c.hosts, Now: c.now, Logger: c.logger,
 		Ready: func() error { return p.missing(c) }, Room: c.state.room, Stats: func() gateway.NodeStats { return p.stats(c) },
 	}

@@ -276,7 +276,7 @@ func (s *Seat) noticeFor(common coordinator.Common, sid [32]byte, forgotten bool
 		raw = session.SignAbort(s.cfg.Identity, sid, CodeWithdrawn).Encode()
 	}
 	for _, fp := range common.Parties {
-		if p, ok := s.byFP[fp]; ok && fp != s.cfg.Identity.FP() && raw != nil {
+		if p, ok := s.peer(fp); ok && fp != s.cfg.Identity.FP() && raw != nil {
 			_ = s.cfg.Fabric.Send(common.UUID, p.Name, raw)
 		}
 	}

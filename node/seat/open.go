@@ -297,7 +297,7 @@ func (s *Seat) checkJoin(common []byte, j coordinator.Signed) (coordinator.Own, 
 	if err != nil {
 		return own, nil, err
 	}
-	peer, ok := s.byFP[own.FP]
+	peer, ok := s.peer(own.FP)
 	if !ok {
 		return own, nil, fmt.Errorf("fingerprint %s is not among the configured parties", own.FP)
 	}
