@@ -93,6 +93,7 @@ type Gateway struct {
 	connections   atomic.Int64 // that are open
 	waiting       atomic.Int64 // requests that wait for a job
 	starting      sync.Mutex   // held while a task's job is stored
+	changing      stripes      // held while a record is changed
 	draining      context.Context
 	drain         context.CancelCauseFunc
 }
