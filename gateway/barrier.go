@@ -151,7 +151,8 @@ func addParty(list *[]string, party string) error {
 	return nil
 }
 
-// nameOf reads what clients call a party or a key: a text or a number. Equal ones have equal names: 1 and 1.0, but not "1".
+// nameOf reads what clients call a party or a key: a text or a number. Equal ones have equal names, as 1, 1.0 and 1e0 have,
+// and "1" has another; beyond 2^53 a number with an exponent is not compared with one without.
 func nameOf(field string, raw json.RawMessage) (string, error) {
 	if text, ok := representation.Text(raw); ok {
 		if len(text) > longestName {

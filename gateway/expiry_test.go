@@ -181,7 +181,9 @@ func BenchmarkRepresentations(b *testing.B) {
 	c := p.as(anyone)
 	storage := c.instance("KeyValueStorage", "")
 	barrier := c.instance("Barrier", meetingPoint)
-	member := func(object, name string) string { return "/representation/" + c.id("GET", "/representation/"+object+"/"+name, "") }
+	member := func(object, name string) string {
+		return "/representation/" + c.id("GET", "/representation/"+object+"/"+name, "")
+	}
 	exists, arrived, store := member(storage, "exists"), member(barrier, "arrived"), member(storage, "store")
 	value := "/representation/" + c.id("PUT", "/representations", `{"args":[[1,2,3]]}`)
 	for _, bm := range []struct{ name, method, path, body string }{

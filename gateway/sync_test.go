@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/weftmpc/weft/gateway/representation"
 	"github.com/weftmpc/weft/jobs/objects"
 )
 
@@ -302,4 +303,25 @@ func awaitRevision(t *testing.T, s *objects.Store, id string, revision uint64) {
 			t.Fatal("the news did not come")
 		}
 	}
+}
+
+// FuzzNameOf: a name is JSON, within bounds, and the name of itself.
+func FuzzNameOf(f *testing.F) {
+	for _, s := range []string{`1`, `1.0`, `-0`, `1e0`, `1.5`, `1e400`, `-1e-400`, `"a"`, `"\u00e9\ud800"`, `null`, `{}`, `9007199254740993`, `123456789012345678901234567890.00`, `1E+5`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		if representation.Check(raw) != nil {
+			return
+		}
+		name, err := nameOf("party", raw)
+		if err != nil {
+			checkFuzzed(t, err)
+			return
+		}
+		again, err := nameOf("party", json.RawMessage(name))
+		if !json.Valid([]byte(name)) || len(name) > 6*longestName+2 || again != name || err != nil {
+			t.Errorf("%s is named %s, and that %s (%v)", raw, name, again, err)
+		}
+	})
 }

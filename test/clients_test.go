@@ -451,3 +451,28 @@ func TestSyncObjectsAndErrorsInEachLanguage(t *testing.T) {
 		wg.Wait()
 	})
 }
+
+// TestBarrierOfTheReadme runs the example of gateway/README.md by three clients of one gateway.
+func TestBarrierOfTheReadme(t *testing.T) {
+	text, err := os.ReadFile("../gateway/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, found := strings.Cut(string(text), "```python\nbarrier = ")
+	example, _, closed := strings.Cut(example, "```")
+	if !found || !closed || !strings.Contains(example, `party="ann"`) {
+		t.Fatalf("the example is not there: %q", example)
+	}
+	py, d := python(t), startDemo(t)
+	var wg sync.WaitGroup
+	for _, party := range []string{"ann", "dora", "eve"} {
+		wg.Go(func() {
+			script := fmt.Sprintf("import federatedsecure.client\napi = federatedsecure.client.Api(%q)\nbarrier = %s\nprint(api.download(barrier.arrived()))\n",
+				d.urls[0], strings.ReplaceAll(example, `party="ann"`, fmt.Sprintf("party=%q", party)))
+			if out, err := exec.CommandContext(t.Context(), py, "-c", script).CombinedOutput(); err != nil || string(out) != "3\n" {
+				t.Errorf("%s: %v: %s", party, err, out)
+			}
+		})
+	}
+	wg.Wait()
+}
