@@ -77,14 +77,15 @@ func createBarrier(ctx context.Context, g *Gateway, b binding) (uuid.UUID, bool,
 func deleteBarrier(ctx context.Context, g *Gateway, b binding) (uuid.UUID, bool, error) {
 	id, err := g.meeting(objects.Barrier, b.args[0])
 	if err == nil {
-		err = g.discard(ctx, id, "there is no barrier with this UUID; it may have been deleted or have expired")
+		err = g.discard(ctx, b.caller, id, "there is no barrier with this UUID; it may have been deleted or have expired")
 	}
 	return uuid.UUID{}, false, err
 }
 
 // discard deletes what a service keeps, which must be there.
-func (g *Gateway) discard(ctx context.Context, id uuid.UUID, missing string) error {
+func (g *Gateway) discard(ctx context.Context, caller string, id uuid.UUID, missing string) error {
 	err := g.config.Objects.Delete(ctx, id)
+	g.handles.forget(caller, id)
 	if errors.Is(err, objects.ErrNotFound) {
 		return fail(http.StatusNotFound, "unknown", "%s", missing)
 	}

@@ -73,7 +73,7 @@ func receive(ctx context.Context, g *Gateway, b binding) (uuid.UUID, bool, error
 func deleteBroadcast(ctx context.Context, g *Gateway, b binding) (uuid.UUID, bool, error) {
 	id, err := g.meeting(objects.Broadcast, b.args[0])
 	if err == nil {
-		err = g.discard(ctx, id, "there is no broadcast with this UUID; it may have been deleted or have expired")
+		err = g.discard(ctx, b.caller, id, "there is no broadcast with this UUID; it may have been deleted or have expired")
 	}
 	return uuid.UUID{}, false, err
 }

@@ -53,8 +53,10 @@ func (g *Gateway) load(ctx context.Context, caller string, kind objects.Kind, id
 	r, err := g.config.Objects.Get(ctx, id)
 	switch {
 	case errors.Is(err, objects.ErrExpired):
+		g.handles.forget(caller, id)
 		return r, errExpiredRepresentation
 	case errors.Is(err, objects.ErrNotFound), err == nil && (r.Kind != kind || !sees(caller, r)):
+		g.handles.forget(caller, id)
 		return r, errUnknownRepresentation
 	}
 	return r, err

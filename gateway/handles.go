@@ -107,7 +107,7 @@ type handle struct {
 }
 
 const (
-	mostIndexed = 15_000 // objects whose members are remembered, about 20 MB; more than the store keeps for a caller
+	mostIndexed = 15_000 // objects whose members are remembered, about 25 MB; more than the store keeps for a caller
 	mostCallers = 1_000
 )
 
@@ -204,6 +204,17 @@ func (h *handles) index(caller string, kind objects.Kind, object uuid.UUID) map[
 	}
 	h.indexed[own] = ids
 	return ids
+}
+
+// forget drops what is remembered of a stored object that is gone for a caller.
+func (h *handles) forget(caller string, object uuid.UUID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	own := ownObject{caller, object}
+	for _, id := range h.indexed[own] {
+		delete(h.members, id)
+	}
+	delete(h.indexed, own)
 }
 
 // find looks through the objects that the caller sees for the one of which id is a member. Identifiers that somebody invents

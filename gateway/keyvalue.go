@@ -63,7 +63,7 @@ func createStorage(ctx context.Context, g *Gateway, b binding) (uuid.UUID, bool,
 func deleteStorage(ctx context.Context, g *Gateway, b binding) (uuid.UUID, bool, error) {
 	id, err := g.storageID(b.caller, b.args[0])
 	if err == nil {
-		err = g.discard(ctx, id, "there is no storage with this name; it may have been deleted or have expired")
+		err = g.discard(ctx, b.caller, id, "there is no storage with this name; it may have been deleted or have expired")
 	}
 	return uuid.UUID{}, false, err
 }

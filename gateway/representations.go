@@ -330,6 +330,7 @@ func (g *Gateway) release(w http.ResponseWriter, r *http.Request) error {
 		return err
 	case t.record != nil && (t.record.Kind == objects.Value || t.record.Kind == objects.Task):
 		err = g.config.Objects.Delete(r.Context(), t.record.ID)
+		g.handles.forget(callerOf(r.Context()), t.record.ID)
 	case t.job != nil && t.job.Terminal():
 		err = g.config.Jobs.Delete(r.Context(), t.job.ID)
 	}

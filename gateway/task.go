@@ -89,6 +89,7 @@ func (g *Gateway) storeTask(ctx context.Context, caller string, t task) (uuid.UU
 func (g *Gateway) loadTask(ctx context.Context, caller string, id uuid.UUID) (task, objects.Record, error) {
 	r, err := g.config.Objects.Get(ctx, id)
 	if errors.Is(err, objects.ErrNotFound) || err == nil && (r.Caller != caller || r.Kind != objects.Task) {
+		g.handles.forget(caller, id)
 		return task{}, r, errTaskGone
 	}
 	if err != nil {
