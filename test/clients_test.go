@@ -167,18 +167,30 @@ func chromium(t *testing.T, tasks []clientTask) [][]clientOutcome {
 	server := httptest.NewServer(pages)
 	t.Cleanup(server.Close)
 
-	home := t.TempDir()
+	home, err := os.MkdirTemp("", "weft-") // a short path: Chromium makes sockets in it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(home)
 	said := &lockedBuffer{}
 	c := exec.Command(program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-extensions",
-		"--disable-background-networking", "--user-data-dir="+filepath.Join(home, "profile"), server.URL)
-	c.Env, c.Stdout, c.Stderr = append(os.Environ(), "HOME="+home), said, said
+		"--disable-background-networking", "--disable-breakpad", "--user-data-dir="+filepath.Join(home, "profile"), server.URL)
+	c.Env, c.Stdout, c.Stderr = append(os.Environ(), "HOME="+home, "TMPDIR="+home), said, said
+	c.WaitDelay = 10 * time.Second // for what Chromium started and left
 	ownGroup(c)
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
+	exited := make(chan struct{})
+	go func() {
+		_ = c.Wait() // for the first process, and for whatever else holds its output
+		close(exited)
+	}()
 	defer func() {
-		_ = signalGroup(c.Process, syscall.SIGKILL)
-		_ = c.Wait()
+		_ = c.Process.Signal(syscall.SIGTERM)
+		kill := time.AfterFunc(10*time.Second, func() { _ = signalGroup(c.Process, syscall.SIGKILL) })
+		defer kill.Stop()
+		<-exited
 	}()
 	select {
 	case a := <-done:
@@ -197,7 +209,9 @@ func chromium(t *testing.T, tasks []clientTask) [][]clientOutcome {
 			t.Error("the browser did not ask whether it may: the page was of the same origin")
 		}
 		return all
-	case <-time.After(3 * patience):
+	case <-exited:
+		t.Fatalf("Chromium ended and said:\n%s", said)
+	case <-time.After(2 * patience):
 		t.Fatalf("the page does not end; Chromium said:\n%s", said)
 	}
 	return nil
