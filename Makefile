@@ -1,4 +1,5 @@
-# make test    everything that CI checks; installs what it needs into .venv
+# make deps    what the tests need beside Go, on Debian and as root: a C compiler, Python, Node, R, Chromium; about a minute
+# make test    everything that CI checks; installs the official client into .venv
 # make bench   weft beside the floor, a program that does only what cannot be left out; about seven minutes
 # make bench-far   computations of institutions that are 28 ms apart; needs root
 # make soak    cuts and kills as in the tests, for longer; prints a table; about five minutes
@@ -12,10 +13,17 @@ FUZZTIME ?= 20s
 export GOTOOLCHAIN = local
 export CGO_ENABLED = 0
 
-.PHONY: build test check unit race client bench bench-far soak microbench fuzz clean
+.PHONY: build deps test check unit race client bench bench-far soak microbench fuzz clean
 
 build:
 	$(GO) build -trimpath -o weft ./cmd/weft
+
+# The C compiler is for the race detector; the interpreters run the clients of the representation API.
+DEPS = gcc libc6-dev python3 python3-venv nodejs chromium r-base-core r-cran-httr r-cran-jsonlite
+
+deps:
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(DEPS)
 
 test: check unit race
 	@echo "make test: all checks passed"

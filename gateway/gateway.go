@@ -99,6 +99,7 @@ type Gateway struct {
 	starting      sync.Mutex   // held while a task's job is stored
 	retired       atomic.Bool  // nothing new is accepted
 	guard         atomic.Pointer[simon.Guard]
+	changing      stripes // held while a record is changed
 	draining      context.Context
 	drain         context.CancelCauseFunc
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
+	"strconv"
 	"sync"
 
 	"github.com/google/uuid"
@@ -26,45 +28,65 @@ type function struct {
 	invoke    func(ctx context.Context, g *Gateway, b binding) (id uuid.UUID, some bool, err error)
 }
 
-// binding is one call: who calls, of which task the function is a member (if of one), the arguments in order.
+// binding is one call: who calls, of which stored object the function is a member (if of one), the arguments in order.
 type binding struct {
 	caller string
-	task   uuid.UUID
+	object uuid.UUID
 	args   []json.RawMessage
+	loan   *loan // of the request, for what the call reads
 	// wait lets a member wait a moment for a job; it needs the request for that.
 	wait func(j jobs.Job) (jobs.Job, error)
 }
 
 // roots are the objects of GET /representations, in that order.
-func roots() []*root { return []*root{simonRoot()} }
+func roots() []*root { return []*root{barrierRoot(), broadcastRoot(), keyValueRoot(), simonRoot()} }
 
-// Names of a task's members that are data: a call's return value, as a representation.
-const (
-	invitationValue = "invitation"
-	progressValue   = "progress value"
-)
+// officialVersion is that of the official server whose clients are served.
+const officialVersion = "0.6.0"
 
-// handles knows every identifier that is derived rather than stored. Those of the roots are few. Those of tasks' members
-// are derived from the task's own identifier and remembered; after a restart they are found by deriving them anew for the
-// caller's tasks.
-type handles struct {
-	key    []byte
-	roots  []*root
-	list   []byte               // the answer of GET /representations
-	static map[string]*static   // by caller
-	tasks  map[string]*function // a task's functions
-
-	mu      sync.Mutex
-	members map[uuid.UUID]handle             // of tasks
-	indexed map[ownTask]map[string]uuid.UUID // the tasks whose members these are, by the members' names
-
-	search sync.Mutex // held by the one request that looks through the tasks
+// service describes a root of the official server's plugins.
+func service(plugin, microservice string) representation.Description {
+	return representation.Description{{Key: "namespace", Value: "federatedsecure"}, {Key: "plugin", Value: plugin}, {Key: "version", Value: officialVersion}, {Key: "microservice", Value: microservice}}
 }
 
-// ownTask is a task as one caller sees it.
-type ownTask struct {
+// class is a kind of stored object that has members.
+type class struct {
+	path      string               // in the derivation of its members' identifiers
+	functions map[string]*function // that can be called
+	values    []string             // names of members that are data: a call's return value, as a representation
+}
+
+// classes are all of them.
+func classes() map[objects.Kind]class {
+	return map[objects.Kind]class{
+		objects.Task:     {path: "task", functions: taskFunctions(), values: []string{invitationValue, progressValue}},
+		objects.Barrier:  {path: "barrier", functions: barrierFunctions()},
+		objects.KeyValue: {path: "key-value storage", functions: keyValueFunctions()},
+	}
+}
+
+// handles knows every identifier that is derived rather than stored. Those of the roots and of constants are few. Those of
+// stored objects' members are derived from the object's own identifier and remembered; after a restart they are found by
+// deriving them anew for the objects that the caller sees.
+type handles struct {
+	key       []byte
+	roots     []*root
+	list      []byte // the answer of GET /representations
+	classes   map[objects.Kind]class
+	constants map[uuid.UUID]json.RawMessage
+	static    map[string]*static // by caller
+
+	mu      sync.Mutex
+	members map[uuid.UUID]handle               // of stored objects
+	indexed map[ownObject]map[string]uuid.UUID // the objects whose members these are, by the members' names
+
+	search sync.Mutex // held by the one request that looks through the objects
+}
+
+// ownObject is a stored object as one caller sees it.
+type ownObject struct {
 	caller string
-	task   uuid.UUID
+	id     uuid.UUID
 }
 
 // static are one caller's identifiers of the roots and their members.
@@ -74,21 +96,32 @@ type static struct {
 	members map[*function]uuid.UUID
 }
 
-// handle is what a derived identifier stands for: a root, a root's function, or a member of a task.
+// handle is what a derived identifier stands for: a root, a root's function, a member of a stored object, or a constant.
 type handle struct {
-	root   *root
-	member *function
-	task   uuid.UUID
-	name   string // of the task's member
+	root     *root
+	member   *function
+	object   uuid.UUID
+	name     string // of the object's member
+	caller   string // who may use the object's member
+	constant json.RawMessage
 }
 
 const (
-	mostIndexed = 15_000 // tasks whose members are remembered, about 20 MB; more than the store keeps for a caller
+	mostIndexed = 15_000 // objects whose members are remembered, about 25 MB; more than the store keeps for a caller
 	mostCallers = 1_000
 )
 
 func newHandles(key []byte) *handles {
-	h := &handles{key: append([]byte(nil), key...), roots: roots(), tasks: taskFunctions(), static: map[string]*static{}, members: map[uuid.UUID]handle{}, indexed: map[ownTask]map[string]uuid.UUID{}}
+	h := &handles{
+		key: append([]byte(nil), key...), roots: roots(), classes: classes(), constants: map[uuid.UUID]json.RawMessage{},
+		static: map[string]*static{}, members: map[uuid.UUID]handle{}, indexed: map[ownObject]map[string]uuid.UUID{},
+	}
+	for _, text := range []string{"true", "false"} {
+		h.constants[h.constantID(text)] = json.RawMessage(text)
+	}
+	for n := range mostArrivals + 1 {
+		h.constants[h.constantID(strconv.Itoa(n))] = json.RawMessage(strconv.Itoa(n))
+	}
 	descriptions := make([]representation.Description, len(h.roots))
 	for i, r := range h.roots {
 		descriptions[i] = r.description
@@ -134,52 +167,73 @@ func (h *handles) of(caller string) *static {
 	return s
 }
 
-// taskID is the identifier of a task's member.
-func (h *handles) taskID(caller string, task uuid.UUID, name string) uuid.UUID {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.index(caller, task)[name]
+// constantID is the identifier of a truth value, or of a number of parties at a barrier: what is returned so often, and to
+// clients that ask in a loop, that it must not be stored. Everybody has the same.
+func (h *handles) constantID(text string) uuid.UUID {
+	return representation.Derive(h.key, "", "constant/"+text)
 }
 
-// index derives the identifiers of a task's members once. Its caller locks.
-func (h *handles) index(caller string, task uuid.UUID) map[string]uuid.UUID {
-	own := ownTask{caller, task}
+// partOf is the identifier of a stored object's member.
+func (h *handles) partOf(caller string, kind objects.Kind, id uuid.UUID, name string) uuid.UUID {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.index(caller, kind, id)[name]
+}
+
+// index derives the identifiers of a stored object's members once. Its caller locks.
+func (h *handles) index(caller string, kind objects.Kind, object uuid.UUID) map[string]uuid.UUID {
+	own := ownObject{caller, object}
 	if ids := h.indexed[own]; ids != nil {
 		return ids
 	}
-	if len(h.indexed) >= mostIndexed { // most are of tasks that are gone; find derives the others anew
+	if len(h.indexed) >= mostIndexed { // most are of objects that are gone; find derives the others anew
 		clear(h.indexed)
 		clear(h.members)
 	}
-	ids := make(map[string]uuid.UUID, len(taskNames))
-	for _, name := range taskNames {
-		id := representation.Derive(h.key, caller, "task/"+task.String()+"/"+name)
-		ids[name], h.members[id] = id, handle{task: task, name: name, member: h.tasks[name]}
+	c := h.classes[kind]
+	ids := make(map[string]uuid.UUID, len(c.functions)+len(c.values))
+	add := func(name string, f *function) {
+		id := representation.Derive(h.key, caller, c.path+"/"+object.String()+"/"+name)
+		ids[name], h.members[id] = id, handle{object: object, name: name, caller: caller, member: f}
+	}
+	for name, f := range c.functions {
+		add(name, f)
+	}
+	for _, name := range c.values {
+		add(name, nil)
 	}
 	h.indexed[own] = ids
 	return ids
 }
 
-// find looks a derived identifier up. tasks gives the caller's tasks if memory does not have it. Identifiers that somebody
-// invents cost little: one request at a time looks through the tasks, and derives nothing that is remembered.
-func (h *handles) find(caller string, id uuid.UUID, tasks func() ([]uuid.UUID, error)) (handle, bool, error) {
-	if d, ok := h.remembered(caller, id); ok {
-		return d, true, nil
+// forget drops what is remembered of a stored object that is gone for a caller.
+func (h *handles) forget(caller string, object uuid.UUID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	own := ownObject{caller, object}
+	for _, id := range h.indexed[own] {
+		delete(h.members, id)
 	}
-	if id.Version() != 8 || tasks == nil {
-		return handle{}, false, nil
-	}
+	delete(h.indexed, own)
+}
+
+// find looks through the objects that the caller sees for the one of which id is a member. Identifiers that somebody invents
+// cost little: one request at a time looks, and derives nothing that is remembered.
+func (h *handles) find(caller string, id uuid.UUID, visible func() ([]objects.Record, error)) (handle, bool, error) {
 	h.search.Lock()
 	defer h.search.Unlock()
-	all, err := tasks()
+	all, err := visible()
 	if err != nil {
 		return handle{}, false, err
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, task := range all {
-		h.index(caller, task)
-		if d, ok := h.members[id]; ok {
+	for _, r := range all {
+		if _, ok := h.classes[r.Kind]; !ok {
+			continue
+		}
+		h.index(caller, r.Kind, r.ID)
+		if d, ok := h.members[id]; ok && d.caller == caller {
 			return d, true, nil
 		}
 	}
@@ -192,8 +246,11 @@ func (h *handles) remembered(caller string, id uuid.UUID) (handle, bool) {
 	if d, ok := h.of(caller).handles[id]; ok {
 		return d, true
 	}
+	if c, ok := h.constants[id]; ok {
+		return handle{constant: c}, true
+	}
 	d, ok := h.members[id]
-	return d, ok
+	return d, ok && d.caller == caller
 }
 
 // thing is what a representation stands for: exactly one of the fields is set.
@@ -205,33 +262,64 @@ type thing struct {
 
 // resolve finds what id stands for. What belongs to another caller is unknown.
 func (g *Gateway) resolve(ctx context.Context, caller string, id uuid.UUID) (thing, error) {
-	if id.Version() == 8 { // a derived one; records have random identifiers
-		d, ok, err := g.handles.find(caller, id, func() ([]uuid.UUID, error) { return g.tasksOf(ctx, caller) })
-		if err != nil {
+	if d, ok := g.handles.remembered(caller, id); ok {
+		return thing{derived: &d}, nil
+	}
+	t, err := g.stored(ctx, caller, id)
+	if err != errUnknownRepresentation || id.Version() != 8 { //nolint:errorlint // exactly this value
+		return t, err
+	}
+	d, ok, err := g.handles.find(caller, id, func() ([]objects.Record, error) { return g.visible(ctx, caller) })
+	if err != nil {
+		return thing{}, err
+	}
+	if !ok {
+		return thing{}, errUnknownRepresentation
+	}
+	return thing{derived: &d}, nil
+}
+
+var (
+	errUnknownRepresentation = fail(http.StatusNotFound, "unknown-representation", "there is no such representation here; it may have been deleted or have expired, or belong to another gateway")
+	errExpiredRepresentation = fail(http.StatusNotFound, "expired-representation", "what this representation stood for has expired: a value is kept for an hour after its last use, a task, barrier or storage for 24 hours, a result for 24 hours after the end of its job; make it anew")
+)
+
+// stored finds the job or the record that has the identifier. Each store asks the server for what it does not know.
+func (g *Gateway) stored(ctx context.Context, caller string, id uuid.UUID) (thing, error) {
+	expired := false
+	if !g.config.Objects.Holds(id) {
+		j, err := g.config.Jobs.Get(ctx, id)
+		switch {
+		case err == nil && j.Caller == caller:
+			return thing{job: &j}, nil
+		case err != nil && !errors.Is(err, jobs.ErrNotFound):
 			return thing{}, err
 		}
-		if ok {
-			return thing{derived: &d}, nil
-		}
-	}
-	j, err := g.config.Jobs.Get(ctx, id)
-	switch {
-	case err == nil && j.Caller == caller:
-		return thing{job: &j}, nil
-	case err != nil && !errors.Is(err, jobs.ErrNotFound):
-		return thing{}, err
+		expired = errors.Is(err, jobs.ErrExpired)
 	}
 	r, err := g.config.Objects.Get(ctx, id)
 	switch {
-	case err == nil && r.Caller == caller:
+	case err == nil && sees(caller, r):
 		return thing{record: &r}, nil
 	case err != nil && !errors.Is(err, objects.ErrNotFound):
 		return thing{}, err
+	case expired || errors.Is(err, objects.ErrExpired):
+		return thing{}, errExpiredRepresentation
 	}
 	return thing{}, errUnknownRepresentation
 }
 
-var errUnknownRepresentation = fail(http.StatusNotFound, "unknown-representation", "there is no such representation here; it may have been deleted or have expired, or belong to another gateway")
+// sees says whether a record exists for a caller: whoever made it, and everybody who was given the identifier of a barrier.
+// A broadcast has no representation.
+func sees(caller string, r objects.Record) bool {
+	return r.Kind == objects.Barrier || r.Kind != objects.Broadcast && r.Caller == caller
+}
+
+// visible lists the records that a caller sees, newest first and without their data.
+func (g *Gateway) visible(ctx context.Context, caller string) ([]objects.Record, error) {
+	all, err := g.config.Objects.List(ctx, "")
+	return slices.DeleteFunc(all, func(r objects.Record) bool { return !sees(caller, r) }), err
+}
 
 // tasksOf lists the identifiers of the caller's tasks, newest first.
 func (g *Gateway) tasksOf(ctx context.Context, caller string) ([]uuid.UUID, error) {

@@ -38,7 +38,7 @@ const (
 
 // party is a gateway over real stores, with a node that the test plays.
 type party struct {
-	t       *testing.T
+	t       testing.TB
 	broker  *brokertest.PrivateBroker
 	jobs    *jobs.Store
 	objects *objects.Store
@@ -117,7 +117,7 @@ func manyParties(n int) []Party {
 	return list
 }
 
-func newParty(t *testing.T, change func(*Config)) *party {
+func newParty(t testing.TB, change func(*Config)) *party {
 	t.Helper()
 	p := &party{t: t, broker: brokertest.Private(t), log: &buffer{}}
 	p.open(change)

@@ -88,11 +88,17 @@ func (g *Gateway) upload(w http.ResponseWriter, r *http.Request) error {
 	if len(c.Args) != 1 || len(c.Kwargs) != 0 {
 		return fail(http.StatusBadRequest, "one-value", "an upload takes the value as its one positional argument: {\"args\":[VALUE],\"kwargs\":{}}")
 	}
-	record, err := g.config.Objects.Put(r.Context(), objects.Record{ID: uuid.New(), Caller: callerOf(r.Context()), Kind: objects.Value, Data: c.Args[0], Created: g.config.Now()})
+	id, err := g.keep(r.Context(), callerOf(r.Context()), c.Args[0])
 	if err != nil {
 		return err
 	}
-	return writeUUID(w, record.ID)
+	return writeUUID(w, id)
+}
+
+// keep stores a value for a caller: one that was uploaded, or that a call returns.
+func (g *Gateway) keep(ctx context.Context, caller string, value json.RawMessage) (uuid.UUID, error) {
+	r, err := g.config.Objects.Put(ctx, objects.Record{ID: uuid.New(), Caller: caller, Kind: objects.Value, Data: value, Created: g.config.Now()})
+	return r.ID, err
 }
 
 // pathThing is what the path's representation stands for.
@@ -132,7 +138,7 @@ func (g *Gateway) call(w http.ResponseWriter, r *http.Request) error {
 			}
 		}
 	}
-	b := binding{caller: callerOf(r.Context()), task: t.derived.task, args: args, wait: func(j jobs.Job) (jobs.Job, error) {
+	b := binding{caller: callerOf(r.Context()), object: t.derived.object, args: args, loan: l, wait: func(j jobs.Job) (jobs.Job, error) {
 		j, _, err := g.await(w, r, j, resultPause, jobs.Job.Terminal)
 		return j, err
 	}}
@@ -233,6 +239,8 @@ func (g *Gateway) value(ctx context.Context, caller string, t thing) (json.RawMe
 			return nil, err
 		}
 		return envelope(*t.job, result), nil
+	case t.derived != nil && t.derived.constant != nil:
+		return t.derived.constant, nil
 	case t.derived != nil && t.derived.root == nil && t.derived.member == nil:
 		return g.taskValue(ctx, caller, *t.derived)
 	}
@@ -259,9 +267,9 @@ func (g *Gateway) attribute(w http.ResponseWriter, r *http.Request) error {
 		if t.derived.root.members[name] != nil {
 			return writeUUID(w, g.handles.memberID(callerOf(r.Context()), t.derived.root, name))
 		}
-	case t.record != nil && t.record.Kind == objects.Task:
-		if g.handles.tasks[name] != nil {
-			return writeUUID(w, g.handles.taskID(callerOf(r.Context()), t.record.ID, name))
+	case t.record != nil:
+		if g.handles.classes[t.record.Kind].functions[name] != nil {
+			return writeUUID(w, g.handles.partOf(callerOf(r.Context()), t.record.Kind, t.record.ID, name))
 		}
 	}
 	return fail(http.StatusNotFound, "unknown-attribute", "this representation has no attribute %s", representation.Show(name))
@@ -309,8 +317,9 @@ func nonNil(s []string) []string {
 	return s
 }
 
-// release forgets a value, a task or an ended job. What is derived cannot be forgotten, and a job that runs is other
-// parties' concern too: it goes on, and its result stays for its time. Cancelling is said aloud, under /v1.
+// release forgets a value, a task or an ended job. What is derived cannot be forgotten. A barrier or a storage is kept under
+// its own name, and others may use it: its service deletes it. A job that runs is other parties' concern too: it goes on,
+// and its result stays for its time. Cancelling is said aloud, under /v1.
 func (g *Gateway) release(w http.ResponseWriter, r *http.Request) error {
 	if err := dropBody(w, r); err != nil {
 		return err
@@ -319,8 +328,9 @@ func (g *Gateway) release(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case err != nil:
 		return err
-	case t.record != nil:
+	case t.record != nil && (t.record.Kind == objects.Value || t.record.Kind == objects.Task):
 		err = g.config.Objects.Delete(r.Context(), t.record.ID)
+		g.handles.forget(callerOf(r.Context()), t.record.ID)
 	case t.job != nil && t.job.Terminal():
 		err = g.config.Jobs.Delete(r.Context(), t.job.ID)
 	}

@@ -18,21 +18,33 @@ import (
 func TestRootsAndMembers(t *testing.T) {
 	p := newParty(t, nil)
 	a := p.do("GET", "/representations", "{}")
-	if want := `{"type":"list","list":[{"namespace":"federatedsecure","protocol":"Simon","version":"0.6.0"}]}`; a.code != 200 || a.body != want {
+	if want := `{"type":"list","list":[` +
+		`{"namespace":"federatedsecure","plugin":"Sync","version":"0.6.0","microservice":"Barrier"},` +
+		`{"namespace":"federatedsecure","plugin":"Sync","version":"0.6.0","microservice":"Broadcast"},` +
+		`{"namespace":"federatedsecure","plugin":"Util","version":"0.6.0","microservice":"KeyValueStorage"},` +
+		`{"namespace":"federatedsecure","protocol":"Simon","version":"0.6.0"}]}`; a.code != 200 || a.body != want {
 		t.Errorf("%d %s", a.code, a.body)
 	}
 	root := p.uuid("POST", "/representations", `{"args":[],"kwargs":{"protocol":"SIMON"}}`)
-	for _, body := range []string{`{}`, `{"args":null,"kwargs":null}`, `{"kwargs":{"namespace":"federatedsecure","version":"0.6.0"}}`} {
-		if again := p.uuid("POST", "/representations", body); again != root {
-			t.Errorf("%s: %s, at first %s", body, again, root)
+	const simon = `{"kwargs":{"namespace":"federatedsecure","protocol":"Simon"}}`
+	barrier := p.uuid("POST", "/representations", `{"kwargs":{"microservice":"barrier"}}`)
+	for body, want := range map[string]string{
+		`{}`: barrier, `{"args":null,"kwargs":null}`: barrier, `{"args":[],"kwargs":[]}`: barrier, `{"kwargs":{"namespace":"federatedsecure","version":"0.6.0"}}`: barrier,
+		`{"kwargs":{"plugin":"SYNC"}}`: barrier, `{"kwargs":{"protocol":"Simon"}}`: root, simon: root,
+	} {
+		if again := p.uuid("POST", "/representations", body); again != want {
+			t.Errorf("%s: %s, at first %s", body, again, want)
 		}
+	}
+	if len(map[string]bool{barrier: true, root: true, p.uuid("POST", "/representations", `{"kwargs":{"microservice":"Broadcast"}}`): true, p.uuid("POST", "/representations", `{"kwargs":{"plugin":"Util"}}`): true}) != 4 {
+		t.Error("two objects have one representation")
 	}
 	members := map[string]string{}
 	for _, name := range []string{"compute", "create_task", "join_task", "get_task"} {
 		members[name] = p.uuid("GET", "/representation/"+root+"/"+name, "")
 	}
 	p.restart()
-	if again := p.uuid("POST", "/representations", `{}`); again != root {
+	if again := p.uuid("POST", "/representations", simon); again != root {
 		t.Errorf("after a restart %s, before %s", again, root)
 	}
 	for name, id := range members {
@@ -44,7 +56,7 @@ func TestRootsAndMembers(t *testing.T) {
 		p.want(p.do("PATCH", "/representation/"+id, `{}`), 400, name+"(")
 	}
 	// A client that joins a base URL with a slash and a path.
-	if again := p.uuid("POST", "//representations", `{}`); again != root {
+	if again := p.uuid("POST", "//representations", simon); again != root {
 		t.Errorf("with two slashes %s", again)
 	}
 	if p.count() != 0 {
@@ -54,7 +66,7 @@ func TestRootsAndMembers(t *testing.T) {
 
 func TestErrorsOfTheRepresentationAPI(t *testing.T) {
 	p := newParty(t, func(c *Config) { c.MaxBody = 5000 })
-	root := p.uuid("POST", "/representations", `{}`)
+	root := p.uuid("POST", "/representations", `{"kwargs":{"protocol":"Simon"}}`)
 	value := p.uuid("PUT", "/representations", `{"args":[[1]],"kwargs":{}}`)
 	unknown := uuid.NewString()
 	before := p.count()
@@ -348,7 +360,7 @@ func TestObjectsOfOthersAreUnknown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	start := p.gateway.handles.taskID("somebody else", task, "start")
+	start := p.gateway.handles.partOf("somebody else", objects.Task, task, "start")
 	for _, id := range []uuid.UUID{j.ID, value.ID, task} {
 		for _, method := range []string{"GET", "PATCH", "DELETE"} {
 			p.want(p.do(method, "/representation/"+id.String(), "{}"), 404, "no such representation")

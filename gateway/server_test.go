@@ -146,7 +146,7 @@ func BenchmarkAttribute(b *testing.B) {
 	}
 	g := &Gateway{config: Config{Directory: d, MaxBody: 1 << 20}, handles: newHandles(make([]byte, 32)), draining: context.Background(), hosts: hosts{"localhost": true}}
 	g.handler = g.mux()
-	path := "/representation/" + g.handles.rootID(anyone, g.handles.roots[0]).String() + "/compute"
+	path := "/representation/" + g.handles.rootID(anyone, g.handles.roots[3]).String() + "/compute"
 	b.ReportAllocs()
 	for b.Loop() {
 		w, r := &discard{h: http.Header{}}, mustRequest(path)

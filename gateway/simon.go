@@ -23,8 +23,7 @@ func optional(name string) representation.Parameter {
 // simonRoot is the object by which the official clients compute.
 func simonRoot() *root {
 	return &root{
-		// The version is that of the official server whose clients are served.
-		description: representation.Description{{Key: "namespace", Value: "federatedsecure"}, {Key: "protocol", Value: "Simon"}, {Key: "version", Value: "0.6.0"}},
+		description: representation.Description{{Key: "namespace", Value: "federatedsecure"}, {Key: "protocol", Value: "Simon"}, {Key: "version", Value: officialVersion}},
 		members: map[string]*function{
 			"compute":     {signature("compute", needed("microprotocol"), needed("data"), needed("network"), optional("parameters")), compute},
 			"create_task": {signature("create_task", needed("microprotocol"), needed("network"), optional("parameters"), optional("task_id"), optional("parent")), createTask},

@@ -61,10 +61,13 @@ func taskTooLarge(limit int64) *Error {
 	return fail(http.StatusRequestEntityTooLarge, "too-large", "the task's data together are larger than the %d bytes that this gateway accepts", limit)
 }
 
-// taskNames are all members of a task that have an identifier.
-var taskNames = []string{"invite", "input", "start", "progress", "result", invitationValue, progressValue}
+// Names of a task's members that are data.
+const (
+	invitationValue = "invitation"
+	progressValue   = "progress value"
+)
 
-// taskFunctions are those of them that can be called.
+// taskFunctions are the members of a task that can be called.
 func taskFunctions() map[string]*function {
 	return map[string]*function{
 		"invite":   {signature("invite"), invite},
@@ -86,6 +89,7 @@ func (g *Gateway) storeTask(ctx context.Context, caller string, t task) (uuid.UU
 func (g *Gateway) loadTask(ctx context.Context, caller string, id uuid.UUID) (task, objects.Record, error) {
 	r, err := g.config.Objects.Get(ctx, id)
 	if errors.Is(err, objects.ErrNotFound) || err == nil && (r.Caller != caller || r.Kind != objects.Task) {
+		g.handles.forget(caller, id)
 		return task{}, r, errTaskGone
 	}
 	if err != nil {
@@ -99,38 +103,34 @@ func (g *Gateway) loadTask(ctx context.Context, caller string, id uuid.UUID) (ta
 }
 
 // changeTask applies f to a task until nobody else has changed it in between.
-func (g *Gateway) changeTask(ctx context.Context, caller string, id uuid.UUID, f func(*task) error) (task, error) {
-	const tries = 20
-	for try := 1; ; try++ {
-		t, r, err := g.loadTask(ctx, caller, id)
-		if err != nil {
-			return t, err
+func (g *Gateway) changeTask(ctx context.Context, caller string, id uuid.UUID, f func(*task) error) (t task, err error) {
+	err = g.change(ctx, id, func() (objects.Record, error) {
+		var r objects.Record
+		if t, r, err = g.loadTask(ctx, caller, id); err != nil {
+			return r, err
 		}
 		if err := f(&t); err != nil {
-			return t, err
+			return r, err
 		}
-		r.Data = mustJSON(t)
-		if int64(len(r.Data)) > g.config.MaxBody {
-			return t, taskTooLarge(g.config.MaxBody)
+		if r.Data = mustJSON(t); int64(len(r.Data)) > g.config.MaxBody {
+			return r, taskTooLarge(g.config.MaxBody)
 		}
-		_, err = g.config.Objects.Update(ctx, r)
-		if !errors.Is(err, objects.ErrConflict) || try == tries {
-			return t, err
-		}
-	}
+		return r, nil
+	})
+	return t, err
 }
 
 // invite returns what another party needs to join the task.
 func invite(ctx context.Context, g *Gateway, b binding) (uuid.UUID, bool, error) {
-	if _, _, err := g.loadTask(ctx, b.caller, b.task); err != nil {
+	if _, _, err := g.loadTask(ctx, b.caller, b.object); err != nil {
 		return uuid.UUID{}, false, err
 	}
-	return g.handles.taskID(b.caller, b.task, invitationValue), true, nil
+	return g.handles.partOf(b.caller, objects.Task, b.object, invitationValue), true, nil
 }
 
 // input adds data: the elements of a list, or one value.
 func input(ctx context.Context, g *Gateway, b binding) (uuid.UUID, bool, error) {
-	_, err := g.changeTask(ctx, b.caller, b.task, func(t *task) error {
+	_, err := g.changeTask(ctx, b.caller, b.object, func(t *task) error {
 		if t.Job != (uuid.UUID{}) {
 			return fail(http.StatusConflict, "started", "the task has been started and takes no more data; create another one")
 		}
@@ -146,7 +146,7 @@ const startTime = 30 * time.Second
 
 // start submits the task's job. The second time it does nothing.
 func start(ctx context.Context, g *Gateway, b binding) (uuid.UUID, bool, error) {
-	t, _, err := g.loadTask(ctx, b.caller, b.task)
+	t, _, err := g.loadTask(ctx, b.caller, b.object)
 	if err != nil || t.Submitted {
 		return uuid.UUID{}, false, err
 	}
@@ -163,7 +163,7 @@ func start(ctx context.Context, g *Gateway, b binding) (uuid.UUID, bool, error) 
 	defer cancel()
 	g.starting.Lock()
 	defer g.starting.Unlock()
-	return uuid.UUID{}, false, g.startTask(ctx, b.caller, b.task)
+	return uuid.UUID{}, false, g.startTask(ctx, b.caller, b.object)
 }
 
 // startTask takes the steps of a start that are not done yet. No other start runs in this process.
@@ -238,16 +238,16 @@ func (g *Gateway) taskRequest(caller string, t task) (request, error) {
 
 // progress returns the job's state, once there is a job.
 func progress(ctx context.Context, g *Gateway, b binding) (uuid.UUID, bool, error) {
-	t, _, err := g.loadTask(ctx, b.caller, b.task)
+	t, _, err := g.loadTask(ctx, b.caller, b.object)
 	if err != nil || !t.Submitted {
 		return uuid.UUID{}, false, err
 	}
-	return g.handles.taskID(b.caller, b.task, progressValue), true, nil
+	return g.handles.partOf(b.caller, objects.Task, b.object, progressValue), true, nil
 }
 
 // result returns the job's representation once its result is there, and the error of a job that will have none.
 func result(ctx context.Context, g *Gateway, b binding) (uuid.UUID, bool, error) {
-	t, _, err := g.loadTask(ctx, b.caller, b.task)
+	t, _, err := g.loadTask(ctx, b.caller, b.object)
 	if err != nil || !t.Submitted {
 		return uuid.UUID{}, false, err
 	}
@@ -275,7 +275,7 @@ type invitation struct {
 
 // taskValue is the download of a task's data member.
 func (g *Gateway) taskValue(ctx context.Context, caller string, d handle) (json.RawMessage, error) {
-	t, _, err := g.loadTask(ctx, caller, d.task)
+	t, _, err := g.loadTask(ctx, caller, d.object)
 	if err != nil {
 		return nil, err
 	}

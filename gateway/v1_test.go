@@ -239,7 +239,7 @@ func TestAnswersAreAsDocumented(t *testing.T) {
 	failed := p.post(`{"microprotocol":"Add","data":[1],"parties":["alice","bob"]}`).ID.String()
 	p.move(failed, nil, jobs.Failed)
 	value := p.uuid("PUT", "/representations", `{"args":[0]}`)
-	root := p.uuid("POST", "/representations", `{}`)
+	root := p.uuid("POST", "/representations", `{"kwargs":{"protocol":"Simon"}}`)
 	for _, tt := range []struct {
 		method, path, body, header string
 		code                       int

@@ -21,6 +21,7 @@ import (
 // Errors that callers branch on.
 var (
 	ErrNotFound  = errors.New("there is no such record")
+	ErrExpired   = fmt.Errorf("%w: it has expired", ErrNotFound)
 	ErrExists    = errors.New("a record with this name exists")
 	ErrConflict  = errors.New("the record has changed since it was read: read it again")
 	ErrCommitted = errors.New("the result is computed and waits for the other parties' confirmations: wait until the job has ended")
@@ -134,6 +135,8 @@ func (s *Store) Close() {
 // known translates the mirror's errors into those of this package.
 func known(err error) error {
 	switch {
+	case errors.Is(err, mirror.ErrExpired):
+		return ErrExpired
 	case errors.Is(err, mirror.ErrNotFound):
 		return ErrNotFound
 	case errors.Is(err, mirror.ErrExists):
@@ -366,6 +369,11 @@ func (s *Store) RequestCancel(ctx context.Context, id uuid.UUID) (Job, error) {
 // Delete removes a job that has ended: its record, and with it input, opened elements and result. ErrActive: it has not
 // ended; ErrCommitted: nor can it be cancelled. The ledger keeps its line.
 func (s *Store) Delete(ctx context.Context, id uuid.UUID) error {
+	return s.remove(ctx, id, s.jobs.Delete)
+}
+
+// remove deletes an ended job by the given function of its bucket.
+func (s *Store) remove(ctx context.Context, id uuid.UUID, drop func(ctx context.Context, key string, revision uint64) error) error {
 	j, err := s.Get(ctx, id)
 	for err == nil {
 		switch {
@@ -374,7 +382,7 @@ func (s *Store) Delete(ctx context.Context, id uuid.UUID) error {
 		case !j.Terminal():
 			return fmt.Errorf("deleting job %s: %w", id, ErrActive)
 		}
-		err = s.jobs.Delete(ctx, id.String(), j.Revision)
+		err = drop(ctx, id.String(), j.Revision)
 		if err == nil {
 			for _, b := range j.bodies() {
 				s.bodies.Discard(ctx, s.o.Logger, b)

@@ -414,7 +414,7 @@ func TestSweepExpiresEndedJobs(t *testing.T) {
 	if err := s.Sweep(ctx, now.Add(24*time.Hour+time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Get(ctx, ended.ID); !errors.Is(err, ErrNotFound) {
+	if _, err := s.Get(ctx, ended.ID); !errors.Is(err, ErrNotFound) || !errors.Is(err, ErrExpired) {
 		t.Errorf("not swept: %v", err)
 	}
 	if n := stored(t, p); n != empty {

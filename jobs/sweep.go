@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	sweepEvery = 30 * time.Minute
+	sweepEvery = 10 * time.Minute
 	sweepLimit = time.Minute // for one sweep of one store
 )
 
@@ -24,7 +24,7 @@ type Sweeper interface {
 	Sweep(ctx context.Context, now time.Time) error
 }
 
-// KeepSwept sweeps the stores every half hour, one after the other, until ctx ends. now is the clock that the stores have,
+// KeepSwept sweeps the stores every ten minutes, one after the other, until ctx ends. now is the clock that the stores have,
 // nil: time.Now. It wants a goroutine of its own: a store that is slow must not stop the clock of the protocols.
 func KeepSwept(ctx context.Context, now func() time.Time, logger *slog.Logger, stores ...Sweeper) {
 	if now == nil {
@@ -41,7 +41,7 @@ func KeepSwept(ctx context.Context, now func() time.Time, logger *slog.Logger, s
 		for _, s := range stores {
 			one, cancel := context.WithTimeout(ctx, sweepLimit)
 			if err := s.Sweep(one, now()); err != nil && ctx.Err() == nil {
-				logger.Error("not all old records were swept; trying again in half an hour", "error", err)
+				logger.Error("not all old records were swept; trying again in ten minutes", "error", err)
 			}
 			cancel()
 		}
@@ -79,7 +79,7 @@ func (s *Store) sweepJobs(ctx context.Context, now time.Time) error {
 	})
 	var errs []error
 	for _, id := range ended {
-		if err := s.Delete(ctx, id); err != nil && !errors.Is(err, ErrNotFound) {
+		if err := s.remove(ctx, id, s.jobs.Expire); err != nil && !errors.Is(err, ErrNotFound) {
 			errs = append(errs, err)
 		}
 	}

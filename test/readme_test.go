@@ -145,10 +145,12 @@ func TestReadme(t *testing.T) {
 
 	for _, c := range commands[1:] {
 		switch c {
-		case "make test": // which runs this test, so only what it would do is looked at
-			run := exec.Command("make", "--dry-run", "test")
+		case "make test", "make deps": // the one runs this test, the other installs, so only what they would do is looked at
+			target := strings.TrimPrefix(c, "make ")
+			run := exec.Command("make", "--dry-run", target)
 			run.Dir = ".."
-			if out, err := run.CombinedOutput(); err != nil || !strings.Contains(string(out), "test ./...") {
+			want := map[string]string{"test": "test ./...", "deps": "apt-get install"}[target]
+			if out, err := run.CombinedOutput(); err != nil || !strings.Contains(string(out), want) {
 				t.Errorf("%s: %v: %s", c, err, out)
 			}
 		default:

@@ -75,7 +75,8 @@ func ParseObject(body []byte) ([]Member, error) {
 // Parameter is one argument of a function.
 type Parameter struct {
 	Name     string
-	Optional bool // None if absent
+	Optional bool   // None if absent, or Default
+	Default  string // as a Python programmer writes it; empty: None
 }
 
 // Signature is a function's name and its parameters in order.
@@ -89,7 +90,10 @@ func (s Signature) String() string {
 	names := make([]string, len(s.Parameters))
 	for i, p := range s.Parameters {
 		names[i] = p.Name
-		if p.Optional {
+		switch {
+		case p.Default != "":
+			names[i] += "=" + p.Default
+		case p.Optional:
 			names[i] += "=None"
 		}
 	}

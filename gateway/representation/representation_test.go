@@ -110,8 +110,11 @@ func TestParseCall(t *testing.T) {
 }
 
 func TestBind(t *testing.T) {
-	s := Signature{"compute", []Parameter{{"microprotocol", false}, {"data", false}, {"parameters", true}}}
+	s := Signature{"compute", []Parameter{{Name: "microprotocol"}, {Name: "data"}, {Name: "parameters", Optional: true}}}
 	if got := s.String(); got != "compute(microprotocol, data, parameters=None)" {
+		t.Error(got)
+	}
+	if got := (Signature{"create", []Parameter{{"storage", true, `"default"`}}}).String(); got != `create(storage="default")` {
 		t.Error(got)
 	}
 	for _, tt := range []struct{ body, want string }{

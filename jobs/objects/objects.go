@@ -1,9 +1,11 @@
-// Package objects keeps what clients of a gateway uploaded or asked for, uploaded values and tasks, as durable records
-// beside the jobs, on the party's private JetStream.
+// Package objects keeps what clients of a gateway uploaded or asked for, values, tasks, barriers, broadcasts and
+// key-value storages, as durable records beside the jobs, on the party's private JetStream.
 //
 // Durable, once Put or Update has returned: the record and its bytes, up to 64 KiB in the record itself, more of them in
-// the object store, written first. Memory only: when an object was last read. An object that nobody read, wrote or asked
-// for during the grace period is swept; a restart begins that period anew.
+// the object store, written first. Memory only: when an object was last read. But a record that is still read after half
+// its time is written anew, so that other processes over the same buckets know. An object that nobody read or wrote during
+// its time, an hour for values and a day for the others, expires: it is gone for Get at once and removed by Sweep, and for
+// a day Get tells that it was there. A restart begins that time anew.
 //
 // Bounds are per caller, in objects and in bytes, so that one cannot fill the disk for all.
 //
@@ -27,6 +29,7 @@ import (
 // Errors that callers branch on.
 var (
 	ErrNotFound = errors.New("there is no such object")
+	ErrExpired  = fmt.Errorf("%w: it was not used for long and has expired", ErrNotFound)
 	ErrExists   = errors.New("an object with this name exists")
 	ErrConflict = errors.New("the object has changed since it was read: read it again")
 	ErrTooMany  = errors.New("too many objects, or too many bytes in them: delete some")
@@ -40,8 +43,13 @@ type Kind uint8
 
 // The kinds.
 const (
-	Value Kind = iota + 1 // uploaded JSON
-	Task                  // a list of things to do, as the client gave it
+	Value     Kind = iota + 1 // JSON, uploaded or returned by a call
+	Task                      // a list of things to do, as the client gave it
+	Barrier                   // where several clients wait for each other
+	Broadcast                 // one message for several clients
+	KeyValue                  // a caller's values by key
+
+	lastKind = KeyValue
 )
 
 // String is the kind in lower case.
@@ -51,6 +59,12 @@ func (k Kind) String() string {
 		return "value"
 	case Task:
 		return "task"
+	case Barrier:
+		return "barrier"
+	case Broadcast:
+		return "broadcast"
+	case KeyValue:
+		return "key-value storage"
 	}
 	return fmt.Sprintf("kind(%d)", uint8(k))
 }
@@ -84,7 +98,7 @@ func (r Record) LogValue() slog.Value {
 type RecordError = record.Error
 
 const (
-	format    = 1 // of the records that this weft writes, and the newest that it reads
+	format    = 2 // the newest that this weft reads; kinds above Task are written in it, the others in format 1
 	maxCaller = 256
 )
 
@@ -95,7 +109,11 @@ type item struct {
 }
 
 func (x item) encode(version string) ([]byte, error) {
-	w := record.NewWriter(format, version, 128+len(x.Caller)+len(x.body.Inline))
+	f := byte(format)
+	if x.Kind <= Task {
+		f = 1 // which an older weft reads
+	}
+	w := record.NewWriter(f, version, 128+len(x.Caller)+len(x.body.Inline))
 	w.Fixed(x.ID[:])
 	w.Text("the caller's name", x.Caller, maxCaller)
 	w.U8(uint8(x.Kind))
@@ -115,7 +133,7 @@ func decode(version, key string, b []byte, revision uint64) (item, error) {
 	}
 	x.Created, x.Size = r.Time(), x.body.Size
 	err = r.Done()
-	if err == nil && (x.Kind < Value || x.Kind > Task || x.ID.String() != key) {
+	if err == nil && (x.Kind < Value || x.Kind > lastKind || x.ID.String() != key) {
 		err = errors.New("its fields contradict each other")
 	}
 	if err != nil {

@@ -106,7 +106,7 @@ func TestPutGetUpdateDelete(t *testing.T) {
 			t.Errorf("%d messages of deleted data are left", n)
 		}
 	}
-	if _, err := s.Put(ctx, Record{Kind: 3}); err == nil {
+	if _, err := s.Put(ctx, Record{Kind: lastKind + 1}); err == nil {
 		t.Error("a kind that does not exist was stored")
 	}
 	if _, err := s.Update(ctx, Record{ID: uuid.New(), Revision: 1}); !errors.Is(err, ErrNotFound) {
@@ -190,7 +190,7 @@ func TestSweepAfterTheGracePeriod(t *testing.T) {
 	start := time.Now().UTC()
 	clock.Store(&start)
 	pass := func(d time.Duration) time.Time { now := clock.Load().Add(d); clock.Store(&now); return now }
-	s, p := newStore(t, Options{Now: func() time.Time { return *clock.Load() }, Grace: 3 * time.Hour})
+	s, p := newStore(t, Options{Now: func() time.Time { return *clock.Load() }, Idle: 3 * time.Hour})
 	ctx := timeout(t)
 	idle, read, written := put(t, s, "alice", large('i')), put(t, s, "alice", large('r')), put(t, s, "alice", large('w'))
 	// A job's bytes are not this store's business, nor the other way round.
@@ -228,7 +228,7 @@ func TestSweepAfterTheGracePeriod(t *testing.T) {
 	}
 	// A restart begins the period anew.
 	pass(4 * time.Hour)
-	s = reopen(t, p, Options{Now: func() time.Time { return *clock.Load() }, Grace: 3 * time.Hour})
+	s = reopen(t, p, Options{Now: func() time.Time { return *clock.Load() }, Idle: 3 * time.Hour})
 	if err := s.Sweep(ctx, *clock.Load()); err != nil {
 		t.Fatal(err)
 	}
@@ -246,7 +246,7 @@ func TestRestartAndUnreadable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b[0]++
+	b[0] = format + 1
 	if _, err := p.Buckets.Objects.Put(ctx, x.ID.String(), b); err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,8 @@ type Limits struct {
 type Options struct {
 	Logger  *slog.Logger     // nil: slog.Default()
 	Now     func() time.Time // nil: time.Now
-	Grace   time.Duration    // how long an object is kept after its last use; zero: 24 h
+	Idle    time.Duration    // how long a value is kept after its last use; zero: 1 h
+	Grace   time.Duration    // how long an object of another kind is kept after its last use; zero: 24 h
 	Version string           // of this weft, at most 64 bytes, written into each record; empty: "unknown"
 	Limits  Limits
 }
@@ -43,6 +44,7 @@ func (o Options) withDefaults() Options {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	o.Idle = cmp.Or(o.Idle, time.Hour)
 	o.Grace = cmp.Or(o.Grace, 24*time.Hour)
 	o.Version = cmp.Or(o.Version, "unknown")
 	o.Limits.Count = cmp.Or(o.Limits.Count, 10_000)
@@ -133,6 +135,8 @@ func (s *Store) reserve(r Record, n int, bytes int64) (release func(), err error
 
 func known(err error) error {
 	switch {
+	case errors.Is(err, mirror.ErrExpired):
+		return ErrExpired
 	case errors.Is(err, mirror.ErrNotFound), errors.Is(err, body.ErrNotFound):
 		return ErrNotFound
 	case errors.Is(err, mirror.ErrExists):
@@ -157,7 +161,7 @@ func (s *Store) Put(ctx context.Context, r Record) (Record, error) {
 		}
 		r.ID = id
 	}
-	if r.Kind < Value || r.Kind > Task {
+	if r.Kind < Value || r.Kind > lastKind {
 		return Record{}, fmt.Errorf("storing object %s: %s is no kind of object", r.ID, r.Kind)
 	}
 	if r.Created.IsZero() {
@@ -216,15 +220,23 @@ func (s *Store) load(ctx context.Context, id uuid.UUID, server bool) (item, erro
 	return e.Value, nil
 }
 
-// Get returns an object with its data, and counts as a use of it.
+// Holds says whether this process knows of an object, without asking the server.
+func (s *Store) Holds(id uuid.UUID) bool {
+	_, found, _ := s.items.Get(id.String())
+	return found
+}
+
+// Get returns an object with its data, and counts as a use of it. ErrExpired: it was there and was not used for long.
 func (s *Store) Get(ctx context.Context, id uuid.UUID) (Record, error) {
+	if err := s.expire(ctx, id); err != nil {
+		return Record{}, fmt.Errorf("reading object %s: %w", id, err)
+	}
 	x, err := s.load(ctx, id, false)
 	for err == nil {
 		var data []byte
 		if data, err = s.bodies.Read(ctx, x.body); err == nil {
-			s.touch(id)
 			x.Data = data
-			return x.Record, nil
+			return s.use(ctx, x), nil
 		}
 		// The data go with the revision that named them: if that one is the newest no more, read the newest.
 		newest, errNew := s.load(ctx, id, true)
@@ -237,8 +249,55 @@ func (s *Store) Get(ctx context.Context, id uuid.UUID) (Record, error) {
 	return Record{}, fmt.Errorf("reading object %s: %w", id, known(err))
 }
 
+// expire removes an object that has had its time and is still there because no Sweep has come by.
+func (s *Store) expire(ctx context.Context, id uuid.UUID) error {
+	e, found, _ := s.items.Get(id.String())
+	if !found || e.Err != nil || !s.idle(e.Value.Record, s.o.Now()) {
+		return nil
+	}
+	switch err := s.items.Expire(ctx, id.String(), e.Revision); {
+	case err == nil:
+		s.bodies.Discard(ctx, s.o.Logger, e.Value.body)
+		return ErrExpired
+	case errors.Is(err, mirror.ErrConflict): // another process uses it
+		return nil
+	default:
+		return known(err)
+	}
+}
+
+// use notes that an object was read. Once in half its time the record is written anew, which tells other processes; if
+// that fails, another use will do it.
+func (s *Store) use(ctx context.Context, x item) Record {
+	s.touch(x.ID)
+	e, found, _ := s.items.Get(x.ID.String())
+	if !found || e.Revision != x.Revision || e.Written.IsZero() || s.o.Now().Sub(e.Written) < s.time(x.Kind)/2 {
+		return x.Record
+	}
+	if b, err := x.encode(s.o.Version); err == nil {
+		if again, err := s.items.Update(ctx, x.ID.String(), b, x.Revision); err == nil {
+			x.Revision = again.Revision
+		}
+	}
+	return x.Record
+}
+
+// time is how long an object is kept after its last use.
+func (s *Store) time(k Kind) time.Duration {
+	if k == Value {
+		return s.o.Idle
+	}
+	return s.o.Grace
+}
+
+func (s *Store) idle(r Record, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return now.Sub(s.used[r.ID]) > s.time(r.Kind)
+}
+
 // Update replaces the data of an object over the revision that was read; all else stays. ErrConflict: there is a newer
-// one. After another error the data may have been replaced all the same.
+// one, which the next Get returns. After another error the data may have been replaced all the same.
 func (s *Store) Update(ctx context.Context, r Record) (Record, error) {
 	old, err := s.load(ctx, r.ID, false)
 	if err == nil && old.Revision < r.Revision {
@@ -257,6 +316,9 @@ func (s *Store) Update(ctx context.Context, r Record) (Record, error) {
 	}
 	defer release()
 	out, err := s.write(ctx, r, func(key string, b []byte) (item, error) { return s.items.Update(ctx, key, b, r.Revision) })
+	if errors.Is(err, ErrConflict) {
+		_, _ = s.load(ctx, r.ID, true) // what another process wrote may not have come yet
+	}
 	if err != nil {
 		return Record{}, fmt.Errorf("updating object %s: %w", r.ID, err)
 	}
@@ -293,9 +355,9 @@ func (s *Store) List(_ context.Context, caller string) ([]Record, error) {
 	return out, nil
 }
 
-// Sweep removes objects that were not used for the grace period, damaged records that old, delete markers, and bytes
+// Sweep removes objects that have had their time, damaged records after the longer one, delete markers, and bytes
 // that no record has named for an hour (none while a newer weft's record is there, which may name them). It goes on
-// after an error. Once an hour is often enough.
+// after an error.
 func (s *Store) Sweep(ctx context.Context, now time.Time) error {
 	type victim struct {
 		key      string
@@ -310,7 +372,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) error {
 	})
 	var errs []error
 	for _, v := range victims {
-		switch err := s.items.Delete(ctx, v.key, v.revision); {
+		switch err := s.items.Expire(ctx, v.key, v.revision); {
 		case err == nil:
 			s.bodies.Discard(ctx, s.o.Logger, v.body)
 		case !errors.Is(err, mirror.ErrConflict): // else it was used after all
@@ -331,9 +393,7 @@ func (s *Store) unused(e *mirror.Entry[item], now time.Time) bool {
 		var damaged *RecordError
 		return errors.As(e.Err, &damaged) && !damaged.Newer() && !e.Written.IsZero() && now.Sub(e.Written) > s.o.Grace
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return now.Sub(s.used[e.Value.ID]) > s.o.Grace
+	return s.idle(e.Value.Record, now)
 }
 
 // named returns the names of all bytes that records name; nil if some record cannot be read.

@@ -8,10 +8,12 @@
 package mirror
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,6 +23,7 @@ import (
 
 var (
 	ErrNotFound = errors.New("no such key")
+	ErrExpired  = fmt.Errorf("%w: it has expired", ErrNotFound)
 	ErrExists   = errors.New("the key exists")
 	ErrConflict = errors.New("the key has another revision")
 	ErrClosed   = errors.New("the bucket's watcher is closed")
@@ -54,7 +57,8 @@ type Config[T any] struct {
 
 type entry[T any] struct {
 	Entry[T]
-	gone bool // a delete marker is the newest record
+	gone    bool // a delete marker is the newest record
+	expired bool // … which Expire wrote
 }
 
 // Mirror is the local copy.
@@ -147,17 +151,24 @@ func (m *Mirror[T]) Fetch(ctx context.Context, key string) (Entry[T], error) {
 	return e, nil
 }
 
-// Load is Get, and Fetch for a key of which nothing is known.
+// Load is Get, and Fetch for a key of which nothing is known. ErrExpired: Expire removed it, and that is remembered.
 func (m *Mirror[T]) Load(ctx context.Context, key string) (Entry[T], error) {
-	e, found, known := m.Get(key)
+	m.mu.RLock()
+	x := m.entries[key]
+	m.mu.RUnlock()
 	switch {
-	case found:
-		return e, nil
-	case known:
-		return Entry[T]{}, ErrNotFound
-	default:
+	case x == nil:
 		return m.Fetch(ctx, key)
+	case x.expired:
+		return Entry[T]{}, ErrExpired
+	case x.gone:
+		return Entry[T]{}, ErrNotFound
 	}
+	e, found, _ := m.Get(key)
+	if !found {
+		return Entry[T]{}, ErrNotFound
+	}
+	return e, nil
 }
 
 // Create writes a new key, one message to the server and back. After an error other than ErrExists the record may have
@@ -205,7 +216,21 @@ func (m *Mirror[T]) wrote(ctx context.Context, key string, b []byte, revision ui
 
 // Delete removes the given revision of a key. What is left is a marker, until Prune.
 func (m *Mirror[T]) Delete(ctx context.Context, key string, revision uint64) error {
-	err := m.c.KV.Delete(ctx, key, jetstream.LastRevision(revision))
+	return m.drop(ctx, key, revision, false)
+}
+
+// Expire is Delete for a key that has had its time: Load says so until Prune, in every process and after a restart. The
+// bucket keeps one record of a key, so its purge marker differs from a delete marker in nothing but the name.
+func (m *Mirror[T]) Expire(ctx context.Context, key string, revision uint64) error {
+	return m.drop(ctx, key, revision, true)
+}
+
+func (m *Mirror[T]) drop(ctx context.Context, key string, revision uint64, expired bool) error {
+	write := m.c.KV.Delete
+	if expired {
+		write = m.c.KV.Purge
+	}
+	err := write(ctx, key, jetstream.LastRevision(revision))
 	if errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
 		err = ErrConflict
 	}
@@ -214,10 +239,10 @@ func (m *Mirror[T]) Delete(ctx context.Context, key string, revision uint64) err
 		return err
 	}
 	// The marker's own revision is not told. It is above this one and below that of anything written later.
-	m.remove(key, revision+1, time.Time{})
+	m.remove(key, revision+1, time.Time{}, expired)
 	if m.c.Sole { // no news of it will come, and Prune has to know it
 		if last, err := m.stream.GetLastMsgForSubject(ctx, m.subject(key)); err == nil && last.Header.Get(operation) != "" {
-			m.remove(key, last.Sequence, last.Time)
+			m.remove(key, last.Sequence, last.Time, expired)
 		}
 	}
 	return nil
@@ -242,20 +267,35 @@ func (m *Mirror[T]) Forget(ctx context.Context, key string, revision uint64) err
 	return nil
 }
 
-// Prune removes delete markers that were written before the given time. It removes none of a key that was written since.
+// Bounds of what is remembered of expired keys; about 200 bytes each.
+const (
+	expiredKept = 24 * time.Hour
+	expiredMost = 10_000
+)
+
+// Prune removes delete markers that were written before the given time, and of expired keys those that are older than a
+// day before it or the oldest beyond 10,000. It removes none of a key that was written since.
 func (m *Mirror[T]) Prune(ctx context.Context, before time.Time) error {
 	type marker struct {
 		key      string
 		revision uint64
 	}
-	var markers []marker
+	var markers, expired []marker
 	m.mu.RLock()
 	for key, x := range m.entries {
-		if x.gone && !x.Written.IsZero() && x.Written.Before(before) {
+		switch {
+		case !x.gone || x.Written.IsZero():
+		case x.expired && !x.Written.Before(before.Add(-expiredKept)):
+			expired = append(expired, marker{key, x.Revision})
+		case x.expired || x.Written.Before(before):
 			markers = append(markers, marker{key, x.Revision})
 		}
 	}
 	m.mu.RUnlock()
+	if over := len(expired) - expiredMost; over > 0 {
+		slices.SortFunc(expired, func(a, b marker) int { return cmp.Compare(a.revision, b.revision) })
+		markers = append(markers, expired[:over]...)
+	}
 	for _, x := range markers {
 		if err := m.Forget(ctx, x.key, x.revision); err != nil {
 			return err
@@ -319,11 +359,11 @@ func (m *Mirror[T]) known(key string, revision uint64, written time.Time) (v T, 
 }
 
 // remove enters a delete marker. One with the revision of a marker that Delete guessed replaces it.
-func (m *Mirror[T]) remove(key string, revision uint64, written time.Time) {
+func (m *Mirror[T]) remove(key string, revision uint64, written time.Time, expired bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if old := m.entries[key]; old == nil || old.Revision < revision || (old.Revision == revision && old.gone && old.Written.IsZero()) {
-		m.set(key, &entry[T]{Entry: Entry[T]{Revision: revision, Written: written}, gone: true})
+		m.set(key, &entry[T]{Entry: Entry[T]{Revision: revision, Written: written}, gone: true, expired: expired})
 	}
 }
 
@@ -439,7 +479,7 @@ func (m *Mirror[T]) follow(ctx context.Context, replayed func()) error {
 			_, _ = m.put(e.Key(), e.Value(), e.Revision(), e.Created()) // an unreadable record is kept as such
 		default:
 			delete(before, e.Key())
-			m.remove(e.Key(), e.Revision(), e.Created())
+			m.remove(e.Key(), e.Revision(), e.Created(), e.Operation() == jetstream.KeyValuePurge)
 		}
 	}
 	if m.c.Sole && !whole {
