@@ -124,3 +124,22 @@ func TestMetricsOfANode(t *testing.T) {
 		}
 	}
 }
+
+// /readyz names everything that is missing, and /metrics agrees.
+func TestReadyzNamesAllThatIsMissing(t *testing.T) {
+	r := prepareRack(t, rackOptions{})
+	clock := r.path("alice", "clock")
+	r.setClock(clock, 0)
+	r.clock("alice", "@"+clock)
+	r.start()
+	r.setClock(clock, 40*24*time.Hour) // longer than certificates are valid
+	r.procs[memberHub].kill()
+	await(t, "alice names what is missing", func() bool {
+		code, v := call(t, "GET", r.urls["alice"]+"/readyz", "")
+		reason, _ := v["reason"].(string)
+		return code == http.StatusServiceUnavailable && strings.Contains(reason, "no connection to the hub; the certificate of alice has expired at ")
+	})
+	if page := r.metrics("alice"); !strings.Contains(page, "\nweft_ready 0\n") || !strings.Contains(page, "\nweft_hub_connected 0\n") {
+		t.Error("the metrics say that alice is ready")
+	}
+}
