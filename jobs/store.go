@@ -356,6 +356,9 @@ func (s *Store) Wait(ctx context.Context, id uuid.UUID, until func(Job) bool) (J
 // the newest record of every job always comes. Deleted jobs and unreadable records are not sent.
 func (s *Store) Watch(ctx context.Context) <-chan Job { return s.jobs.Watch(ctx) }
 
+// Changes is Watch without the jobs that are there.
+func (s *Store) Changes(ctx context.Context) <-chan Job { return s.jobs.Changes(ctx) }
+
 // errAsIs ends a Change that has nothing to write.
 var errAsIs = errors.New("nothing to change")
 
