@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -88,9 +89,29 @@ func checkAnswer(t *testing.T, r *http.Request, res *http.Response, body []byte)
 			return
 		}
 	}
+	if media == "application/problem+json" {
+		checkProblem(t, r, res.StatusCode, body)
+	}
 	in.SetBodyBytes(body)
 	if err := openapi3filter.ValidateResponse(context.Background(), in); err != nil {
 		t.Errorf("%s %s: %d %.300s: not as documented: %v", r.Method, r.URL.Path, res.StatusCode, body, err)
+	}
+}
+
+// checkProblem wants the type to be known, and to have the status.
+func checkProblem(t *testing.T, r *http.Request, status int, body []byte) {
+	var d problemDetails
+	if err := json.Unmarshal(body, &d); err != nil {
+		t.Errorf("%s %s: %v", r.Method, r.URL.Path, err)
+		return
+	}
+	name, ours := strings.CutPrefix(d.Type, problemURI)
+	p := typesByName[name]
+	switch {
+	case d.Status != status || !ours && typesByName[typeName(d.Reason)] != nil || ours && (p == nil || p.title != d.Title || !slices.Contains(p.status, status)):
+		t.Errorf("%s %s: %d %s is not of its type", r.Method, r.URL.Path, status, body)
+	case d.Instance != "" && !strings.HasPrefix(d.Instance, "/v1/jobs/"):
+		t.Errorf("%s %s: instance %s", r.Method, r.URL.Path, d.Instance)
 	}
 }
 
