@@ -84,6 +84,9 @@ func (g *Gateway) readJob(ctx context.Context, members []representation.Member) 
 			return q, invalid(name, "it is missing; a job has %s", fields)
 		}
 	}
+	if !file && representation.IsNull(in["data"]) {
+		return q, invalid("data", "it is null; give this party's data, or file")
+	}
 	if in["data"] != nil && file {
 		return q, invalid("file", "there is data, too; a job has either data or file")
 	}
