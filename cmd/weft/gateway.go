@@ -36,9 +36,12 @@ type job struct {
 	State         string          `json:"state"`
 	Detail        string          `json:"detail"`
 	Waiting       []string        `json:"waiting"`
+	WaitingSince  time.Time       `json:"waiting_since"`
+	Progress      jobProgress     `json:"progress"`
 	Attempt       int             `json:"attempt"`
 	Attempts      int             `json:"attempts"`
 	Created       time.Time       `json:"created"`
+	Started       time.Time       `json:"started"`
 	Ended         time.Time       `json:"ended"`
 	Deadline      time.Time       `json:"deadline"`
 	Parties       []string        `json:"parties"`
@@ -47,6 +50,12 @@ type job struct {
 	Error         *jobError       `json:"error"`
 
 	raw json.RawMessage // as it came, for --json
+}
+
+// jobProgress counts message steps.
+type jobProgress struct {
+	Done    int `json:"done"`
+	Planned int `json:"planned"` // 0: not known
 }
 
 type jobError struct {
@@ -151,9 +160,28 @@ type jobList struct {
 	raw json.RawMessage // as it came, for --json
 }
 
+// jobFilter is which jobs are listed; zero fields choose none.
+type jobFilter struct {
+	state, microprotocol, uuid string
+	limit                      int
+}
+
 // list returns the newest jobs, without results.
-func (c *client) list(ctx context.Context) (jobList, error) {
-	raw, err := c.do(ctx, http.MethodGet, "/v1/jobs", nil, answerTime)
+func (c *client) list(ctx context.Context, which jobFilter) (jobList, error) {
+	q := url.Values{}
+	for name, value := range map[string]string{"state": which.state, "microprotocol": which.microprotocol, "uuid": which.uuid} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	if which.limit != 0 {
+		q.Set("limit", strconv.Itoa(which.limit))
+	}
+	path := "/v1/jobs"
+	if len(q) > 0 {
+		path += "?" + q.Encode()
+	}
+	raw, err := c.do(ctx, http.MethodGet, path, nil, answerTime)
 	if err != nil {
 		return jobList{}, err
 	}
@@ -196,7 +224,7 @@ func (c *client) do(ctx context.Context, method, path string, body []byte, withi
 		return nil, c.unreachable(ctx, method, path, err)
 	}
 	defer answer.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(answer.Body, answerLimit+1))
+	b, err := readAnswer(answer)
 	if err != nil {
 		return nil, c.unreachable(ctx, method, path, err)
 	}
@@ -207,6 +235,11 @@ func (c *client) do(ctx context.Context, method, path string, body []byte, withi
 		return b, nil
 	}
 	return nil, c.refused(answer, b)
+}
+
+// readAnswer reads a body, and a byte more than answerLimit at most.
+func readAnswer(answer *http.Response) ([]byte, error) {
+	return io.ReadAll(io.LimitReader(answer.Body, answerLimit+1))
 }
 
 // unreachableError says that no answer came: a later attempt may have one.
@@ -239,6 +272,7 @@ func (c *client) unreachable(ctx context.Context, method, path string, err error
 
 // refusal is an answer that is no success: problem details (RFC 9457).
 type refusal struct {
+	Type   string `json:"type"`
 	Status int    `json:"status"`
 	Title  string `json:"title"`
 	Detail string `json:"detail"`

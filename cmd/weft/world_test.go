@@ -246,6 +246,8 @@ func (d *double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewEncoder(w).Encode(map[string]any{"self": "alice", "parties": []any{}, "files": d.files})
 	case "GET /v1/jobs/" + testJob:
 		d.get(w, r)
+	case "GET /v1/jobs/" + testJob + "/events":
+		d.events(w, r)
 	case "GET /v1/jobs/" + testJob + "/result":
 		_, _ = io.WriteString(w, d.result)
 	case "POST /v1/jobs/" + testJob + "/cancel":
@@ -286,6 +288,41 @@ func (d *double) get(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	d.write(w, http.StatusOK)
+}
+
+// events tells of the job until it has ended; a negative broken hangs up in the middle, a positive one answers 503.
+func (d *double) events(w http.ResponseWriter, r *http.Request) {
+	if d.broken > 0 {
+		d.broken--
+		problem(w, 503, "busy", "too many listen")
+		return
+	}
+	w.Header().Set("Content-Type", "text/event-stream")
+	seen, _ := strconv.ParseUint(r.Header.Get("Last-Event-ID"), 10, 64)
+	_, _ = io.WriteString(w, "retry: 2000\n\n:\n\n")
+	for {
+		if d.revision != seen {
+			fmt.Fprintf(w, "event: job\nid: %d\ndata: %s\n\n", d.revision, d.view())
+			if seen = d.revision; d.job["state"] == "done" || d.job["state"] == "failed" {
+				return
+			}
+		}
+		_ = http.NewResponseController(w).Flush()
+		if d.broken < 0 {
+			d.broken++
+			panic(http.ErrAbortHandler)
+		}
+		changed := d.changed
+		d.mu.Unlock()
+		select {
+		case <-changed:
+		case <-r.Context().Done():
+		}
+		d.mu.Lock()
+		if r.Context().Err() != nil {
+			return
+		}
+	}
 }
 
 func (d *double) write(w http.ResponseWriter, code int) {
