@@ -46,6 +46,7 @@ var problemTypes = []problemType{
 	{"wrong-host", []int{421}, "the Host header names another server", "Its operator adds the name to the gateway's hosts."},
 	{"key-reused", []int{422}, "the Idempotency-Key was used for another request", "`instance` is the job that it stands for. Use a new key for a new request."},
 	{"too-many", []int{429}, "there are too many jobs", "Delete ended ones, or wait until running ones end."},
+	{"too-many-refused", []int{429}, "too many requests with a file of the node were refused", "Wait Retry-After seconds."},
 	{"internal", []int{500}, "a defect of this gateway or node", "Its log has the cause, without data."},
 	{"busy", []int{503}, "the gateway has as many such requests as it allows", "Send the request again after Retry-After seconds."},
 	{"draining", []int{503}, "the gateway is shutting down", "Jobs go on; send the request again in a moment."},
