@@ -84,6 +84,8 @@ type submission struct {
 	Parties       []string        `json:"parties"`
 	UUID          string          `json:"uuid,omitempty"`
 	Deadline      string          `json:"deadline,omitempty"`
+
+	key string // by which the gateway knows the request when it comes again; a UUID
 }
 
 // client speaks to one gateway.
@@ -129,7 +131,7 @@ func (c *client) submit(ctx context.Context, s submission) (job, error) {
 	if s.File != "" {
 		within = readTime
 	}
-	return c.one(ctx, http.MethodPost, "/v1/jobs", b.Bytes(), within)
+	return c.one(ctx, http.MethodPost, "/v1/jobs", b.Bytes(), within, "Idempotency-Key", `"`+s.key+`"`)
 }
 
 // get returns the job as it stands, at once.
@@ -192,8 +194,8 @@ func (c *client) list(ctx context.Context, which jobFilter) (jobList, error) {
 	return all, nil
 }
 
-func (c *client) one(ctx context.Context, method, path string, body []byte, within time.Duration) (job, error) {
-	raw, err := c.do(ctx, method, path, body, within)
+func (c *client) one(ctx context.Context, method, path string, body []byte, within time.Duration, header ...string) (job, error) {
+	raw, err := c.do(ctx, method, path, body, within, header...)
 	if err != nil {
 		return job{}, err
 	}
@@ -207,8 +209,8 @@ func (c *client) one(ctx context.Context, method, path string, body []byte, with
 	return j, nil
 }
 
-// do asks once and returns the body of a good answer.
-func (c *client) do(ctx context.Context, method, path string, body []byte, within time.Duration) (json.RawMessage, error) {
+// do asks once and returns the body of a good answer. header has names and values by turns.
+func (c *client) do(ctx context.Context, method, path string, body []byte, within time.Duration, header ...string) (json.RawMessage, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("no answer within %s", within))
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
@@ -218,6 +220,9 @@ func (c *client) do(ctx context.Context, method, path string, body []byte, withi
 	r.Header.Set("Accept", "application/json, application/problem+json")
 	if method == http.MethodPost {
 		r.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
 	}
 	answer, err := c.http.Do(r)
 	if err != nil {

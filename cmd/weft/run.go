@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -239,7 +240,15 @@ func (p *program) submit(ctx context.Context, c *client, s submission, data stri
 
 // hand gives the job to the gateway. Where it is not known whether the gateway has it the error tells how to look.
 func (c *client) hand(ctx context.Context, s submission) (job, error) {
+	key, err := uuid.NewRandom()
+	if err != nil {
+		return job{}, fmt.Errorf("making a key: %w", err)
+	}
+	s.key = key.String()
 	j, err := c.submit(ctx, s)
+	if lost(ctx, err) { // under the same key it is the same job
+		j, err = c.submit(ctx, s)
+	}
 	var gone *unreachableError
 	switch {
 	case errors.Is(err, errInterrupted):
@@ -248,6 +257,13 @@ func (c *client) hand(ctx context.Context, s submission) (job, error) {
 		return j, withHint(gone, "the gateway may have accepted the job: look with weft job ls --gateway %s before you submit it again", c.base)
 	}
 	return j, err
+}
+
+// lost says whether a gateway that was reached has not answered.
+func lost(ctx context.Context, err error) bool {
+	var gone *unreachableError
+	var dialled *net.OpError
+	return errors.As(err, &gone) && ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) && !(errors.As(err, &dialled) && dialled.Op == "dial")
 }
 
 // invitation is the command line that the other parties need.

@@ -125,3 +125,16 @@ func TestResultsAsCSV(t *testing.T) {
 		}
 	}
 }
+
+// A submission whose answer was lost is sent again under its key, and is one job.
+func TestLostAnswerOfASubmission(t *testing.T) {
+	w := newWorld(t)
+	w.gateway.lost = true
+	w.sum("--data", "19", "--detach")
+	w.ends(0)
+	w.wantOut(testJob + "\n")
+	w.gateway.submitted(t)
+	if n := w.gateway.asked("POST /v1/jobs"); n != 2 {
+		t.Errorf("sent %d times", n)
+	}
+}

@@ -178,6 +178,8 @@ type double struct {
 	stale     bool   // it asked for changes since another one
 	changed   chan struct{}
 	posted    [][]byte
+	key       string // of the last submission
+	lost      bool   // the next submission is taken and not answered
 	files     string // the folder of its files
 	refused   string // the reason why it takes no file
 	requests  []string
@@ -238,7 +240,13 @@ func (d *double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			problem(w, 400, d.refused, "file: it cannot be used")
 			return
 		}
-		d.posted = append(d.posted, body)
+		if key := r.Header.Get("Idempotency-Key"); key == "" || key != d.key {
+			d.posted, d.key = append(d.posted, body), key
+		}
+		if d.lost {
+			d.lost = false
+			panic(http.ErrAbortHandler)
+		}
 		d.write(w, http.StatusAccepted)
 	case "GET /v1/jobs":
 		fmt.Fprintf(w, `{"jobs":[%s, %s],"more":true}`, d.view(), `{"id":"b8a3a5ac-1ad0-4d6c-9d1e-0d7d3f0f5b3c","microprotocol":"SecureSum","state":"done","detail":"done","created":"2026-11-21T10:00:00Z"}`)
