@@ -49,6 +49,10 @@ type Config struct {
 	// MaxConnections, so that the others stay free for short requests and a supervisor's questions.
 	MaxWaiting int
 
+	// MaxWatchers is how many clients may listen to events at a time; further ones are answered with 503. Their connections
+	// do not count among MaxConnections. 0: 2,000.
+	MaxWatchers int
+
 	// CORS lists the origins of web pages that may call the gateway (https://example.org, or * for any page). Empty: only
 	// the gateway's own pages.
 	CORS []string
@@ -56,6 +60,8 @@ type Config struct {
 	// party and the loopback names always count. Anything else in a Host header is answered with 421.
 	Hosts []string
 
+	// Facts tells what the node knows of a party; nil: nothing.
+	Facts func(party string) Facts
 	// Files is the folder whose files clients may compute with by name; nil: there is none.
 	Files Files
 
@@ -76,6 +82,7 @@ const (
 	defaultWait     = 10 * time.Minute
 	defaultBody     = 64 << 20
 
+	defaultWatchers    = 2000
 	defaultConnections = 512 // half of the 1,024 descriptors that a process has where nobody raised the limit
 )
 
@@ -93,8 +100,11 @@ type Gateway struct {
 	refusals      refusals     // of files
 	connections   atomic.Int64 // that are open
 	waiting       atomic.Int64 // requests that wait for a job
-	starting      sync.Mutex   // held while a task's job is stored
-	changing      stripes      // held while a record is changed
+	watching      atomic.Int64 // clients that listen to events
+	changes       changes      // of jobs, for them
+	beat          time.Duration
+	starting      sync.Mutex // held while a task's job is stored
+	changing      stripes    // held while a record is changed
 	draining      context.Context
 	drain         context.CancelCauseFunc
 }
@@ -110,7 +120,7 @@ func New(c Config) (*Gateway, error) {
 	if err := c.fill(); err != nil {
 		return nil, err
 	}
-	g := &Gateway{config: c, memory: newMemory(bodiesAtOnce * c.MaxBody), files: newMemory(filesAtOnce), handles: newHandles(c.Key), microprotocol: map[string]*simon.Microprotocol{}}
+	g := &Gateway{config: c, memory: newMemory(bodiesAtOnce * c.MaxBody), files: newMemory(filesAtOnce), handles: newHandles(c.Key), microprotocol: map[string]*simon.Microprotocol{}, beat: heartbeat}
 	for i := range c.Catalogue {
 		m := &c.Catalogue[i]
 		if g.microprotocol[m.Name] != nil {
@@ -142,8 +152,11 @@ func (c *Config) fill() error {
 		return fmt.Errorf("gateway: Deadline is %v; at most %v are possible, 0 stands for %v", c.Deadline, maxDeadline, defaultDeadline)
 	case c.MaxBody < 0 || c.Wait < 0 || c.Attempts < 0:
 		return errors.New("gateway: MaxBody, Wait and Attempts must not be negative")
-	case c.MaxConnections < 0 || c.MaxWaiting < 0:
-		return errors.New("gateway: MaxConnections and MaxWaiting must not be negative")
+	case c.MaxConnections < 0 || c.MaxWaiting < 0 || c.MaxWatchers < 0:
+		return errors.New("gateway: MaxConnections, MaxWaiting and MaxWatchers must not be negative")
+	}
+	if c.MaxWatchers == 0 {
+		c.MaxWatchers = defaultWatchers
 	}
 	if c.MaxConnections == 0 {
 		c.MaxConnections = defaultConnections
@@ -269,7 +282,7 @@ func (g *Gateway) answerError(w http.ResponseWriter, r *http.Request, err error)
 	if e.Code == http.StatusInternalServerError {
 		g.config.Logger.Error("gateway: a request failed", "method", r.Method, "route", r.Pattern, "error", e.cause)
 	}
-	writeError(w, isV1(r), e)
+	writeError(w, isV1(r), e.about(r))
 }
 
 func representationShow(name string) string { return representation.Show(name) }

@@ -92,6 +92,7 @@ func startParty(ctx context.Context, c partyConfig) (_ *party, err error) {
 		},
 		Room: c.state.room,
 	}
+	serving.Facts = c.facts(n)
 	if c.files != nil {
 		serving.Files = c.files
 	}
