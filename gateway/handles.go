@@ -80,6 +80,7 @@ type handle struct {
 	member *function
 	task   uuid.UUID
 	name   string // of the task's member
+	caller string // whose task it is
 }
 
 const (
@@ -154,7 +155,7 @@ func (h *handles) index(caller string, task uuid.UUID) map[string]uuid.UUID {
 	ids := make(map[string]uuid.UUID, len(taskNames))
 	for _, name := range taskNames {
 		id := representation.Derive(h.key, caller, "task/"+task.String()+"/"+name)
-		ids[name], h.members[id] = id, handle{task: task, name: name, member: h.tasks[name]}
+		ids[name], h.members[id] = id, handle{task: task, name: name, member: h.tasks[name], caller: caller}
 	}
 	h.indexed[own] = ids
 	return ids
@@ -179,7 +180,7 @@ func (h *handles) find(caller string, id uuid.UUID, tasks func() ([]uuid.UUID, e
 	defer h.mu.Unlock()
 	for _, task := range all {
 		h.index(caller, task)
-		if d, ok := h.members[id]; ok {
+		if d, ok := h.members[id]; ok && d.caller == caller {
 			return d, true, nil
 		}
 	}
@@ -193,7 +194,7 @@ func (h *handles) remembered(caller string, id uuid.UUID) (handle, bool) {
 		return d, true
 	}
 	d, ok := h.members[id]
-	return d, ok
+	return d, ok && d.caller == caller
 }
 
 // thing is what a representation stands for: exactly one of the fields is set.

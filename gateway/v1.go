@@ -164,7 +164,7 @@ func (g *Gateway) listJobs(w http.ResponseWriter, r *http.Request) error {
 	if err := dropBody(w, r); err != nil {
 		return err
 	}
-	all, err := g.config.Jobs.List(r.Context(), callerOf(r.Context()))
+	all, err := g.config.Jobs.List(r.Context(), listedFor(r.Context()))
 	if err != nil {
 		return err
 	}
@@ -239,7 +239,7 @@ func (g *Gateway) readWait(query url.Values, otherwise time.Duration) (time.Dura
 // writeJob answers with a job, its result included where that is small.
 func (g *Gateway) writeJob(w http.ResponseWriter, r *http.Request, code int, j jobs.Job) error {
 	v := viewOf(j)
-	if j.State == jobs.Done && j.Result.Size <= jobs.MaxInline {
+	if j.State == jobs.Done && j.Result.Size <= jobs.MaxInline && j.Caller == callerOf(r.Context()) {
 		result, err := g.config.Jobs.Read(r.Context(), j.Result)
 		if err != nil {
 			return err
