@@ -226,10 +226,9 @@ func (s *scanner) trim() {
 }
 
 func (s *scanner) value(depth int) error {
-	if depth > maxDepth {
-		return s.fail(fmt.Sprintf("more than %d lists and objects inside each other", maxDepth))
-	}
 	switch c := s.peek(); {
+	case depth == maxDepth && (c == '{' || c == '['):
+		return s.fail(fmt.Sprintf("more than %d lists and objects inside each other", maxDepth))
 	case c == '{':
 		return s.object(depth)
 	case c == '[':
