@@ -1,5 +1,6 @@
 # make test    everything that CI checks; installs what it needs into .venv
 # make bench   weft beside the floor, a program that does only what cannot be left out; about seven minutes
+# make bench-far   computations of institutions that are 28 ms apart; needs root
 # make soak    cuts and kills as in the tests, for longer; prints a table; about five minutes
 # make microbench  benchmarks of the packages
 # make fuzz    each fuzz target for a while
@@ -11,7 +12,7 @@ FUZZTIME ?= 20s
 export GOTOOLCHAIN = local
 export CGO_ENABLED = 0
 
-.PHONY: build test check unit race client bench soak microbench fuzz clean
+.PHONY: build test check unit race client bench bench-far soak microbench fuzz clean
 
 build:
 	$(GO) build -trimpath -o weft ./cmd/weft
@@ -47,6 +48,10 @@ race: .venv/installed
 bench: .venv/installed
 	cd test/floor && $(GO) vet ./...
 	WEFT_PYTHON=$(CURDIR)/.venv/bin/python $(GO) run ./test/bench $(BENCH)
+
+# Three institutions 28 ms apart, there and back; needs Linux and root.
+bench-far:
+	$(GO) test -run '^$$' -bench FarApart -benchtime 40x ./test
 
 microbench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...

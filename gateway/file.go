@@ -61,11 +61,32 @@ func (g *Gateway) prepareFile(ctx context.Context, q request) (simon.Prepared, e
 		return simon.Prepared{}, fileError(err)
 	}
 	defer f.Close()
-	data, err := table.New(path.Ext(q.file), stoppable{f, ctx, g.draining})
+	t, wait := g.refusals.begin(q.caller, g.config.Now())
+	if wait > 0 {
+		return simon.Prepared{}, tooManyRefused(wait)
+	}
+	prepared, err := g.readFile(ctx, f, q)
+	class := refusalClass(err)
+	if class == "" {
+		t.passed()
+		return prepared, err
+	}
+	g.config.Logger.Warn("gateway: a file was refused", "caller", q.caller, "microprotocol", q.microprotocol.Name, "reason", class, "lately", t.count())
+	return simon.Prepared{}, anywhere(err)
+}
+
+// readFile reads the data from an open file.
+func (g *Gateway) readFile(ctx context.Context, f io.Reader, q request) (simon.Prepared, error) {
+	data, err := table.New(path.Ext(q.file), stoppable{f, func() error {
+		if g.draining.Err() != nil {
+			return errDraining
+		}
+		return ctx.Err()
+	}})
 	if err != nil {
 		return simon.Prepared{}, fileError(err)
 	}
-	prepared, err := g.prepareFrom(data, q)
+	prepared, err := g.prepareFrom(ctx, data, q)
 	switch {
 	case data.Err() != nil: // whatever was made of it
 		return simon.Prepared{}, fileError(data.Err())
@@ -78,17 +99,14 @@ func (g *Gateway) prepareFile(ctx context.Context, q request) (simon.Prepared, e
 	return prepared, nil
 }
 
-// stoppable is a file whose reading ends with the client or the gateway.
+// stoppable is data whose reading ends when stopped says why.
 type stoppable struct {
-	r            io.Reader
-	client, ends context.Context
+	r       io.Reader
+	stopped func() error
 }
 
 func (s stoppable) Read(p []byte) (int, error) {
-	if s.ends.Err() != nil {
-		return 0, errDraining
-	}
-	if err := s.client.Err(); err != nil {
+	if err := s.stopped(); err != nil {
 		return 0, err
 	}
 	return s.r.Read(p)
@@ -147,10 +165,21 @@ func noFile(reason, message string) *Error {
 	return e
 }
 
-// atLine adds to a complaint about a value the line of the file where it stands.
+// anywhere takes the place out of an answer about a value that was compared with parameters. Who may compute with the file
+// may not read it, and by other and other parameters would learn what stands where.
+func anywhere(err error) error {
+	var compared *simon.ComparedError
+	if errors.As(err, &compared) {
+		return invalid("file", "there is a value that %s", compared.Reason)
+	}
+	return err
+}
+
+// atLine adds to a complaint about a value the line of the file where it stands, unless anywhere shall hide that.
 func atLine(err error, data *table.Reader) error {
+	var compared *simon.ComparedError
 	var input *simon.InputError
-	if !errors.As(err, &input) {
+	if errors.As(err, &compared) || !errors.As(err, &input) {
 		return err
 	}
 	row, ok := strings.CutPrefix(input.Path, "data[")

@@ -101,6 +101,7 @@ type Gateway struct {
 	catalogue     []byte       // the answer of GET /v1/microprotocols
 	memory        *memory      // of the requests' bodies
 	files         *memory      // one for each file that may be read at a time
+	refusals      refusals     // of files
 	connections   atomic.Int64 // that are open
 	waiting       atomic.Int64 // requests that wait for a job
 	proxies       proxies

@@ -49,17 +49,21 @@ func (g *Gateway) submit(ctx context.Context, q request) (jobs.Job, error) {
 	}, prepared.Input)
 }
 
-// prepare reads the data from the request or from the file that it names.
+// prepare reads the data from the request or from the file that it names. It ends with the client, who may have sent what
+// takes many seconds.
 func (g *Gateway) prepare(ctx context.Context, q request) (simon.Prepared, error) {
 	if q.file != "" {
 		return g.prepareFile(ctx, q)
 	}
-	return g.prepareFrom(bytes.NewReader(q.data), q)
+	return g.prepareFrom(ctx, stoppable{bytes.NewReader(q.data), ctx.Err}, q)
 }
 
-func (g *Gateway) prepareFrom(data io.Reader, q request) (simon.Prepared, error) {
+func (g *Gateway) prepareFrom(ctx context.Context, data io.Reader, q request) (simon.Prepared, error) {
 	prepared, err := q.microprotocol.Prepare(data, q.parameters, g.config.Guard)
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil: // whatever was made of data that ended too early
+		return simon.Prepared{}, ctx.Err()
+	case err != nil:
 		return simon.Prepared{}, prepareError(q.microprotocol, err)
 	}
 	return prepared, nil
@@ -68,8 +72,12 @@ func (g *Gateway) prepareFrom(data io.Reader, q request) (simon.Prepared, error)
 // prepareError passes on what the client did wrong. Another error is a defect, and its text is neither shown nor logged:
 // it may repeat the data.
 func prepareError(m *simon.Microprotocol, err error) error {
+	var compared *simon.ComparedError
 	var input *simon.InputError
-	if errors.As(err, &input) {
+	switch {
+	case errors.As(err, &compared):
+		return compared
+	case errors.As(err, &input):
 		return input
 	}
 	return &Error{Code: http.StatusInternalServerError, Reason: "internal", Message: "something failed in this gateway; its log says what",

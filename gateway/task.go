@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -156,8 +155,8 @@ func start(ctx context.Context, g *Gateway, b binding) (uuid.UUID, bool, error) 
 	if err != nil {
 		return uuid.UUID{}, false, err
 	}
-	if _, err := q.microprotocol.Prepare(bytes.NewReader(q.data), q.parameters, g.config.Guard); err != nil {
-		return uuid.UUID{}, false, prepareError(q.microprotocol, err)
+	if _, err := g.prepare(ctx, q); err != nil {
+		return uuid.UUID{}, false, err
 	}
 	// A client that goes away now must not leave a task between its steps.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startTime)

@@ -43,6 +43,7 @@ type fleet struct {
 
 	catalogue []simon.Microprotocol
 	terms     terms        // of the jobs that submit makes
+	body      int64        // most bytes of what their stores take at once; 0: as a store does
 	computes  string       // the microprotocol of those jobs; empty: the first of the catalogue
 	guard     simon.Guard  // of their parties
 	ahead     atomic.Int64 // nanoseconds by which all clocks of the fleet are ahead of the real one
@@ -157,7 +158,7 @@ func (f *fleet) coordinate(center *simontest.Endpoint, from string, b []byte) {
 func (m *member) start() {
 	t := m.fleet.t
 	t.Helper()
-	store, err := jobs.Open(context.Background(), m.private.Conn, jobs.Options{Logger: m.fleet.logger, Now: m.fleet.now, Alone: true})
+	store, err := jobs.Open(context.Background(), m.private.Conn, jobs.Options{Logger: m.fleet.logger, Now: m.fleet.now, Alone: true, Limits: jobs.Limits{Body: m.fleet.body}})
 	must(t, err)
 	config := Config{
 		Identity: m.fleet.ids[m.name], Roots: m.fleet.roots, Parties: m.fleet.peers, Coordinator: m.fleet.center.FP(),

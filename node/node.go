@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"runtime"
 	"sync"
 	"time"
 
@@ -67,7 +68,9 @@ type Node struct {
 	issued  int64 // of the newest JOIN
 	wg      sync.WaitGroup
 	crew    *crew
-	link    chan struct{} // closed and made anew when there is a connection to the fabric again
+
+	finishing chan struct{} // has room for as many results as may be computed at a time
+	link      chan struct{} // closed and made anew when there is a connection to the fabric again
 }
 
 // New returns a node that has not started.
@@ -90,7 +93,8 @@ func New(c Config) (*Node, error) {
 	if c.ledger == nil {
 		c.ledger = c.Jobs
 	}
-	n := &Node{cfg: c, boot: uuid.NewString(), lanes: map[string]*lane{}, runners: map[uuid.UUID]*runner{}, link: make(chan struct{})}
+	n := &Node{cfg: c, boot: uuid.NewString(), lanes: map[string]*lane{}, runners: map[uuid.UUID]*runner{}, link: make(chan struct{}),
+		finishing: make(chan struct{}, runtime.GOMAXPROCS(0))}
 	transport := c.Transport
 	if transport == nil {
 		transport = natsFabric{c.Fabric, c.Identity.Name()}
@@ -106,7 +110,8 @@ func New(c Config) (*Node, error) {
 // Seat is the place that an in-memory transport delivers to.
 func (n *Node) Seat() *seat.Seat { return n.seat }
 
-// Run recovers what an earlier process left, then serves jobs until ctx ends. It returns when all its goroutines have.
+// Run recovers what an earlier process left, then serves jobs until ctx ends. It returns when all its goroutines have:
+// a result that is just being computed, which takes some seconds at most, is waited for.
 func (n *Node) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer n.seat.Wait()

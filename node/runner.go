@@ -192,10 +192,15 @@ func (r *runner) again(ctx context.Context, err error) bool {
 		return false
 	}
 	var outcome *simon.OutcomeError
-	if errors.As(err, &outcome) || errors.Is(err, errCancelled) {
+	if errors.As(err, &outcome) || errors.Is(err, errCancelled) || tooLarge(err) {
 		return false
 	}
 	return r.job.Attempt < r.job.Attempts && r.node.cfg.Now().Before(r.job.Deadline)
+}
+
+// tooLarge says that a computation needs more than a session holds or a job stores, as every attempt would.
+func tooLarge(err error) bool {
+	return errors.Is(err, jobs.ErrTooLarge) || errors.Is(err, session.ErrMemory)
 }
 
 func (r *runner) load(ctx context.Context) error {
@@ -434,10 +439,20 @@ func (r *runner) release(ctx context.Context) error {
 	return r.finish(ctx, opened)
 }
 
-// finish turns what was opened into the result. It says the same at every recipient.
+// finish turns what was opened into the result. It says the same at every recipient, also where there is none: an error of
+// Finish, or its panic, ends the job for good, and the next process does not try again.
+//
+// Some results take seconds and hundreds of megabytes: as many are computed at a time as there are processors. Finish is
+// bounded and does not end with ctx.
 func (r *runner) finish(ctx context.Context, opened []byte) error {
+	select {
+	case r.node.finishing <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	common := simon.Common{Parties: len(r.job.Parties), Parameters: r.job.Parameters}
 	result, err := guarded(func() (json.RawMessage, error) { return r.m.Finish(common, r.input, opened) })
+	<-r.node.finishing
 	if err != nil {
 		return err
 	}
@@ -473,6 +488,10 @@ func problem(err error) *jobs.Problem {
 		return p(409, "replaced")
 	case errors.As(err, &own):
 		return p(own.code, own.reason)
+	case errors.Is(err, jobs.ErrTooLarge):
+		return &jobs.Problem{Code: 507, Reason: "too-large", Message: "the result is too large to store: ask for less of it, such as fewer columns, categories or times (" + err.Error() + ")"}
+	case errors.Is(err, session.ErrMemory):
+		return &jobs.Problem{Code: 507, Reason: "too-large", Message: "the messages of this computation are too large for so many parties: ask for less, such as fewer columns, categories or times"}
 	case errors.As(err, &refusal):
 		return p(403, "policy")
 	case errors.As(err, &conflict):

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
+	"slices"
 
 	"github.com/weftmpc/weft/simon/ring"
 )
@@ -160,6 +162,13 @@ func runANOVA(ctx context.Context, s Session, v values, payload []byte) ([]byte,
 		return nil, err
 	}
 	mine, err := deviations(v, sums, payload[l.Size():])
+	if _, refused := errors.AsType[*OutcomeError](err); refused {
+		// All parties see the same sums and stop here. Finish finds in them why.
+		if !slices.Contains(s.Recipients(), s.Self()) {
+			return nil, nil
+		}
+		return sums.Bytes(), nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -171,21 +180,32 @@ func runANOVA(ctx context.Context, s Session, v values, payload []byte) ([]byte,
 	return append(sums.Bytes(), far.Bytes()...), nil
 }
 
-// deviations adds |n·x-S| over the rows of each group, with the opened n and S of the group.
-func deviations(v values, opened ring.Vector, rows []byte) (ring.Vector, error) {
-	l := deviationsLayout(v)
-	n, sum, total := make([]*big.Int, l[0].Count), make([]*big.Int, l[0].Count), make([]big.Int, l[0].Count)
+// centres are the opened n and S of each group, from which deviations are measured. Its error is an *OutcomeError that all
+// parties come to alike.
+func centres(opened ring.Vector) (n, sum []*big.Int, err error) {
+	groups := opened.Layout()[0].Count
+	n, sum = make([]*big.Int, groups), make([]*big.Int, groups)
 	for g := range n {
 		samples, err := samplesIn(opened, 0, g)
 		if err != nil {
-			return ring.Vector{}, err
+			return nil, nil, err
 		}
 		n[g], sum[g] = big.NewInt(samples), opened.Int(1, g)
 		// Honest sums obey this, and deviationsLayout has room for what does.
 		if most := new(big.Int).Lsh(n[g], uint(statEncoding.Bits)); sum[g].CmpAbs(most) > 0 {
-			return ring.Vector{}, impossible("a sum is larger than its samples allow")
+			return nil, nil, impossible("a sum is larger than its samples allow")
 		}
 	}
+	return n, sum, nil
+}
+
+// deviations adds |n·x-S| over the rows of each group, with the opened n and S of the group.
+func deviations(v values, opened ring.Vector, rows []byte) (ring.Vector, error) {
+	n, sum, err := centres(opened)
+	if err != nil {
+		return ring.Vector{}, err
+	}
+	total := make([]big.Int, len(n))
 	var q big.Int
 	for ; len(rows) >= leveneRow; rows = rows[leveneRow:] {
 		g := readRow(&q, rows)
@@ -198,14 +218,29 @@ func deviations(v values, opened ring.Vector, rows []byte) (ring.Vector, error) 
 	if len(rows) > 0 {
 		return ring.Vector{}, fmt.Errorf("the stored input ends in a row of %d bytes", len(rows))
 	}
-	x := ring.New(l)
+	x := ring.New(deviationsLayout(v))
 	for g := range total {
 		setInt(x, 0, g, &total[g])
 	}
 	return x, nil
 }
 
+// stoppedANOVA is the outcome of a computation that stopped after its sums.
+func stoppedANOVA(v values, opened []byte) error {
+	sums, err := ring.View(groupSumsLayout(len(v.list("groups"))), opened)
+	if err != nil {
+		return fmt.Errorf("the opened sums: %w", err)
+	}
+	if _, _, err := centres(sums); err != nil {
+		return err
+	}
+	return errors.New("the opened sums are without deviations")
+}
+
 func finishANOVA(v values, _ int, opened []byte) (object, error) {
+	if v.truth("levene") && len(opened) == groupSumsLayout(len(v.list("groups"))).Size() {
+		return object{}, stoppedANOVA(v, opened)
+	}
 	x, err := ring.View(anovaLayout(v), opened)
 	if err != nil {
 		return object{}, fmt.Errorf("the opened sums: %w", err)

@@ -150,10 +150,15 @@ func readPairMoments(sums []int, x ring.Vector) (*pairMoments, error) {
 	return m, nil
 }
 
-// plausible checks the inequality of Cauchy and Schwarz: between means and squares of either variable, and between the
-// variables, that is, that no correlation is beyond 1.
+// plausible checks that sums of squares are not negative, and the inequality of Cauchy and Schwarz: between means and squares
+// of either variable, and between the variables, that is, that no correlation is beyond 1.
 func (m *pairMoments) plausible() bool {
 	s := &m.sums
+	for _, squares := range []*big.Rat{s[sumXX], s[sumYY]} {
+		if squares != nil && squares.Sign() < 0 {
+			return false
+		}
+	}
 	bounded := func(a, b, c *big.Rat) bool {
 		return a == nil || b == nil || c == nil || new(big.Rat).Mul(a, b).Cmp(new(big.Rat).Mul(c, c)) >= 0
 	}

@@ -297,6 +297,25 @@ func TestBivariateRefusesTheImpossible(t *testing.T) {
 	}
 }
 
+// TestBivariateOfNegativeSquares: where the sums of the numbers are not opened, the squares alone must be possible.
+func TestBivariateOfNegativeSquares(t *testing.T) {
+	m := simon.StatisticsBivariate()
+	p, err := m.Prepare(strings.NewReader("[]"), json.RawMessage(`{"outputs":["regression_slope_only"]}`), simon.Guard{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := ring.Layout{{Name: "samples", Limbs: 1, Count: 1}, {Name: "xx", Limbs: 5, Count: 1}, {Name: "xy", Limbs: 5, Count: 1}}
+	if l.Hash() != p.Layout {
+		t.Fatal("another layout")
+	}
+	c := simon.Common{Parties: 2, Parameters: p.Parameters}
+	if got, err := m.Finish(c, nil, opening(t, l, "2", "2", "4")); err != nil || !strings.Contains(string(got), `"regression_slope_only":2`) {
+		t.Errorf("%s, %v", got, err)
+	}
+	_, err = m.Finish(c, nil, opening(t, l, "2", "-2", "4"))
+	impossible(t, "negative squares", err)
+}
+
 func TestBivariatePrivacy(t *testing.T) {
 	m := simon.StatisticsBivariate()
 	for _, parameters := range []string{``, `{"outputs":["covariance"]}`, `{"least_samples":4,"least_contributors":2}`} {

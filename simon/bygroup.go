@@ -63,6 +63,9 @@ func readByGroup(data io.Reader, v values) (ring.Vector, int, error) {
 	return s.vector(), rows, nil
 }
 
+// mostSizes bounds the different sizes of groups that have intervals: a quantile takes five milliseconds, up to eight.
+const mostSizes = 300
+
 // byGroup writes the result. Groups of one size have one quantile, which is by far the slowest part.
 func byGroup(v values, all []*moments) object {
 	p := special.FromRat(bothSides(v.rat("conf_level")))
@@ -92,14 +95,18 @@ func byGroup(v values, all []*moments) object {
 				null(name, oneSample)
 			}
 		} else {
-			if quantiles[m.n] == nil {
+			if quantiles[m.n] == nil && len(quantiles) < mostSizes {
 				quantiles[m.n] = special.StudentQuantile(p, special.Int(m.n-1))
 			}
 			se := root(m.ofMean())
 			member.put("variance", m.variance(1))
 			member.put("standard_deviation", root(m.variance(1)))
 			member.put("standard_error", se)
-			member.put("conf_int", interval(m.mean(), se, quantiles[m.n]))
+			if q := quantiles[m.n]; q != nil {
+				member.put("conf_int", interval(m.mean(), se, q))
+			} else {
+				null("conf_int", fmt.Sprintf("intervals are computed for up to %d different numbers of samples: give fewer groups", mostSizes))
+			}
 		}
 		list[g] = member
 	}

@@ -2,10 +2,12 @@ package simon
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 
 	"github.com/weftmpc/weft/simon/encode"
 	"github.com/weftmpc/weft/simon/iblt"
@@ -21,8 +23,17 @@ type census struct {
 	other bool // whether parameter other lets data lie outside the listed categories
 }
 
-// mostCells bounds tables whose cells are only counted. Two public lists of maxListed categories have as many.
-const mostCells = 1_000_000
+// Bounds of tables whose cells are only counted.
+const (
+	// mostCells is as many as two public lists of maxListed categories have.
+	mostCells = 1_000_000
+	// mostPrivateCells is for pairs of private categories. A table has a cell for each pair of a first and a second category,
+	// so that a party with k rows can make one of k² cells.
+	mostPrivateCells = 100_000
+	// mostTable is how many bytes the JSON of a table may have: it is built in memory, and a job stores up to 64 MiB. The
+	// names of categories count most, 61 bytes each, which are up to 366 where they are written as escapes.
+	mostTable = 32 << 20
+)
 
 func (c census) own() []parameter {
 	categories := groups("categories", 1, "the categories, if they are public: others are refused; without it categories are private")
@@ -101,6 +112,9 @@ func (c census) read(data io.Reader, v values) ([]byte, int, error) {
 	if n := cellsOf(lists); n > c.cells {
 		return nil, 0, &InputError{"parameters.categories", fmt.Sprintf("make a table of %d cells: at most %d are possible", n, c.cells)}
 	}
+	if n := tableSize(labelsOf(lists)); n > mostTable {
+		return nil, 0, &InputError{"parameters.categories", fmt.Sprintf("make a table of up to %d bytes: at most %d are possible: give shorter names, or fewer categories", n, mostTable)}
+	}
 	index := make([]map[encode.Category]int, c.ways)
 	for way, l := range lists {
 		index[way] = make(map[encode.Category]int, len(l))
@@ -123,9 +137,9 @@ func (c census) read(data io.Reader, v values) ([]byte, int, error) {
 			case v.truth("other"):
 				at = len(counts) - 1
 			case c.other:
-				return x.at.bad("is no category of parameters.categories: add it at all parties, or set other to true to count all others together")
+				return x.at.unlisted("is no category of parameters.categories: add it at all parties, or set other to true to count all others together")
 			default:
-				return x.at.bad("is no category of parameters.categories: add it at all parties")
+				return x.at.unlisted("is no category of parameters.categories: add it at all parties")
 			}
 		}
 		counts[at]++
@@ -220,6 +234,7 @@ func (c census) count(v values, opened []byte) (*crosstab, error) {
 	if t.lists == nil {
 		err = c.countKeys(t, v, opened)
 	} else {
+		t.labels = labelsOf(t.lists)
 		err = c.countVector(t, v, opened)
 	}
 	if err != nil {
@@ -232,10 +247,51 @@ func (c census) count(v values, opened []byte) (*crosstab, error) {
 	if t.n > maxSamples {
 		return nil, impossible("the number of samples is impossible")
 	}
-	for _, l := range t.lists {
-		t.labels = append(t.labels, encode.Labels(l))
-	}
 	return t, nil
+}
+
+func labelsOf(lists [][]encode.Category) [][]string {
+	labels := make([][]string, len(lists))
+	for way, l := range lists {
+		labels[way] = encode.Labels(l)
+	}
+	return labels
+}
+
+// tableSize is how many bytes the JSON of a table with these labels has at most, whatever its counts.
+func tableSize(labels [][]string) int {
+	last := labels[len(labels)-1]
+	if len(last) == 0 {
+		return len("{}")
+	}
+	above, rows := 0, 1
+	for _, list := range labels[:len(labels)-1] {
+		rows = len(list)
+		for _, label := range list {
+			above += quotedSize(label) + len(`:{},`)
+		}
+	}
+	// The digits of counts with a given sum are the most where all are equal.
+	digits := len(strconv.Itoa(maxSamples/(max(rows, 1)*len(last)))) + 1
+	row := 0
+	for _, label := range last {
+		row += quotedSize(label) + len(`:,`) + digits
+	}
+	return above + rows*row + len(`{}`)
+}
+
+// quotedSize is the length of what appendString appends.
+func quotedSize(s string) int {
+	n := len(s) + 2
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '"', c == '\\', c == '\b', c == '\f', c == '\n', c == '\r', c == '\t':
+			n++
+		case c < 0x20:
+			n += len(`\u0000`) - 1
+		}
+	}
+	return n
 }
 
 func (c census) countVector(t *crosstab, v values, opened []byte) error {
@@ -279,9 +335,17 @@ func (c census) countKeys(t *crosstab, v values, opened []byte) error {
 		slices.SortFunc(t.lists[way], encode.Compare)
 		t.lists[way] = slices.Compact(t.lists[way])
 	}
-	cells := cellsOf(t.lists)
-	if cells > c.cells {
-		return &OutcomeError{fmt.Sprintf("the parties have too many different categories together: a table of them has %d cells, and at most %d are possible", cells, c.cells)}
+	cells, most := cellsOf(t.lists), c.cells
+	if c.ways > 1 {
+		most = min(most, mostPrivateCells)
+	}
+	const instead = ": give the list as categories, or fewer of them"
+	if cells > most {
+		return &OutcomeError{fmt.Sprintf("the parties have too many different categories together: a table of them has %d cells, and at most %d are possible", cells, most) + instead}
+	}
+	t.labels = labelsOf(t.lists)
+	if n := tableSize(t.labels); n > mostTable {
+		return &OutcomeError{fmt.Sprintf("the parties have too many different categories together: a table of them has up to %d bytes, and at most %d are possible", n, mostTable) + instead}
 	}
 	t.counts = make([]int64, cells)
 	for i, e := range entries {
@@ -337,12 +401,19 @@ func (t *crosstab) object(value func(cell int) any) object {
 		}
 		return o
 	}
+	columns := make([][]byte, len(t.labels[1]))
+	for j, label := range t.labels[1] {
+		columns[j] = append(appendString(nil, label), ':')
+	}
 	for i, label := range t.labels[0] {
-		var row object
-		for j, column := range t.labels[1] {
-			row.put(column, value(i*len(t.labels[1])+j))
+		row := json.RawMessage{'{'}
+		for j, column := range columns {
+			if j > 0 {
+				row = append(row, ',')
+			}
+			row = appendValue(append(row, column...), value(i*len(columns)+j))
 		}
-		o.put(label, row)
+		o.put(label, append(row, '}'))
 	}
 	return o
 }

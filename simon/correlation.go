@@ -5,15 +5,13 @@ import (
 	"fmt"
 	"io"
 	"math/big"
-	"runtime"
-	"sync"
 
 	"github.com/weftmpc/weft/simon/ring"
 	"github.com/weftmpc/weft/simon/special"
 )
 
-// mostCorrelated bounds the columns of CorrelationMatrix: 200 make 20,100 pairs and 808 KB to each receiver.
-const mostCorrelated = 200
+// mostCorrelated bounds the columns of CorrelationMatrix: 100 make 4,950 tests, which take two seconds.
+const mostCorrelated = 100
 
 // CorrelationMatrix gives means, covariances and Pearson's correlations of columns, with tests of every two.
 //
@@ -25,6 +23,7 @@ func CorrelationMatrix() Microprotocol {
 			columnNames(2, mostCorrelated, "names of the columns, or how many there are; by default as in the data, called x1, x2 and so on"),
 			level(),
 		},
+		width:  columnsIn,
 		layout: func(v values) (ring.Layout, error) { return gramLayout(columnsIn(v), true), nil },
 		read: func(data io.Reader, v values) (ring.Vector, int, error) {
 			return readGram(data, v, 0, mostCorrelated, true)
@@ -46,10 +45,10 @@ func CorrelationMatrix() Microprotocol {
 			`"df":{"type":["integer","null"],"description":"degrees of freedom"},"p_value":{"type":["number","null"],"description":"two-sided"},` +
 			`"conf_int":{"description":"by Fisher's z; it needs four samples","anyOf":[{"type":"null"},{"type":"array","items":{"type":"number"},"minItems":2,"maxItems":2}]}}}},` +
 			notesSchema + `},"required":["samples","columns","means","covariance","correlation","conf_level","pairs"]}`),
-		Bytes: "8 + 24·k + 20·k·(k+1) bytes to each receiver for k columns: 808 KB for 200",
+		Bytes: "8 + 24·k + 20·k·(k+1) bytes to each receiver for k columns: 204 KB for 100",
 		Leakage: "Recipients learn, of all parties together, the number of rows, the sum of each column and the sums of products of every two columns, each with itself too: " +
 			"this is equivalent to means and covariances, at full precision. k columns give k·(k+3)/2 sums: from a few rows of coarse values the rows themselves can be found, " +
-			"so let least_samples be several times the number of columns. " +
+			"so let least_samples be ten times the number of columns or more. " +
 			"Any coalition of up to n-1 parties learns the same sums of the others: with two parties those are the other party's own. " +
 			"Broker and coordinator learn neither inputs nor result.",
 	})
@@ -145,8 +144,7 @@ type relation struct {
 	whyZ    string
 }
 
-// relate tests every two columns, in parallel: the tails of 19,900 t distributions take a while. relations[i][j] is there
-// for j < i.
+// relate tests every two columns. relations[i][j] is there for j < i. All tests have the same degrees of freedom.
 func relate(n int64, about [][]*big.Rat, level *big.Rat) [][]relation {
 	relations := make([][]relation, len(about))
 	var reach *big.Float // of Fisher's z
@@ -154,24 +152,21 @@ func relate(n int64, about [][]*big.Rat, level *big.Rat) [][]relation {
 		quantile := special.NormalQuantile(special.FromRat(bothSides(level)))
 		reach = quantile.Quo(quantile, special.Sqrt(special.Int(n-3)))
 	}
-	var wg sync.WaitGroup
-	places := make(chan struct{}, runtime.GOMAXPROCS(0))
+	var student *special.Student
+	if n > 2 {
+		student = special.NewStudent(special.Int(n - 2))
+	}
 	for i := range about {
 		relations[i] = make([]relation, i)
-		places <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-places }()
-			for j := range i {
-				relations[i][j] = related(n, about[i][i], about[j][j], about[i][j], reach)
-			}
-		})
+		for j := range i {
+			relations[i][j] = related(n, about[i][i], about[j][j], about[i][j], student, reach)
+		}
 	}
-	wg.Wait()
 	return relations
 }
 
 // related is the correlation of two columns with sums of squares xx and yy and of products xy about their means.
-func related(n int64, xx, yy, xy *big.Rat, reach *big.Float) relation {
+func related(n int64, xx, yy, xy *big.Rat, student *special.Student, reach *big.Float) relation {
 	var r relation
 	switch {
 	case n < 2:
@@ -202,7 +197,8 @@ func related(n int64, xx, yy, xy *big.Rat, reach *big.Float) relation {
 		r.whyT = perfectRelation
 	default:
 		t := root(new(big.Rat).Quo(new(big.Rat).Mul(squared, new(big.Rat).SetInt64(r.df)), rest))
-		r.p = studentP(t, special.Int(r.df), twoSided)
+		r.p = student.Upper(t)
+		r.p.Add(r.p, r.p)
 		r.t = sign(t)
 	}
 	switch {

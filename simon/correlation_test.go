@@ -166,10 +166,10 @@ func TestCorrelationRefuses(t *testing.T) {
 		{`{"columns":["a","a"]}`, `[[1,2]]`, "parameters.columns", "same value"},
 		{`{"columns":["a",1]}`, `[[1,2]]`, "parameters.columns", "text"},
 		{`{"columns":["a"]}`, `[[1,2]]`, "parameters.columns", "2 to"},
-		{`{"columns":1}`, `[[1,2]]`, "parameters.columns", "from 2 to 200"},
-		{`{"columns":201}`, `[]`, "parameters.columns", "from 2 to 200"},
+		{`{"columns":1}`, `[[1,2]]`, "parameters.columns", "from 2 to 100"},
+		{`{"columns":101}`, `[]`, "parameters.columns", "from 2 to 100"},
 		{`{"columns":true}`, `[]`, "parameters.columns", "names"},
-		{``, "[[" + strings.Repeat("1,", 200) + "1]]", "data[0]", "longer than 200"},
+		{``, "[[" + strings.Repeat("1,", 100) + "1]]", "data[0]", "longer than 100"},
 	})
 }
 
@@ -185,18 +185,51 @@ func TestCorrelationPrivacy(t *testing.T) {
 		"products beyond squares":  func(b []byte) { b[8+40+30] = 1 },
 		"sums beyond squares":      func(b []byte) { b[8+120+20] = 1 },
 		"squares of no samples":    func(b []byte) { b[0] = 0 },
+		"a correlation beyond 1":   func(b []byte) { correlate(b, -11) },
+		"one just beyond 1":        func(b []byte) { correlate(b, 12) },
 		"a second negative square": func(b []byte) { b[8+119] = 0x80 },
 	} {
 		impossible(t, what, forged(t, simon.CorrelationMatrix(), `{"columns":2}`, `[[1,2],[3,5]]`, words, change))
 	}
 }
 
-// TestCorrelationOfManyColumns: the largest vector is as the description says, and pairs are in their order. (The 19,900
-// p-values of 200 columns take ten seconds, so the second part has fewer.)
+// correlate makes the sums of two columns those of ten rows of which Σx and Σy are 10, Σx² and Σy² 11, and Σxy is given.
+func correlate(b []byte, xy int64) {
+	at := 0
+	put := func(n int64, digits int64, words int) {
+		q := new(big.Int).Mul(big.NewInt(n), new(big.Int).Exp(big.NewInt(10), big.NewInt(digits), nil))
+		if n < 0 {
+			q.Add(q, new(big.Int).Lsh(big.NewInt(1), uint(64*words)))
+		}
+		for range 8 * words {
+			b[at] = byte(q.Uint64())
+			q.Rsh(q, 8)
+			at++
+		}
+	}
+	put(10, 0, 1)
+	for _, n := range []int64{11, xy, 11} {
+		put(n, 40, 5)
+	}
+	put(10, 20, 3)
+	put(10, 20, 3)
+}
+
+// TestCorrelationOfForgedSums: what correlate writes is read as such, up to a correlation of exactly 1.
+func TestCorrelationOfForgedSums(t *testing.T) {
+	for _, xy := range []int64{9, 10, 11} {
+		if err := forged(t, simon.CorrelationMatrix(), `{"columns":2}`, `[[1,2],[3,5]]`, 1+3*5+2*3, func(b []byte) { correlate(b, xy) }); err != nil {
+			t.Errorf("%d: %v", xy, err)
+		}
+	}
+}
+
+// TestCorrelationOfManyColumns: the largest vector is as the description says, and pairs are in their order. (The 4,950
+// tests of 100 columns take two seconds, so the second part has fewer.)
 func TestCorrelationOfManyColumns(t *testing.T) {
-	p := prepare(t, simon.CorrelationMatrix(), `{"columns":200}`, []string{"[[" + strings.Repeat("1,", 199) + "1]]", "[]"})
+	p := prepare(t, simon.CorrelationMatrix(), `{"columns":100}`, []string{"[[" + strings.Repeat("1,", 99) + "1]]", "[]"})
 	for _, m := range p.run(t, simontest.Options{}).Messages {
-		if len(m.Body) != 8+24*200+20*200*201 {
+		if len(m.Body) != 8+24*100+20*100*101 {
 			t.Errorf("%d bytes to each receiver", len(m.Body))
 		}
 	}

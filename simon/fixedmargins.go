@@ -10,10 +10,14 @@ import (
 	"github.com/weftmpc/weft/simon/special"
 )
 
-// Bounds of the enumeration of tables with given margins: a million steps take about half a second.
+// Bounds of the enumeration of tables with given margins.
 const (
 	enumeratedSamples = 5000
-	enumeratedSteps   = 1_000_000
+	// enumeratedWords is of the work, in words of 64 bits: those of the numbers and lists that are computed. As many take
+	// about a second.
+	enumeratedWords = 20_000_000
+	// weighedWords is for a part of tables, next to the words of its count: there are a million at most, of 60 bytes.
+	weighedWords = 20
 )
 
 // logUnit is the unit of the logarithms that order tables: 2^-44. Logarithms of factorials up to enumeratedSamples then
@@ -65,7 +69,7 @@ type margins struct {
 	most    int64   // logarithm of the tables that are not more probable
 	bounds  []int64 // by column: no less than the logarithm of any end that starts there
 	half    int     // columns of a beginning
-	steps   int     // that are left
+	work    int     // that is left, in words; less than 0: there are too many tables
 	ends    map[string][]weighed
 }
 
@@ -89,7 +93,7 @@ func fixedMarginsP(counts []int64, rows, columns []int64) (p *big.Rat, ok bool) 
 	}
 	slices.Sort(left)
 	slices.Sort(across)
-	m := &margins{columns: across, log: logFactorials(n), half: len(across) / 2, steps: enumeratedSteps, ends: map[string][]weighed{}}
+	m := &margins{columns: across, log: logFactorials(n), half: len(across) / 2, work: enumeratedWords, ends: map[string][]weighed{}}
 	tolerance := special.Log(special.FromRat(relative))
 	m.most, _ = tolerance.SetMantExp(tolerance, logUnit).Int64()
 	// Over the cells of a row, the logarithms of C(left, cell) add up to that of row! less those of cell!.
@@ -119,13 +123,21 @@ func fixedMarginsP(counts []int64, rows, columns []int64) (p *big.Rat, ok bool) 
 	return new(big.Rat).SetFrac(above.Sub(total, above), total), true
 }
 
+// spend takes words off the work that is left: others, and those of x.
+func (m *margins) spend(others int, x *big.Int) {
+	m.work -= others + (x.BitLen()+63)/64
+}
+
 // above adds up the weights of the tables that are more probable.
 func (m *margins) above(left []int64) (sum *big.Int, ok bool) {
 	begun := map[string][]weighed{node(left): {{0, big.NewInt(1)}}}
 	for column := range m.half {
 		next := map[string][]weighed{}
 		for _, from := range nodes(begun) {
-			beginnings := begun[from]
+			if m.work < 0 {
+				return nil, false
+			}
+			beginnings := begun[from] // at least one, unless the work was used up
 			floor := m.most - m.bounds[column+1]
 			m.split(rowsOf(from), column, floor-beginnings[len(beginnings)-1].log, func(rest []int64, log int64, count *big.Int) {
 				to := node(rest)
@@ -140,11 +152,11 @@ func (m *margins) above(left []int64) (sum *big.Int, ok bool) {
 	sum = new(big.Int)
 	for _, at := range nodes(begun) {
 		beginnings := begun[at]
-		if len(beginnings) == 0 {
-			continue
+		if m.work < 0 {
+			break
 		}
 		ends := m.endsOf(at, m.half, m.most-beginnings[len(beginnings)-1].log)
-		if m.steps < 0 {
+		if m.work < 0 {
 			break
 		}
 		// Both lists ascend: the larger the beginning, the more ends are large enough.
@@ -153,10 +165,12 @@ func (m *margins) above(left []int64) (sum *big.Int, ok bool) {
 			for ; i > 0 && ends[i-1].log > m.most-b.log; i-- {
 				from.Add(from, ends[i-1].count)
 			}
-			sum.Add(sum, new(big.Int).Mul(from, b.count))
+			product := new(big.Int).Mul(from, b.count)
+			m.spend(1, product)
+			sum.Add(sum, product)
 		}
 	}
-	return sum, m.steps >= 0
+	return sum, m.work >= 0
 }
 
 // endsOf are the ways to fill the columns from column on whose logarithms are larger than floor, in ascending order.
@@ -183,9 +197,10 @@ func (m *margins) endsOf(at string, column int, floor int64) []weighed {
 
 // products appends the parts of list, which ascends, put together with another part, as far as they are larger than floor.
 func (m *margins) products(dst, list []weighed, by weighed, floor int64) []weighed {
-	for i := len(list) - 1; i >= 0 && list[i].log+by.log > floor; i-- {
-		dst = append(dst, weighed{list[i].log + by.log, new(big.Int).Mul(list[i].count, by.count)})
-		m.steps--
+	for i := len(list) - 1; i >= 0 && list[i].log+by.log > floor && m.work >= 0; i-- {
+		product := new(big.Int).Mul(list[i].count, by.count)
+		m.spend(weighedWords, product)
+		dst = append(dst, weighed{list[i].log + by.log, product})
 	}
 	return dst
 }
@@ -206,8 +221,12 @@ func merged(list []weighed) []weighed {
 
 // split calls yield for each way to take a column out of at least two rows whose logarithm, the sum of those of
 // C(left, cell), is larger than floor; with what is left in the rows, that logarithm and the product of C(left, cell), none
-// of which it may keep. It stops when the steps are used up.
+// of which it may keep. It stops when the work is used up.
 func (m *margins) split(rows []int64, column int, floor int64, yield func(rest []int64, log int64, count *big.Int)) {
+	if m.work < 0 {
+		return
+	}
+	m.work -= 6 * len(rows) // of what follows
 	s := &splitting{m: m, rows: rows, rest: slices.Clone(rows), floor: floor, yield: yield}
 	s.room = make([]int64, len(rows)+1)
 	for i := len(rows) - 1; i >= 0; i-- {
@@ -227,6 +246,12 @@ type splitting struct {
 	yield      func(rest []int64, log int64, count *big.Int)
 }
 
+// binomial is C(n, k).
+func (m *margins) binomial(n, k int64) *big.Int {
+	m.work -= int(min(k, n-k)) // factors
+	return new(big.Int).Binomial(n, k)
+}
+
 // choose is the logarithm of C(n, k).
 func (m *margins) choose(n, k int64) int64 { return m.log[n] - m.log[k] - m.log[n-k] }
 
@@ -238,15 +263,17 @@ func (s *splitting) take(i int, left, log int64, count *big.Int) {
 	}
 	row := s.rows[i]
 	x := max(0, left-s.room[i+1])
-	choose := new(big.Int).Binomial(row, x)
+	choose := s.m.binomial(row, x)
 	var factor big.Int
-	for ; x <= min(row, left) && s.m.steps >= 0; x++ {
-		s.m.steps--
+	for ; x <= min(row, left) && s.m.work >= 0; x++ {
+		s.m.spend(1, choose)
 		more := log + s.m.choose(row, x)
 		// Vandermonde: the products over the other rows add up to C(room, left), so none is larger.
 		if more+s.m.choose(s.room[i+1], left-x)+logSlack > s.floor {
 			s.rest[i] = row - x
-			s.take(i+1, left-x, more, s.products[i].Mul(count, choose))
+			product := s.products[i].Mul(count, choose)
+			s.m.spend(0, product)
+			s.take(i+1, left-x, more, product)
 		}
 		choose.Mul(choose, factor.SetInt64(row-x))
 		choose.Quo(choose, factor.SetInt64(x+1))
@@ -258,14 +285,17 @@ func (s *splitting) takeTwo(i int, left, log int64, count *big.Int) {
 	a, b := s.rows[i], s.rows[i+1]
 	x := max(0, left-b)
 	y := left - x
-	first, second := new(big.Int).Binomial(a, x), new(big.Int).Binomial(b, y)
+	first, second := s.m.binomial(a, x), s.m.binomial(b, y)
 	var factor big.Int
-	for ; x <= min(a, left) && s.m.steps >= 0; x, y = x+1, y-1 {
-		s.m.steps--
+	for ; x <= min(a, left) && s.m.work >= 0; x, y = x+1, y-1 {
+		s.m.spend(1, first)
+		s.m.spend(0, second)
 		if log := log + s.m.choose(a, x) + s.m.choose(b, y); log > s.floor {
 			s.rest[i], s.rest[i+1] = a-x, b-y
 			product := s.products[i].Mul(count, first)
-			s.yield(s.rest, log, s.products[i+1].Mul(product, second))
+			product = s.products[i+1].Mul(product, second)
+			s.m.spend(len(s.rest), product) // and the node's name
+			s.yield(s.rest, log, product)
 		}
 		first.Mul(first, factor.SetInt64(a-x))
 		first.Quo(first, factor.SetInt64(x+1))
@@ -293,7 +323,7 @@ func rowsOf(node string) []int64 {
 	return rows
 }
 
-// nodes are the names in order: which node uses up the steps must not depend on the order of a map.
+// nodes are the names in order: which node uses up the work must not depend on the order of a map.
 func nodes(of map[string][]weighed) []string {
 	names := make([]string, 0, len(of))
 	for name := range of {

@@ -95,6 +95,7 @@ func (g glm) microprotocol(m Microprotocol) Microprotocol {
 		own: own,
 		// The weights are different functions of the values at every point, so that much more is opened than second moments.
 		order: func(values) int { return 3 },
+		width: func(v values) int { return g.design(v).order() },
 		read:  g.read,
 		layout: func(v values) (ring.Layout, error) {
 			d := g.design(v)
@@ -117,7 +118,7 @@ const (
 	glmLeakage = "All parties learn, of all samples together, their number, the sum of y, and the sum and the sum of squares of each column; " +
 		"then, at every point that Newton's method visits, half the deviance, its gradient and the information matrix, which are sums over all samples. " +
 		"Recipients learn the same at the last point. With p coefficients these are (1+p)(2+p)/2 numbers for each point, some five to ten points: " +
-		"a pool with fewer values than that may be determined by them, so let least_samples be 100 or more. " +
+		"a pool with fewer values than that may be determined by them, so let least_samples be 100 or more, and ten times the number of coefficients. " +
 		"Any coalition of up to n-1 parties learns the same sums of the others, with two parties those are the other party's own; and by false sums of its own it can lead Newton's method to other points, " +
 		"where the sums tell more of the samples for which the model is least certain: no point is visited where a standard deviation of a column counts for more than 30 logits or logarithms of the rate. " +
 		"Broker and coordinator learn neither inputs nor result, but the number of messages shows how many points there were."

@@ -3,9 +3,11 @@ package simon
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"math"
 	"math/big"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -105,18 +107,44 @@ func rounded(v float64) *big.Int {
 }
 
 func TestLikelihoodOfCounts(t *testing.T) {
-	known := saturation{}
-	for _, y := range []uint64{0, 1, 2, 17, 1023, 1024, 1025, 5000, 1 << 20, 1 << 45} {
+	counts := []uint64{0, 1, 2, 17, 1023, 1024, 1025, 5000, 1 << 20, 1<<20 - 1, 1<<45 - 1, 1 << 45, 1<<46 - 1}
+	for r := rand.New(rand.NewPCG(3, 4)); len(counts) < 1000; {
+		counts = append(counts, r.Uint64()>>(18+r.IntN(37)))
+	}
+	var all saturation
+	total := special.Int(0)
+	for _, y := range counts {
 		want := special.Int(0)
 		if y > 0 {
 			x := new(big.Float).SetPrec(special.Prec).SetUint64(y)
 			want.Mul(x, special.Log(x))
 			want.Sub(want, x).Sub(want, special.LogGamma(new(big.Float).Add(x, special.Int(1))))
 		}
-		d := new(big.Float).Sub(special.FromRat(scaled(known.of(y), satDigits)), want)
-		if d, _ := d.Float64(); math.Abs(d) > 0.51e-18 || known.of(y).Cmp(known.of(y)) != 0 {
+		var s saturation
+		s.add(y)
+		d := new(big.Float).Sub(special.FromRat(scaled(s.total(), satDigits)), want)
+		if d, _ := d.Float64(); math.Abs(d) > 0.6e-18 {
 			t.Errorf("y = %d: %v too much", y, d)
 		}
+		all.add(y)
+		total.Add(total, want)
+	}
+	d := total.Sub(total, special.FromRat(scaled(all.total(), satDigits)))
+	if d, _ := d.Float64(); math.Abs(d) > 0.6e-18*float64(len(counts)) {
+		t.Errorf("all together: %v too little", d)
+	}
+	// Millions of counts may all be different: nothing is kept for each, and no big.Float is made.
+	y := uint64(saturationSmall)
+	if n := testing.AllocsPerRun(1000, func() { all.add(y); y++ }); n != 0 {
+		t.Errorf("a new count takes %v pieces of memory", n)
+	}
+}
+
+func BenchmarkLikelihoodOfCounts(b *testing.B) {
+	b.ReportAllocs()
+	var s saturation
+	for y := uint64(saturationSmall); b.Loop(); y++ {
+		s.add(y)
 	}
 }
 
@@ -251,6 +279,31 @@ func BenchmarkNewtonStep(b *testing.B) {
 		w := &newtonWalk{d: d, point: make([]float64, d.order())}
 		if outcome, _ := w.next(x); outcome != 0 {
 			b.Fatal(outcome)
+		}
+	}
+}
+
+// A party's rows are in memory twice, while they are put behind the sums, and no third time.
+func TestBlocksAreNotCopied(t *testing.T) {
+	var b blocks
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	n := 0
+	for row := make([]byte, widestRow-3); b.room(); n++ {
+		binary.LittleEndian.PutUint32(row, uint32(n))
+		b.last = append(b.last, row...)
+	}
+	all := b.behind([]byte("head"))
+	runtime.ReadMemStats(&after)
+	if used := after.TotalAlloc - before.TotalAlloc; used > 2*mostRows+2<<20 {
+		t.Errorf("%d bytes were taken", used)
+	}
+	if len(all) > mostRows+4 || len(all) <= mostRows-2*widestRow || string(all[:4]) != "head" {
+		t.Fatalf("%d bytes begin with %q", len(all), all[:4])
+	}
+	for i := range n {
+		if k := binary.LittleEndian.Uint32(all[4+i*(widestRow-3):]); int(k) != i {
+			t.Fatalf("row %d stands in the place of %d", k, i)
 		}
 	}
 }

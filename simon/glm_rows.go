@@ -11,7 +11,6 @@ import (
 	"math/bits"
 
 	"github.com/weftmpc/weft/simon/ring"
-	"github.com/weftmpc/weft/simon/special"
 )
 
 // satDigits is the grid of the saturated model's log-likelihood: each count's share is rounded to a multiple of 1e-18.
@@ -20,25 +19,27 @@ const satDigits = 18
 // read makes the private payload: the party's sums of its columns, then its rows, each y, exposure and columns.
 func (g glm) read(data io.Reader, v values) ([]byte, int, error) {
 	var sums glmSums
-	var rows []byte
+	var rows blocks
 	exposure := v.truth("exposure")
 	extra := 1
 	if exposure {
 		extra++
 	}
-	saturated := saturation{}
 	n, err := readMatrix(data, v, extra, maxModel, func(columns int, cells []cell) error {
 		if sums.rows++; sums.rows*columns > maxCells {
 			return cells[0].at.bad("comes after %d values: that is as many as a party may have", maxCells)
+		}
+		if !rows.room() {
+			return cells[0].at.bad("comes after rows that take %d MiB: that is as much as a party may store; give fewer rows, fewer columns, or numbers of fewer digits", mostRows>>20)
 		}
 		y, err := g.outcome(cells[0])
 		if err != nil {
 			return err
 		}
 		sums.y += y // below 2^46·2^24
-		rows = binary.AppendUvarint(rows, y)
+		rows.last = binary.AppendUvarint(rows.last, y)
 		if g.counts {
-			sums.saturated.Add(&sums.saturated, saturated.of(y))
+			sums.saturated.add(y)
 		}
 		x := cells[1:]
 		if exposure {
@@ -51,16 +52,57 @@ func (g glm) read(data io.Reader, v values) ([]byte, int, error) {
 				return x[last].at.bad("must be more than 0: it is the exposure")
 			}
 			addTo(sums.exposure[:], t.magnitude[:], false)
-			rows = appendGrid(rows, t)
+			rows.last = appendGrid(rows.last, t)
 			x = x[:last]
 		}
-		return sums.add(x, &rows)
+		return sums.add(x, &rows.last)
 	})
 	if err != nil {
 		return nil, 0, err
 	}
 	d := g.design(v)
-	return append(sums.vector(d).Bytes(), rows...), n, nil
+	return rows.behind(sums.vector(d).Bytes()), n, nil
+}
+
+// mostRows is how many bytes a party's rows may have. A job stores up to 64 MiB, and while it is prepared there are three
+// copies of them.
+const mostRows = 48 << 20
+
+// blocks are bytes that become more without being copied, which for so many would take as much memory again.
+type blocks struct {
+	full [][]byte
+	size int    // of full
+	last []byte // what is appended to
+}
+
+const (
+	blockSize = 1 << 20
+	widestRow = (maxModel + 2) * 17 // bytes: 17 are the most that appendGrid appends
+)
+
+// room makes room for one more row, if there may be one.
+func (b *blocks) room() bool {
+	if b.size+len(b.last) > mostRows-widestRow {
+		return false
+	}
+	if cap(b.last)-len(b.last) < widestRow {
+		if b.size += len(b.last); b.last != nil {
+			b.full = append(b.full, b.last)
+		}
+		b.last = make([]byte, 0, blockSize)
+	}
+	return true
+}
+
+// behind is head and all bytes, which b gives away.
+func (b *blocks) behind(head []byte) []byte {
+	all := append(make([]byte, 0, len(head)+b.size+len(b.last)), head...)
+	for _, block := range b.full {
+		all = append(all, block...)
+	}
+	all = append(all, b.last...)
+	*b = blocks{}
+	return all
 }
 
 // outcome reads y.
@@ -96,7 +138,7 @@ type glmSums struct {
 	rows      int
 	y         uint64
 	exposure  [3]uint64
-	saturated big.Int
+	saturated saturation
 	x         [][3]uint64
 	squares   [][5]uint64
 }
@@ -130,7 +172,7 @@ func (s *glmSums) vector(d glmDesign) ring.Vector {
 		field++
 	}
 	if d.counts {
-		setInt(v, field, 0, &s.saturated)
+		setInt(v, field, 0, s.saturated.total())
 		field++
 	}
 	for i := range s.x {
@@ -138,38 +180,6 @@ func (s *glmSums) vector(d glmDesign) ring.Vector {
 		v.SetLimbs(field+1, i, s.squares[i][:])
 	}
 	return v
-}
-
-// saturation holds, by y, the logarithm of the Poisson probability of y where y is expected, in units of 10^-satDigits.
-type saturation map[uint64]*big.Int
-
-// of is y·ln y - y - ln y!, which is 0 for y = 0. From 1024 on, Stirling's series (DLMF 5.11.1) has 24 digits with four terms.
-func (s saturation) of(y uint64) *big.Int {
-	if y == 0 {
-		return new(big.Int)
-	}
-	if known := s[y]; known != nil {
-		return known
-	}
-	x := new(big.Float).SetPrec(special.Prec).SetUint64(y)
-	sum := special.Int(0)
-	if y < 1024 {
-		sum.Mul(x, special.Log(x)).Sub(sum, x)
-		sum.Sub(sum, special.LogGamma(new(big.Float).Add(x, special.Int(1))))
-	} else {
-		sum.Mul(special.Pi(), special.Int(2)).Mul(sum, x)
-		sum = special.Log(sum)
-		sum.Quo(sum, special.Int(-2))
-		power := new(big.Float).Set(x)
-		for _, below := range []int64{-12, 360, -1260, 1680} {
-			sum.Add(sum, new(big.Float).Quo(special.Int(1), new(big.Float).Mul(power, special.Int(below))))
-			power.Mul(power, x).Mul(power, x)
-		}
-	}
-	sum.Mul(sum, new(big.Float).SetInt(powerOfTen(satDigits)))
-	q, _ := sum.Sub(sum, special.New(0.5)).Int(nil) // it is negative
-	s[y] = q
-	return q
 }
 
 // A number on the grid is stored as m·10^e with the largest e up to 31: a byte of e and flags, then m, as a variable-length

@@ -118,9 +118,10 @@ func (g *gram) vector(sums bool) ring.Vector {
 
 // cross are exact sums over all parties' rows: of columns, and of products of two columns, in units of the data.
 type cross struct {
-	n    int64
-	sums []*big.Rat   // nil where they were not opened
-	of   [][]*big.Rat // symmetric: of[i][j] is of[j][i]
+	n     int64
+	sums  []*big.Rat   // nil where they were not opened
+	of    [][]*big.Rat // symmetric: of[i][j] is of[j][i]
+	about [][]*big.Rat // the same about the means, once computed
 }
 
 // newCross has no sums yet.
@@ -153,7 +154,8 @@ func openedGram(x ring.Vector, columns int, sums bool) (*cross, error) {
 	return c, c.check()
 }
 
-// check looks whether real numbers can have these sums, as far as the inequalities of Cauchy and Schwarz tell.
+// check looks whether real numbers can have these sums, as far as the inequalities of Cauchy and Schwarz tell: about 0, and
+// about the means, where they say that no correlation is beyond 1.
 func (c *cross) check() error {
 	n := new(big.Rat).SetInt64(c.n)
 	possible := true
@@ -173,6 +175,14 @@ func (c *cross) check() error {
 			possible = false
 		}
 	}
+	if possible && c.sums != nil && c.n > 0 {
+		about := c.centred()
+		for i, row := range about {
+			for j := range i {
+				bounded(row[j], row[i], about[j][j])
+			}
+		}
+	}
 	if !possible {
 		return impossible("the sums contradict each other")
 	}
@@ -181,6 +191,9 @@ func (c *cross) check() error {
 
 // centred are the sums of products of the columns' distances from their means, if there are samples.
 func (c *cross) centred() [][]*big.Rat {
+	if c.about != nil {
+		return c.about
+	}
 	about := make([][]*big.Rat, len(c.of))
 	for i := range about {
 		about[i] = make([]*big.Rat, len(c.of))
@@ -190,6 +203,7 @@ func (c *cross) centred() [][]*big.Rat {
 			about[j][i] = about[i][j]
 		}
 	}
+	c.about = about
 	return about
 }
 

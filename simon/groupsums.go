@@ -66,7 +66,7 @@ func readGrouped(data io.Reader, groups []encode.Category, row func(at place, g 
 		}
 		g, ok := index[c]
 		if !ok {
-			return cells[1].at.bad("is no group of parameters.groups: name it there, in the same spelling and kind (text, number, true or false), or leave the row out")
+			return cells[1].at.unlisted("is no group of parameters.groups: name it there, in the same spelling and kind (text, number, true or false), or leave the row out")
 		}
 		return row(at, g, &q)
 	})

@@ -17,12 +17,21 @@ type Guard struct {
 	Contributors int // least parties that have samples
 }
 
-// samples is the least number of samples for statistics of an order.
-func (g Guard) samples(order int) int {
+// rowsEach is how many samples a pool must have for each column or coefficient: k columns open sums of k·(k+1)/2 products,
+// and with few rows more than k the rows themselves follow from them.
+const rowsEach = 10
+
+// samples is the least number of samples for statistics of an order with so many columns or coefficients. Who asks for no
+// samples gets no more for columns.
+func (g Guard) samples(order, width int) int {
+	least := g.Samples
 	if order > 2 {
-		return max(g.Samples, g.Moments)
+		least = max(least, g.Moments)
 	}
-	return g.Samples
+	if least == 0 {
+		return 0
+	}
+	return max(least, rowsEach*width)
 }
 
 // The parameters by which the parties agree on a check of the pool. Where both are 0 there is none.
@@ -34,58 +43,64 @@ func guarded() []parameter {
 }
 
 // fill sets what the client has left open as the policy asks, and refuses what it has set lower.
-func (g Guard) fill(v values, order int) error {
-	for name, least := range map[string]int{"least_contributors": g.Contributors, "least_samples": g.samples(order)} {
-		if !v.has(name) {
-			v[name] = int64(least)
-		}
+func (g Guard) fill(v values, order, width int) error {
+	if !v.has("least_contributors") {
+		v["least_contributors"] = int64(g.Contributors)
 	}
-	return g.check(v, order)
+	if !v.has("least_samples") {
+		v["least_samples"] = int64(g.samples(order, width))
+	}
+	return g.check(v, order, width)
 }
 
-func (g Guard) check(v values, order int) error {
+func (g Guard) check(v values, order, width int) error {
 	if least := g.Contributors; v.whole("least_contributors") < int64(least) {
 		return &InputError{"parameters.least_contributors", fmt.Sprintf("must be at least %d: this party's policy asks for it", least)}
 	}
-	if least := g.samples(order); v.whole("least_samples") < int64(least) {
-		return &InputError{"parameters.least_samples", fmt.Sprintf("must be at least %d: this party's policy asks for it", least)}
+	least := g.samples(order, width)
+	switch {
+	case v.whole("least_samples") >= int64(least):
+		return nil
+	case least == rowsEach*width && least > g.samples(order, 0):
+		return &InputError{"parameters.least_samples", fmt.Sprintf("must be at least %d: this party's policy asks for it, %d for each of %d columns or coefficients", least, rowsEach, width)}
 	}
-	return nil
+	return &InputError{"parameters.least_samples", fmt.Sprintf("must be at least %d: this party's policy asks for it", least)}
 }
 
 // poolBytes ends the descriptions of what statistics send.
 const poolBytes = "; 16 more to each party where the pool of samples is checked"
+
+// poolLeakage ends the descriptions of what statistics reveal.
+const poolLeakage = " Where the pool of samples is checked, all parties, recipients or not, learn how many samples all parties have together, and how many parties have some."
 
 // poolLayout is the vector of the check: the number of samples, and of parties that have some.
 func poolLayout() ring.Layout {
 	return ring.Layout{{Name: "samples", Limbs: 1, Count: 1}, {Name: "contributors", Limbs: 1, Count: 1}}
 }
 
-// The first byte of what statistics open.
+// The first byte of what statistics open. 1 stood before statistics without the size of the pool.
 const (
-	openedResult = 1 // the statistics follow
 	openedTooFew = 2 // the pool is too small: its size follows
+	openedResult = 3 // the size of the pool follows, zeros where it was not checked, and the statistics
 )
 
+// checked says whether the parameters ask for a check of the pool.
+func checked(v values) bool {
+	return v.whole("least_samples") > 0 || v.whole("least_contributors") > 0
+}
+
 // checkPool opens how many samples all parties have together, and how many parties have some, if the parameters ask for
-// that. stop is what the computation then opens if the pool is too small, and nil otherwise: a decision from opened values
-// that all parties take alike. One hop, 16 bytes to each party.
-func checkPool(ctx context.Context, s Session, v values, samples uint64) (stop []byte, err error) {
-	if v.whole("least_samples") == 0 && v.whole("least_contributors") == 0 {
-		return nil, nil
+// that; otherwise pool is zero. All parties compare it with the parameters and decide alike. One hop, 16 bytes to each party.
+func checkPool(ctx context.Context, s Session, v values, samples uint64) (pool ring.Vector, err error) {
+	pool = ring.New(poolLayout())
+	if !checked(v) {
+		return pool, nil
 	}
-	x := ring.New(poolLayout())
-	x.SetLimbs(0, 0, []uint64{samples})
+	pool.SetLimbs(0, 0, []uint64{samples})
 	if samples > 0 {
-		x.SetLimbs(1, 0, []uint64{1})
+		pool.SetLimbs(1, 0, []uint64{1})
 	}
-	if x, err = MaskedSum(ctx, s, Label{Round: 1, Vector: "pool"}, x); err != nil {
-		return nil, err
-	}
-	if tooFew(v, x) == nil {
-		return nil, nil
-	}
-	return append([]byte{openedTooFew}, x.Bytes()...), nil
+	return MaskedSum(ctx, s, Label{Round: 1, Vector: "pool"}, pool)
 }
 
 // tooFew says what an opened pool lacks, or nil.
@@ -102,24 +117,54 @@ func tooFew(v values, x ring.Vector) error {
 	return nil
 }
 
-// openedPayload is what a computation has opened, or the outcome that there is nothing.
-func openedPayload(v values, opened []byte) ([]byte, error) {
+// readOpened takes what a computation has opened apart: the size of the pool and the statistics, or the outcome that there
+// are none.
+func readOpened(v values, opened []byte) (pool ring.Vector, payload []byte, err error) {
+	size := 1 + poolLayout().Size()
 	if len(opened) == 0 {
-		return nil, errors.New("nothing was opened")
+		return pool, nil, errors.New("nothing was opened")
 	}
-	switch opened[0] {
-	case openedResult:
-		return opened[1:], nil
-	case openedTooFew:
-		x, err := ring.View(poolLayout(), opened[1:])
-		if err != nil {
-			return nil, fmt.Errorf("the opened size of the pool: %w", err)
+	if len(opened) >= size {
+		if pool, err = ring.View(poolLayout(), opened[1:size]); err != nil {
+			return pool, nil, fmt.Errorf("the opened size of the pool: %w", err)
 		}
-		if err := tooFew(v, x); err != nil {
-			return nil, err
+		switch {
+		case opened[0] == openedResult && (checked(v) || pool.Int(0, 0).Sign() == 0 && pool.Int(1, 0).Sign() == 0):
+			return pool, opened[size:], nil
+		case opened[0] == openedTooFew && len(opened) == size:
+			if err := tooFew(v, pool); err != nil {
+				return pool, nil, err
+			}
 		}
 	}
-	return nil, errors.New("what was opened was written by another version of weft: submit the computation again")
+	return pool, nil, errors.New("what was opened was written by another version of weft: submit the computation again")
+}
+
+// samePool refuses a result of other samples than the check of the pool has counted: a party may have said there that it has
+// enough and then have added few.
+func samePool(v values, pool ring.Vector, result object) error {
+	if !checked(v) {
+		return nil
+	}
+	n, ok := result.member("samples").(int64)
+	if !ok {
+		return errors.New("the result does not say of how many samples it is")
+	}
+	var counted [1]uint64
+	if pool.Limbs(0, 0, counted[:]); counted[0] != uint64(n) {
+		return impossible(fmt.Sprintf("the parties counted %d samples before the computation, and the sums are of %d", counted[0], n))
+	}
+	return nil
+}
+
+// member is the value of a member, nil if there is none.
+func (o *object) member(name string) any {
+	for _, m := range o.members {
+		if m.name == name {
+			return m.value
+		}
+	}
+	return nil
 }
 
 // storedInput is a party's contribution as its job keeps it: version, number of samples, payload.

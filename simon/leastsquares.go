@@ -296,10 +296,11 @@ func (fit *linearFit) putF(o *object) {
 
 // table is the member coefficients. Notes go to the result.
 func (fit *linearFit) table(result *object, level *big.Rat) []any {
-	var df, quantile, variance *big.Float
+	var student *special.Student
+	var quantile, variance *big.Float
 	if fit.why() == "" {
-		df = special.Int(fit.df())
-		quantile = special.StudentQuantile(special.FromRat(bothSides(level)), df)
+		student = special.NewStudent(special.Int(fit.df()))
+		quantile = student.Quantile(special.FromRat(bothSides(level)))
 		variance = special.FromRat(over(fit.residual, fit.df()))
 	}
 	list := make([]any, len(fit.coefficients))
@@ -318,7 +319,8 @@ func (fit *linearFit) table(result *object, level *big.Rat) []any {
 			case se.Sign() > 0:
 				t = special.FromRat(b)
 				t.Quo(t, se)
-				p = studentP(t, df, twoSided)
+				p = student.Upper(new(big.Float).Abs(t))
+				p.Add(p, p)
 			case b.Sign() == 0:
 				why = zeroEstimate
 			default:

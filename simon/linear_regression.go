@@ -34,6 +34,7 @@ func LinearRegression() Microprotocol {
 			level(),
 		},
 		order:  func(v values) int { return 2 * int(v.whole("polynomial")) },
+		width:  coefficientsIn,
 		layout: func(v values) (ring.Layout, error) { return regressionLayout(v), nil },
 		read:   readRegression,
 		finish: finishRegression,
@@ -58,11 +59,23 @@ func LinearRegression() Microprotocol {
 		Bytes: "8 + 24·(k+1) + 20·(k+1)·(k+2) bytes to each receiver for k predictors, 208 KB for 100; 4 KB for a polynomial of degree 10",
 		Leakage: "Recipients learn, of all parties together, the number of rows, with an intercept the sum of each column, and the sums of products of every two columns (y too), each with itself too: " +
 			"this is equivalent to means and covariances, at full precision, and any regression among these columns follows from it. " +
-			"k columns give k·(k+3)/2 sums: from a few rows of coarse values the rows themselves can be found, so let least_samples be several times the number of columns. " +
+			"k columns give k·(k+3)/2 sums: from a few rows of coarse values the rows themselves can be found, so let least_samples be ten times the number of columns or more. " +
 			"A polynomial of degree d needs the sums of the first to the 2·d-th powers of x, which determine up to 2·d values of x completely. " +
 			"Any coalition of up to n-1 parties learns the same sums of the others: with two parties those are the other party's own. " +
 			"Broker and coordinator learn neither inputs nor result.",
 	})
+}
+
+// coefficientsIn is how many the model has.
+func coefficientsIn(v values) int {
+	n := columnsIn(v)
+	if degree := int(v.whole("polynomial")); degree > 1 {
+		n = degree
+	}
+	if v.truth("intercept") {
+		n++
+	}
+	return n
 }
 
 // regressionLayout is that of a gram of y and the predictors, or the powers of a polynomial.

@@ -476,6 +476,7 @@ func TestLinearRegressionPrivacy(t *testing.T) {
 		"negative square":         func(b []byte) { b[8+39] = 0x80 },
 		"products beyond squares": func(b []byte) { b[8+40+30] = 1 },
 		"sums beyond squares":     func(b []byte) { b[8+120+20] = 1 },
+		"a correlation beyond 1":  func(b []byte) { correlate(b, -11) },
 	} {
 		impossible(t, what, forged(t, simon.LinearRegression(), `{"columns":1}`, data, 1+3*5+2*3, change))
 	}

@@ -14,7 +14,7 @@ import (
 // Each party counts events and censored subjects by stratum, group and time. What is computed from the pooled counts is what
 // R's survdiff computes.
 func LogRank() Microprotocol {
-	f := followUp{groups: 2, strata: true, most: 100}
+	f := followUp{groups: 2, strata: true, most: 100, exits: 1 << 16, terms: mostTerms}
 	return statistic{
 		own:    f.own(),
 		layout: f.layout, read: f.read, run: f.run,
@@ -43,12 +43,16 @@ func LogRank() Microprotocol {
 	})
 }
 
+// mostTerms bounds times·groups²: half as many terms are added up, which takes up to two seconds.
+const mostTerms = 2_000_000
+
 // logRank adds up, over the times and strata of a follow-up, what the test needs.
 type logRank struct {
 	samples, observed []int64
 	// The terms n_g·d/n of a group's expected events: numerators for each group, and the n, which all have.
 	over  [][]*big.Int
 	under []*big.Int
+	terms int // times·groups² so far
 	// weight[g][h] is minus the covariance of groups g and h. All of its terms are positive.
 	weight [][]*big.Float
 }
@@ -63,8 +67,8 @@ func newLogRank(groups int) *logRank {
 	return t
 }
 
-// stratum adds the exits of one stratum.
-func (t *logRank) stratum(exits []exit) {
+// stratum adds the exits of one stratum. It returns false where there are more terms than mostTerms.
+func (t *logRank) stratum(exits []exit) bool {
 	atRisk, n := make([]int64, len(t.samples)), int64(0)
 	for _, x := range exits {
 		atRisk[x.group] += x.events + x.censored
@@ -82,6 +86,9 @@ func (t *logRank) stratum(exits []exit) {
 			d += x.events
 		}
 		if d > 0 {
+			if t.terms += len(atRisk) * len(atRisk); t.terms > mostTerms {
+				return false
+			}
 			t.time(atRisk, n, d)
 		}
 		for _, x := range exits[:together] {
@@ -90,6 +97,7 @@ func (t *logRank) stratum(exits []exit) {
 		}
 		exits = exits[together:]
 	}
+	return true
 }
 
 // time adds one time with d events among n subjects at risk. Given these, and no difference between groups, the events of
@@ -221,7 +229,10 @@ func finishLogRank(f followUp, v values, opened []byte) (object, error) {
 		for same < len(exits) && exits[same].stratum == exits[0].stratum {
 			same++
 		}
-		t.stratum(exits[:same])
+		if !t.stratum(exits[:same]) {
+			return object{}, &OutcomeError{fmt.Sprintf("the parties have too many different times together for %d groups: with as many, at most %d times with events, over all strata, are possible: agree on a grid of times, or on fewer groups",
+				len(d.groups), mostTerms/(len(d.groups)*len(d.groups)))}
+		}
 		exits = exits[same:]
 	}
 	var o object

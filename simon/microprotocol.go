@@ -101,6 +101,14 @@ type InputError struct {
 
 func (e *InputError) Error() string { return fmt.Sprintf("%s: %s", e.Path, e.Reason) }
 
+// ComparedError is an InputError about a value that was compared with a parameter, which the client chooses. Where the client
+// does not hold the data, the answer must not say where the value stands: by ever other parameters it would read them all.
+// The reason goes on after "a value that".
+type ComparedError struct{ *InputError }
+
+// Unwrap is the error with the place, for those who hold the data.
+func (e *ComparedError) Unwrap() error { return e.InputError }
+
 // OutcomeError is a result that does not exist for reasons that the opened values show (too few samples, rank out of
 // range). It is the same at all recipients, and it is an outcome: no retry.
 type OutcomeError struct{ Reason string }

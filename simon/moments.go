@@ -30,8 +30,15 @@ func readMoments(sums []int, x ring.Vector) (*moments, error) {
 			}
 			m.power[s] = scaled(q, s*statEncoding.Digits)
 		case s == sumOfLog:
+			// ln 1e-20 is -46.1 and ln 2^112·1e-20 is 31.6; the rest is for rounding.
+			if q.CmpAbs(new(big.Int).Mul(big.NewInt(47*m.n), powerOfTen(logDigits))) > 0 {
+				return nil, impossible("a sum is larger than its samples allow")
+			}
 			m.log = scaled(q, logDigits)
 		case s == sumOfInv:
+			if q.CmpAbs(new(big.Int).Mul(big.NewInt(m.n), powerOfTen(statEncoding.Digits+invDigits))) > 0 {
+				return nil, impossible("a sum is larger than its samples allow")
+			}
 			m.inv = scaled(q, invDigits)
 		default:
 			n, err := samplesIn(x, field, 0)
@@ -60,8 +67,14 @@ func within(q *big.Int, n int64, bits int) bool {
 	return q.Sign() == 0 || q.CmpAbs(new(big.Int).Lsh(big.NewInt(n), uint(bits))) < 0
 }
 
-// plausible checks the inequalities that the power sums of real numbers obey (Cauchy and Schwarz).
+// plausible checks the inequalities that the power sums of real numbers obey: even ones are not negative, and that of Cauchy
+// and Schwarz holds.
 func (m *moments) plausible() bool {
+	for k := 2; k < len(m.power); k += 2 {
+		if m.power[k] != nil && m.power[k].Sign() < 0 {
+			return false
+		}
+	}
 	for _, k := range [][3]int{{0, 2, 1}, {0, 4, 2}, {2, 6, 4}, {2, 4, 3}, {4, 6, 5}} {
 		a, b, c := m.power[k[0]], m.power[k[1]], m.power[k[2]]
 		if a == nil || b == nil || c == nil {

@@ -185,15 +185,19 @@ func leveneTest(groups []*moments, x ring.Vector) (fTest, error) {
 }
 
 // welchOneWay is Welch's test of equal means without the assumption of equal variances (Biometrika 38, 1951), as R's
-// oneway.test computes it. All of it is rational. Groups without samples do not count.
+// oneway.test computes it. Groups without samples do not count.
+//
+// All of it is rational, but a common denominator of a thousand weights would have hundreds of thousands of digits: weights
+// and what follows have special.Prec bits. Means are taken relative to the largest weight's, exactly, so that groups far from
+// 0 lose none of them.
 func welchOneWay(groups []*moments) fTest {
-	k := int64(0)
-	weights, total, mean := make([]*big.Rat, len(groups)), new(big.Rat), new(big.Rat)
-	for g, m := range groups {
+	var used []*moments
+	var weights, offs []*big.Float
+	heavy := 0
+	for _, m := range groups {
 		if m.n == 0 {
 			continue
 		}
-		k++
 		if m.n < 2 {
 			return fTest{why: smallWelch}
 		}
@@ -201,29 +205,40 @@ func welchOneWay(groups []*moments) fTest {
 		if v.Sign() == 0 {
 			return fTest{why: evenWelch}
 		}
-		weights[g] = v.Quo(m.power[0], v)
-		total.Add(total, weights[g])
-		mean.Add(mean, new(big.Rat).Mul(weights[g], m.mean()))
+		used = append(used, m)
+		weights = append(weights, special.FromRat(v.Quo(m.power[0], v)))
+		if last := len(used) - 1; weights[last].Cmp(weights[heavy]) > 0 {
+			heavy = last
+		}
 	}
+	k := int64(len(used))
 	if k < 2 {
 		return fTest{why: fewGroups}
 	}
-	mean.Quo(mean, total)
-	between, spread := new(big.Rat), new(big.Rat)
-	for g, m := range groups {
-		if m.n == 0 {
-			continue
-		}
-		off := square(new(big.Rat).Sub(m.mean(), mean))
-		between.Add(between, off.Mul(off, weights[g]))
-		rest := square(new(big.Rat).Sub(big.NewRat(1, 1), new(big.Rat).Quo(weights[g], total)))
-		spread.Add(spread, over(rest, m.n-1))
+	var x big.Float // scratch
+	x.SetPrec(special.Prec)
+	total, mean := special.Int(0), special.Int(0)
+	for i, m := range used {
+		offs = append(offs, special.FromRat(new(big.Rat).Sub(m.mean(), used[heavy].mean())))
+		total.Add(total, weights[i])
+		mean.Add(mean, x.Mul(weights[i], offs[i]))
 	}
-	spread = over(spread, k*k-1)
-	bottom := new(big.Rat).Mul(spread, big.NewRat(2*(k-2), 1))
-	bottom.Add(bottom, big.NewRat(1, 1))
+	mean.Quo(mean, total)
+	between, spread := special.Int(0), special.Int(0)
+	for i, m := range used {
+		off := offs[i].Sub(offs[i], mean)
+		between.Add(between, x.Mul(off, off).Mul(&x, weights[i]))
+		// 1-w/total, which is positive, as the sum of the other weights: the difference may have few digits.
+		x.Sub(total, weights[i])
+		x.Quo(&x, total)
+		spread.Add(spread, x.Mul(&x, &x).Quo(&x, special.Int(m.n-1)))
+	}
+	spread.Quo(spread, special.Int(k*k-1))
+	bottom := special.Int(2 * (k - 2))
+	bottom.Mul(bottom, spread).Add(bottom, special.Int(1))
+	between.Quo(between, special.Int(k-1))
 	t := fTest{num: big.NewRat(k-1, 1)}
-	t.f = new(big.Rat).Quo(over(between, k-1), bottom)
-	t.denom = spread.Inv(spread.Mul(spread, big.NewRat(3, 1)))
+	t.f, _ = between.Quo(between, bottom).Rat(nil)
+	t.denom, _ = spread.Quo(special.Int(1), spread.Mul(spread, special.Int(3))).Rat(nil)
 	return t.withP()
 }

@@ -28,6 +28,11 @@ func (p place) bad(format string, args ...any) error {
 	return &InputError{p.String(), fmt.Sprintf(format, args...)}
 }
 
+// unlisted is bad for a value that parameters do not allow.
+func (p place) unlisted(format string, args ...any) error {
+	return &ComparedError{&InputError{p.String(), fmt.Sprintf(format, args...)}}
+}
+
 // cell is one value of the data: a number, a text, true or false.
 type cell struct {
 	at     place

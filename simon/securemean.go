@@ -9,6 +9,10 @@ import (
 	"github.com/weftmpc/weft/simon/ring"
 )
 
+// mostMeans bounds the columns: a sum has up to 59 bytes as text and a mean up to 26, which makes 45 MB for all, where a job
+// stores up to 64 MiB.
+const mostMeans = 1 << 19
+
 // SecureMean is the mean of numbers, or of lists of numbers element by element.
 //
 // One masked sum of sumLayout, in the encoding of SecureSum: the mean is that sum divided by the number of samples, exact
@@ -16,7 +20,7 @@ import (
 // the rest.
 func SecureMean() Microprotocol {
 	return tally{
-		own:   []parameter{columnCount()},
+		own:   []parameter{whole("columns", nil, 0, mostMeans, columnCount().about)},
 		order: func(values) int { return 1 },
 		layout: func(v values) (ring.Layout, error) {
 			if !v.has("columns") {
@@ -28,6 +32,9 @@ func SecureMean() Microprotocol {
 			p, err := readPool(data, v)
 			if err != nil {
 				return ring.Vector{}, 0, err
+			}
+			if p.columns > mostMeans {
+				return ring.Vector{}, 0, place{0, -1}.bad("has %d columns: at most %d are possible", p.columns, mostMeans)
 			}
 			x := ring.New(sumLayout(p.columns))
 			p.store(x)
@@ -56,7 +63,7 @@ func finishMean(columns int, x ring.Vector) (object, error) {
 	if err != nil {
 		return object{}, err
 	}
-	// Lists are written as they are computed: two million rational numbers are too much to keep.
+	// Lists are written as they are computed: half a million rational numbers are too much to keep.
 	var mean, sum json.RawMessage
 	one := powerOfTen(sumEncoding.Digits)
 	one.Mul(one, big.NewInt(n)) // of the mean, in units of the sum

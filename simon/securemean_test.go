@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 
@@ -163,7 +164,7 @@ func BenchmarkFinishMean(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	opened := append([]byte{1}, p.Input[9:]...)
+	opened := slices.Concat([]byte{3}, make([]byte, 16), p.Input[9:])
 	for b.Loop() {
 		if _, err := m.Finish(simon.Common{Parties: 2, Parameters: p.Parameters}, nil, opened); err != nil {
 			b.Fatal(err)

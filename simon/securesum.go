@@ -20,7 +20,7 @@ var sumEncoding = encode.Decimal{Digits: 20, Bits: 144}
 const (
 	sumLimbs   = 3
 	maxSamples = 1 << 40 // pooled; see sumEncoding
-	maxColumns = 1 << 21 // 48 MiB per party and receiver
+	maxColumns = 1 << 20 // 24 MiB per party and receiver; the result fits into what a job store takes
 	sumText    = 16      // bytes that the text of a sum is expected to have
 
 	inputVersion = 1 // first byte of a stored input

@@ -18,6 +18,9 @@ type statistic struct {
 
 	// order is the highest power of values whose sum is opened; nil: 2.
 	order func(v values) int
+	// width is the number of columns or coefficients, for which the least pool of a policy grows; nil: it does not. It is
+	// asked when read has set the parameters that follow from the data.
+	width func(v values) int
 	// read makes the private payload that a job stores from a client's data, and counts samples. It may set parameters that
 	// follow from the data. Everything that can be refused is refused here.
 	read func(data io.Reader, v values) (payload []byte, samples int, err error)
@@ -33,6 +36,7 @@ type statistic struct {
 type tally struct {
 	own    []parameter
 	order  func(v values) int
+	width  func(v values) int
 	layout func(v values) (ring.Layout, error)
 	read   func(data io.Reader, v values) (x ring.Vector, samples int, err error)
 	finish func(v values, parties int, x ring.Vector) (object, error)
@@ -40,7 +44,7 @@ type tally struct {
 
 func (t tally) statistic() statistic {
 	return statistic{
-		own: t.own, order: t.order, layout: t.layout,
+		own: t.own, order: t.order, width: t.width, layout: t.layout,
 		read: func(data io.Reader, v values) ([]byte, int, error) {
 			x, samples, err := t.read(data, v)
 			return x.Bytes(), samples, err
@@ -71,6 +75,18 @@ func (t tally) statistic() statistic {
 	}
 }
 
+// size is the order and the width of a statistic with complete parameters.
+func (st statistic) size(v values) (order, width int) {
+	order = 2
+	if st.order != nil {
+		order = st.order(v)
+	}
+	if st.width != nil {
+		width = st.width(v)
+	}
+	return order, width
+}
+
 // complete adds to the description m what st does. Times, hops and the least number of parties have defaults.
 func (st statistic) complete(m Microprotocol) Microprotocol {
 	if m.Version == 0 {
@@ -86,23 +102,19 @@ func (st statistic) complete(m Microprotocol) Microprotocol {
 		m.Round, m.Limit = 20*time.Second, 120*time.Second
 	}
 	known := withTiming(m.Round, m.Limit, append(slices.Clone(st.own), guarded()...)...)
-	order := func(v values) int {
-		if st.order == nil {
-			return 2
-		}
-		return st.order(v)
-	}
 	m.Parameters = schemaOf(known)
+	m.Leakage += poolLeakage
 	m.Prepare = func(data io.Reader, parameters json.RawMessage, g Guard) (Prepared, error) {
 		v, err := readParameters(parameters, known)
 		if err != nil {
 			return Prepared{}, err
 		}
-		if err := g.fill(v, order(v)); err != nil {
-			return Prepared{}, err
-		}
 		payload, samples, err := st.read(data, v)
 		if err != nil {
+			return Prepared{}, err
+		}
+		order, width := st.size(v)
+		if err := g.fill(v, order, width); err != nil {
 			return Prepared{}, err
 		}
 		l, err := st.layout(v)
@@ -120,43 +132,61 @@ func (st statistic) complete(m Microprotocol) Microprotocol {
 		if err != nil {
 			return err
 		}
-		return g.check(v, order(v))
+		order, width := st.size(v)
+		return g.check(v, order, width)
 	}
 	m.Run = func(ctx context.Context, s Session, c Common, input []byte) ([]byte, error) {
 		v, err := readParameters(c.Parameters, known)
 		if err != nil {
 			return nil, fmt.Errorf("reading canonical parameters: %w", err)
 		}
-		samples, payload, err := readInput(input)
-		if err != nil {
-			return nil, err
-		}
-		s.Report(Progress{Round: 1, Rounds: 1})
-		if stop, err := checkPool(ctx, s, v, samples); err != nil || stop != nil {
-			return stop, err
-		}
-		opened, err := st.run(ctx, s, v, payload)
-		if err != nil || opened == nil {
-			return nil, err
-		}
-		return append([]byte{openedResult}, opened...), nil
+		return st.open(ctx, s, v, input)
 	}
 	m.Finish = func(c Common, _, opened []byte) (json.RawMessage, error) {
 		v, err := readParameters(c.Parameters, known)
 		if err != nil {
 			return nil, fmt.Errorf("reading canonical parameters: %w", err)
 		}
-		payload, err := openedPayload(v, opened)
-		if err != nil {
-			return nil, err
-		}
-		o, err := st.finish(v, c.Parties, payload)
-		if err != nil {
-			return nil, err
-		}
-		return o.json(), nil
+		return st.result(v, c.Parties, opened)
 	}
 	return m
+}
+
+// open checks the pool and opens the statistics, or only the size of a pool that is too small.
+func (st statistic) open(ctx context.Context, s Session, v values, input []byte) ([]byte, error) {
+	samples, payload, err := readInput(input)
+	if err != nil {
+		return nil, err
+	}
+	s.Report(Progress{Round: 1, Rounds: 1})
+	pool, err := checkPool(ctx, s, v, samples)
+	if err != nil {
+		return nil, err
+	}
+	if tooFew(v, pool) != nil {
+		return append([]byte{openedTooFew}, pool.Bytes()...), nil
+	}
+	opened, err := st.run(ctx, s, v, payload)
+	if err != nil || opened == nil {
+		return nil, err
+	}
+	return slices.Concat([]byte{openedResult}, pool.Bytes(), opened), nil
+}
+
+// result is that of what open has returned.
+func (st statistic) result(v values, parties int, opened []byte) (json.RawMessage, error) {
+	pool, payload, err := readOpened(v, opened)
+	if err != nil {
+		return nil, err
+	}
+	o, err := st.finish(v, parties, payload)
+	if err != nil {
+		return nil, err
+	}
+	if err := samePool(v, pool, o); err != nil {
+		return nil, err
+	}
+	return o.json(), nil
 }
 
 // impossible is the outcome that opened sums show when a party did not follow the protocol.

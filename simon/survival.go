@@ -9,6 +9,7 @@ import (
 	"math/big"
 	"slices"
 	"sort"
+	"strconv"
 
 	"github.com/weftmpc/weft/simon/encode"
 	"github.com/weftmpc/weft/simon/iblt"
@@ -24,11 +25,14 @@ type followUp struct {
 	groups int  // least number of groups; 0: rows may have none
 	strata bool // rows may have a stratum after the group
 	most   int  // groups
+	// exits bounds the points of a grid, over all groups and strata, and the distinct times of a result without one.
+	exits int
+	// terms, unless 0, bounds times·groups².
+	terms int
 }
 
-// mostExits bounds the points of a grid, over all groups and strata, and the distinct times that can be opened without one:
-// limits of a curve cost 0.1 ms for each.
-const mostExits = 1 << 16
+// mostTimes bounds max_times. The last table is for eight times as many.
+const mostTimes = 1 << 13
 
 func (f followUp) own() []parameter {
 	about := "the groups, in the order in which the result lists them"
@@ -38,8 +42,9 @@ func (f followUp) own() []parameter {
 	own := []parameter{
 		groups("groups", max(f.groups, 1), about),
 		timeGrid(),
-		whole("max_times", int64(512), 1, mostExits/8, "without times: how many combinations of group, time and event all parties are expected to have together, "+
-			"and the most that one party may have; eight times as many can be opened"),
+		whole("max_times", int64(512), 1, mostTimes, "without times: how many combinations of group, time and event all parties are expected to have together, "+
+			"and the most that one party may have; up to eight times as many can be opened, but no more than "+strconv.Itoa(f.exits)+" different times over all groups, "+
+			"by lookup tables of at most 192 MiB from all other parties together"),
 	}
 	if f.strata {
 		own = append(own, groups("strata", 1, "the strata, if rows have one: groups are compared within them"))
@@ -132,8 +137,11 @@ func (d cohort) check() error {
 		return &InputError{"parameters.groups", fmt.Sprintf("is missing: list the groups, at least %d", d.followUp.groups)}
 	case len(d.groups) > d.most:
 		return &InputError{"parameters.groups", fmt.Sprintf("has %d groups: at most %d are possible", len(d.groups), d.most)}
-	case d.points() > mostExits:
-		return &InputError{"parameters.times", fmt.Sprintf("makes %d points over all groups: at most %d are possible", d.points(), mostExits)}
+	case d.points() > d.followUp.exits:
+		return &InputError{"parameters.times", fmt.Sprintf("makes %d points over all groups: at most %d are possible", d.points(), d.followUp.exits)}
+	case d.terms > 0 && d.points()*len(d.groups) > d.terms:
+		return &InputError{"parameters.times", fmt.Sprintf("makes %d points over all groups and strata: with %d groups at most %d are possible: agree on fewer times or groups",
+			d.points(), len(d.groups), d.terms/len(d.groups))}
 	}
 	return nil
 }
@@ -181,7 +189,7 @@ func (d cohort) readCounts(data io.Reader, v values) ([]byte, int, error) {
 	rows, err := d.rows(data, func(at place, x subject) error {
 		i := sort.Search(len(d.grid), func(i int) bool { return d.grid[i].Cmp(&x.time) >= 0 })
 		if i == len(d.grid) {
-			return place{at.row, 0}.bad("is after the last of parameters.times: add a later point at all parties, or end the follow-up there without event")
+			return place{at.row, 0}.unlisted("is after the last of parameters.times: add a later point at all parties, or end the follow-up there without event")
 		}
 		i += (x.stratum*max(len(d.groups), 1) + x.group) * len(d.grid)
 		if x.event {
@@ -302,7 +310,7 @@ func listPosition(c cell, list map[encode.Category]int, what string) (int, error
 	}
 	i, ok := list[k]
 	if !ok {
-		return 0, c.at.bad("is no %s: name it there, in the same spelling and kind (text, number, true or false), or leave the row out", what)
+		return 0, c.at.unlisted("is no %s: name it there, in the same spelling and kind (text, number, true or false), or leave the row out", what)
 	}
 	return i, nil
 }
@@ -388,8 +396,12 @@ func (d cohort) openedCounts(v values, opened []byte) ([]exit, error) {
 }
 
 func (d cohort) openedKeys(v values, opened []byte) ([]exit, error) {
-	if bytes.Equal(opened, []byte{unionUnread}) {
+	switch {
+	case bytes.Equal(opened, []byte{unionUnread}):
 		return nil, tooManyTimes(v)
+	case bytes.Equal(opened, []byte{unionLarge}):
+		return nil, &OutcomeError{fmt.Sprintf("the parties have too many different times together, or max_times %d is too large: a larger lookup table is not possible with so many parties; "+
+			"agree on a grid of times", v.whole("max_times"))}
 	}
 	entries, err := readUnion(v, opened, exitKeySize)
 	if err != nil {
@@ -412,15 +424,15 @@ func (d cohort) openedKeys(v values, opened []byte) ([]exit, error) {
 			list[last].censored = int64(e.count)
 		}
 	}
-	if len(list) > mostExits { // the largest table can hold some more
-		return nil, tooManyTimes(v)
+	if len(list) > d.followUp.exits { // the largest table can hold more
+		return nil, &OutcomeError{fmt.Sprintf("the parties have %d different times together, over all groups, and at most %d are possible: agree on a grid of times", len(list), d.followUp.exits)}
 	}
 	return list, nil
 }
 
 func tooManyTimes(v values) error {
 	return &OutcomeError{fmt.Sprintf("the parties have too many different times together to open them with max_times %d: raise it at all parties (up to %d), or agree on a grid of times",
-		v.whole("max_times"), mostExits/8)}
+		v.whole("max_times"), mostTimes)}
 }
 
 // byTime orders exits by time, those of one time by group.

@@ -300,14 +300,15 @@ func TestSurvivalOfASmallPool(t *testing.T) {
 func TestSurvivalOfMoreTimesThanResultsHold(t *testing.T) {
 	m := simon.KaplanMeier()
 	p := prepare(t, m, `{}`, []string{`[]`, `[]`})
-	opened := []byte{1, 1} // a result, a table that could be read
+	opened := append([]byte{3}, make([]byte, 16)...) // a result, no check of the pool
+	opened = append(opened, 1)                       // a table that could be read
 	for i := range uint32(1<<16 + 1) {
 		var key [24]byte
 		binary.BigEndian.PutUint32(key[14:], i) // the time's lowest bytes
 		opened = append(append(opened, key[:]...), 1, 0, 0, 0, 0, 0, 0, 0)
 	}
 	_, err := m.Finish(p.common, p.inputs[0], opened)
-	if outcome, ok := errors.AsType[*simon.OutcomeError](err); !ok || !strings.Contains(outcome.Reason, "max_times") {
+	if outcome, ok := errors.AsType[*simon.OutcomeError](err); !ok || !strings.Contains(outcome.Reason, "grid of times") {
 		t.Errorf("%v", err)
 	}
 }

@@ -73,14 +73,31 @@ func (k *keyCounts) list() []keyed {
 	return list
 }
 
-// unionAttempts is how often the parties try to read a table of their keys. Each table is twice as large as the one before.
-const unionAttempts = 4
+// Bounds of the tables of keys.
+const (
+	// unionAttempts is how often the parties try to read a table. Each table is twice as large as the one before.
+	unionAttempts = 4
+	// mostUnionTable is how many bytes a table may have. A table shows one key for a cell at most, in fewer bytes than the
+	// cell has: so what is opened fits into a job store, which takes 64 MiB.
+	mostUnionTable = 64 << 20
+	// mostUnionTables is the same for the tables of all other parties, which a session holds together, in 256 MiB.
+	mostUnionTables = 192 << 20
+)
+
+// errUnionSize ends openUnion before a table that is too large is made.
+var errUnionSize = errors.New("the table of keys is too large")
+
+// unionFits says whether n parties may try a table for dmax keys. It follows from what all of them know.
+func unionFits(n, keySize, dmax int) bool {
+	size := iblt.Layout(keySize, dmax).Size()
+	return size <= mostUnionTable && size <= mostUnionTables/max(n-1, 1)
+}
 
 // maxCategories is the parameter for the size of the first table. A party's keys may not be more; those of all parties
 // together may, which then cost further attempts.
 func maxCategories() parameter {
 	return whole("max_categories", int64(256), 1, 1<<16,
-		"where categories are private: how many different ones all parties are expected to have together, and the most that one party may have; eight times as many can be opened")
+		"where categories are private: how many different ones all parties are expected to have together, and the most that one party may have; up to eight times as many can be opened: by lookup tables of at most 64 MiB, and 192 MiB from all other parties together")
 }
 
 // tooManyCategories is what read answers where keyCounts is full; other is another way out, or empty.
@@ -94,8 +111,9 @@ func tooManyCategories(v values, other string) error {
 // Each party puts its keys, of keySize bytes, with their counts into an invertible lookup table (Goodrich, Mitzenmacher
 // 2011; package iblt); OpenSum opens the total of the tables, which is the table of the pool. The hash functions of attempt
 // a are keyed with the session's SID, name and a; the table is for dmax·2^a keys. An attempt that cannot be read is followed
-// by the next: all parties see the same total and decide alike. ok is false after four of them. valid says whether bytes are
-// a key that an honest party may have.
+// by the next: all parties see the same total and decide alike. ok is false after four of them. The error is errUnionSize
+// where the next table would be larger than unionFits allows. valid says whether bytes are a key that an honest party may
+// have.
 //
 // Learns: every recipient the pooled histogram, with every key of every party, also one that a single sample has; who holds
 // which keys it does not learn. A table that cannot be read is a function of the pooled histogram too. Any coalition of up
@@ -107,6 +125,9 @@ func tooManyCategories(v values, other string) error {
 // The error is an *OutcomeError where the total is none of honest parties.
 func openUnion(ctx context.Context, s Session, name string, own []keyed, keySize, dmax int, valid func(key []byte) bool) (entries []keyed, ok bool, err error) {
 	for attempt := range unionAttempts {
+		if !unionFits(s.N(), keySize, dmax<<attempt) {
+			return nil, false, errUnionSize
+		}
 		if attempt > 0 {
 			s.Report(Progress{Round: uint32(attempt + 1), Rounds: uint32(attempt + 1)})
 		}
@@ -171,6 +192,7 @@ const (
 	unionRead    = 1 // the keys follow
 	unionUnread  = 2
 	unionCorrupt = 3
+	unionLarge   = 4 // what the next attempt would have been
 )
 
 // sharedFate tells the parties that are no recipients what the recipients saw. Where all are, nothing is sent.
@@ -182,20 +204,14 @@ func sharedFate(ctx context.Context, s Session, fate byte) (byte, error) {
 	if len(recipients) == 0 {
 		return 0, errors.New("no party receives the table of categories: name at least one as recipient")
 	}
-	var body []byte
-	if slices.Contains(recipients, s.Self()) {
-		body = []byte{fate}
-	}
-	bodies, err := s.Exchange(ctx, recipients, Label{Round: 3, Vector: "fate"}, body)
+	told, err := announce(ctx, s, recipients, Label{Round: 3, Vector: "fate"}, fate)
 	if err != nil {
-		return 0, fmt.Errorf("exchanging what became of the table: %w", err)
+		return 0, err
 	}
-	for i, b := range bodies {
-		if len(b) != 1 || b[0] < unionRead || b[0] > unionCorrupt || b[0] != bodies[0][0] {
-			return 0, fmt.Errorf("seat %d says something else of the opened table than seat %d", recipients[i], recipients[0])
-		}
+	if told < unionRead || told > unionCorrupt {
+		return 0, fmt.Errorf("seat %d says what nothing can become of a table", recipients[0])
 	}
-	return bodies[0][0], nil
+	return told, nil
 }
 
 // runUnion is openUnion for statistics: it returns what readUnion reads, nil at a party that is no recipient.
@@ -203,10 +219,12 @@ func runUnion(ctx context.Context, s Session, name string, own []keyed, keySize,
 	entries, ok, err := openUnion(ctx, s, name, own, keySize, dmax, valid)
 	_, outcome := errors.AsType[*OutcomeError](err)
 	switch {
-	case err != nil && !outcome:
+	case err != nil && !outcome && !errors.Is(err, errUnionSize):
 		return nil, err
 	case !slices.Contains(s.Recipients(), s.Self()):
 		return nil, nil
+	case errors.Is(err, errUnionSize):
+		return []byte{unionLarge}, nil
 	case err != nil:
 		return []byte{unionCorrupt}, nil
 	case !ok:
@@ -225,6 +243,9 @@ func readUnion(v values, opened []byte, keySize int) ([]keyed, error) {
 		return decodeKeyed(opened[1:], keySize)
 	case opened[0] == unionUnread && len(opened) == 1:
 		return nil, &OutcomeError{fmt.Sprintf("the parties have too many different categories together to open them with max_categories %d: raise it at all parties", v.whole("max_categories"))}
+	case opened[0] == unionLarge && len(opened) == 1:
+		return nil, &OutcomeError{fmt.Sprintf("the parties have too many different categories together, or max_categories %d is too large: a larger lookup table is not possible with so many parties; "+
+			"give the list as categories, or fewer of them", v.whole("max_categories"))}
 	case opened[0] == unionCorrupt && len(opened) == 1:
 		return nil, impossible("the opened table of categories is no sum of tables")
 	}

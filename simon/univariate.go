@@ -36,7 +36,7 @@ func StatisticsUnivariate() Microprotocol {
 	fields := univariateFields()
 	return tally{
 		own:    []parameter{outputs(fields.names())},
-		order:  func(v values) int { return highestPower(fields.sums(v)) },
+		order:  func(v values) int { return univariateOrder(fields.sums(v)) },
 		layout: func(v values) (ring.Layout, error) { return univariateLayout(fields.sums(v)), nil },
 		read: func(data io.Reader, v values) (ring.Vector, int, error) {
 			return readUnivariate(data, fields.sums(v))
@@ -60,6 +60,21 @@ func StatisticsUnivariate() Microprotocol {
 			"Any coalition of up to n-1 parties learns the same sums of the others: with two parties those are the other party's own. " +
 			"Broker and coordinator learn neither inputs nor result.",
 	})
+}
+
+// univariateOrder is the highest power, and at least 3 where more than two sums are opened: those of logarithms and
+// reciprocals tell as much of single values as powers do.
+func univariateOrder(sums []int) int {
+	functions := 0
+	for _, s := range sums {
+		if s >= sumOfX && s <= sumOfLog || s == sumOfInv {
+			functions++
+		}
+	}
+	if functions > 2 {
+		return max(3, highestPower(sums))
+	}
+	return highestPower(sums)
 }
 
 func highestPower(sums []int) int {

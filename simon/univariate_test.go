@@ -417,7 +417,7 @@ func TestUnivariateRefuses(t *testing.T) {
 	}
 }
 
-// opening is a vector as it was opened after the pool was found large enough, or was not checked.
+// opening is a vector as it was opened where the pool was not checked.
 func opening(t *testing.T, l ring.Layout, values ...string) []byte {
 	t.Helper()
 	x := ring.New(l)
@@ -430,7 +430,46 @@ func opening(t *testing.T, l ring.Layout, values ...string) []byte {
 			t.Fatal(err)
 		}
 	}
-	return append([]byte{1}, x.Bytes()...)
+	return slices.Concat([]byte{3}, make([]byte, 16), x.Bytes())
+}
+
+// TestUnivariateOfForgedSums: sums that are opened without the others that could contradict them are bounded too.
+func TestUnivariateOfForgedSums(t *testing.T) {
+	m := simon.StatisticsUnivariate()
+	for _, x := range []struct {
+		output, what string
+		limbs        int
+		values       []string
+		ok           bool
+	}{
+		{"root_mean_square", "x2", 5, []string{"3", "3"}, true},
+		{"root_mean_square", "x2", 5, []string{"3", "-1"}, false},
+		{"root_mean_square", "x2", 5, []string{"0", "-1"}, false},
+	} {
+		p, err := m.Prepare(strings.NewReader("1"), json.RawMessage(`{"outputs":["`+x.output+`"]}`), simon.Guard{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := simon.Common{Parties: 2, Parameters: p.Parameters}
+		l := ring.Layout{{Name: "samples", Limbs: 1, Count: 1}, {Name: x.what, Limbs: x.limbs, Count: 1}}
+		got, err := m.Finish(c, nil, opening(t, l, x.values...))
+		if _, outcome := errors.AsType[*simon.OutcomeError](err); outcome == x.ok || (err == nil) != x.ok {
+			t.Errorf("%s of %v: %s, %v", x.output, x.values, got, err)
+		}
+	}
+	// One number adds no more than 1e20 to the reciprocals, in units of 1e-24.
+	inverse, err := m.Prepare(strings.NewReader("1"), json.RawMessage(`{"outputs":["harmonic_mean"]}`), simon.Guard{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reciprocals := ring.Layout{{Name: "samples", Limbs: 1, Count: 1}, {Name: "inverse", Limbs: 3, Count: 1}, {Name: "nonzero", Limbs: 1, Count: 1}}
+	most := "1" + strings.Repeat("0", 44)
+	of := simon.Common{Parties: 2, Parameters: inverse.Parameters}
+	if got, err := m.Finish(of, nil, opening(t, reciprocals, "1", most, "1")); err != nil {
+		t.Errorf("%s, %v", got, err)
+	}
+	_, err = m.Finish(of, nil, opening(t, reciprocals, "1", most[:44]+"1", "1"))
+	impossible(t, "reciprocals", err)
 }
 
 // No data lead to these sums: a party has sent others than its own.
@@ -458,6 +497,9 @@ func TestUnivariateRefusesTheImpossible(t *testing.T) {
 		{"sums of nothing", []string{"0", "1", "1", "1", "1", "0", "0"}, false},
 		{"fewer samples than none", []string{"-1", "0", "0", "0", "0", "0", "0"}, false},
 		{"too many samples", []string{"0x10000000001", "0", "0", "0", "0", "0", "0"}, false},
+		{"a logarithm of nothing", []string{"0", "0", "0", "0", "0", "1", "0"}, false},
+		{"a logarithm below that of 1e-20", []string{"1", "1", "1", "1", "1", "-47000000000000001", "1"}, false},
+		{"a logarithm beyond that of 5.2e13", []string{"1", "1", "1", "1", "1", "47000000000000001", "1"}, false},
 		{"negative squares", []string{"2", "0", "-1", "0", "0", "0", "0"}, false},
 		{"squares below those of the mean", []string{"2", "3", "4", "9", "9", "0", "2"}, false},
 		{"fourth powers below squares", []string{"2", "2", "4", "0", "7", "0", "2"}, false},
@@ -470,7 +512,8 @@ func TestUnivariateRefusesTheImpossible(t *testing.T) {
 			t.Errorf("%s: %v", x.what, err)
 		}
 	}
-	for _, opened := range [][]byte{nil, {1}, make([]byte, l.Size()+1), append(opening(t, l), 0), {2}, append([]byte{2}, make([]byte, 16)...)} {
+	for _, opened := range [][]byte{nil, {1}, make([]byte, l.Size()+1), append(opening(t, l), 0), {2}, append([]byte{2}, make([]byte, 16)...),
+		append([]byte{1}, opening(t, l)[1:]...), slices.Concat([]byte{3, 1}, opening(t, l)[2:])} {
 		if _, err := m.Finish(c, nil, opened); err == nil {
 			t.Errorf("%d opened bytes were taken", len(opened))
 		}

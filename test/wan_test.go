@@ -48,11 +48,6 @@ func TestFarApart(t *testing.T) {
 // until the last has its result, by the jobs' records.
 func BenchmarkFarApart(b *testing.B) {
 	const oneWay = 7 * time.Millisecond // between a party and the hub
-	o, _, err := longLines(b, oneWay, 0, 1, memberHub)
-	if err != nil {
-		b.Fatalf("no network of its own for this benchmark: %v", err)
-	}
-	r := newRack(b, o)
 	list := func(party int) string {
 		var rows []string
 		for i := range 100 {
@@ -60,12 +55,30 @@ func BenchmarkFarApart(b *testing.B) {
 		}
 		return "[" + strings.Join(rows, ",") + "]"
 	}
-	for name, data := range map[string][]string{"SecureSum": {"19", "5", "61"}, "StatisticsUnivariate": {list(0), list(1), list(2)}} {
-		b.Run(name, func(b *testing.B) {
+	sum, moments := []string{"19", "5", "61"}, []string{list(0), list(1), list(2)}
+	for _, c := range []struct {
+		name, profile, microprotocol string
+		data                         []string
+	}{
+		{"sum", "teaching", "SecureSum", sum},
+		{"moments", "teaching", "StatisticsUnivariate", moments},
+		{"moments after a look at the pool", "strict", "StatisticsUnivariate", moments},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			o, _, err := longLines(b, oneWay, 0, 1, memberHub)
+			if err != nil {
+				b.Fatalf("no network of its own for this benchmark: %v", err)
+			}
+			r := prepareRack(b, o)
+			for _, party := range three {
+				r.rewrite(party, "node.yaml", "profile: strict", "profile: "+c.profile)
+			}
+			r.start()
+			r.ended(r.submitTo(c.microprotocol, c.data...)) // the nodes' first contact
 			var took []time.Duration
 			for b.Loop() {
 				var begin, end time.Time
-				for party, j := range r.ended(r.submitTo(name, data...)) {
+				for party, j := range r.ended(r.submitTo(c.microprotocol, c.data...)) {
 					if j.State != "done" || j.Ended == nil {
 						b.Fatalf("%s: %s %s %+v", party, j.State, j.Detail, j.Error)
 					}

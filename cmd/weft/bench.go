@@ -33,7 +33,7 @@ const (
 	benchLongest   = time.Hour // for one row
 	benchMostSums  = 50_000    // of one row: a store keeps at most 100,000 job records
 	benchMostAtOne = 512       // at once: a store takes 1,000 unfinished jobs of one caller
-	benchColumns   = 1 << 21   // values of a vector, as SecureSum allows
+	benchColumns   = 1 << 20   // values of a vector, as SecureSum allows
 
 	benchDeadline = 2 * time.Minute // for one sum: who waits longer has found a fault, not a figure
 )
@@ -102,7 +102,7 @@ from row to row, so measure with one row, or show the difference with -base. Pro
 	fl.IntSliceVar(&f.parties, "parties", []int{2, 3, 5, 16}, "numbers of parties, each from 2 to 128")
 	fl.IntVar(&f.count, "count", 300, "repetitions of a row, at most 50000")
 	fl.IntVar(&f.atOnce, "at-once", 64, "sums under way at any time in the row at-once, at most 512")
-	fl.IntVar(&f.vector, "vector", 1_000_000, "values of a vector, at most 2097152")
+	fl.IntVar(&f.vector, "vector", 1_000_000, "values of a vector, at most 1048576")
 	fl.DurationVar(&f.duration, "duration", 10*time.Second, "when a row ends even without --count repetitions, at most 1h")
 	fl.DurationVar(&f.pause, "pause", time.Millisecond, "rest between two sums that follow each other, which does not count; at most 1m")
 	fl.StringVar(&f.profile, "profile", "", "write profiles of each row into this folder")

@@ -63,7 +63,10 @@ broker without a listening port, and a coordinator. It computes 19 + 5 + 61 once
 and serves until Ctrl-C.
 
 The demo is for learning: all parties live in one process, anybody on this machine may ask its gateways, and a sum of
-two parties is allowed. Data that matters needs a node of its own at each party.`,
+two parties is allowed. Data that matters needs a node of its own at each party.
+
+Any web page that is open on this machine may use the gateways, to try things out. With --files none may: it could
+compute with the files.`,
 		Example: `  weft demo
   weft demo --parties 5 --state ~/weft-demo
   weft demo --once`,
@@ -77,7 +80,7 @@ two parties is allowed. Data that matters needs a node of its own at each party.
 	fl.IntVar(&f.port, "port", 55501, "port of the first party's gateway; the others follow. 0 takes free ones")
 	fl.StringVar(&f.nats, "nats", "", "open the broker on this loopback address for the NATS CLI, such as 127.0.0.1:4222; port 0 takes a free one")
 	fl.StringVar(&f.state, "state", "", "keep the state in this folder, so that a restarted demo goes on (default: a temporary one)")
-	fl.StringVar(&f.files, "files", "", "folder whose files the parties, each of them, may compute with by name: CSV or JSON (default: none)")
+	fl.StringVar(&f.files, "files", "", "folder whose files the parties, each of them, may compute with by name: CSV or JSON; web pages may not use the gateways then (default: none)")
 	fl.BoolVar(&f.once, "once", false, "compute 19 + 5 + 61, print the result as JSON, exit")
 	fl.DurationVar(&f.deadline, "deadline", 5*time.Minute, "how long a computation waits for all its parties, at most 1h")
 	fl.StringVar(&f.logLevel, "log-level", "warn", "debug, info, warn or error; the log goes to standard error")
@@ -259,9 +262,13 @@ func (d *demo) startParty(ctx context.Context, i int, ids []*identity.Identity, 
 	if err != nil {
 		return nil, err
 	}
+	pages := []string{"*"}
+	if d.files != nil {
+		pages = nil // only the gateways' own
+	}
 	c := partyConfig{
 		state: state, identity: ids[i], roots: roots, coordinator: ids[len(d.names)].FP(), profile: policy.Teaching,
-		loopback: true, cors: []string{"*"}, deadline: f.deadline, maxParties: f.maxParties, files: d.files, fabric: nc, listener: l, logger: logger,
+		loopback: true, cors: pages, deadline: f.deadline, maxParties: f.maxParties, files: d.files, fabric: nc, listener: l, logger: logger,
 	}
 	for j, name := range d.names {
 		c.parties = append(c.parties, seat.Peer{Name: name, FP: ids[j].FP(), Organisation: ids[j].Leaf.Organisation})

@@ -20,8 +20,9 @@ import (
 // folder is where the files lie that a party's own people compute with by name.
 type folder struct{ path string } // absolute, without symbolic links
 
-// openFolder checks that path is a folder that can be read, and that none of the private paths lies in it: its files can be
-// computed with by everybody who reaches the gateway.
+// openFolder checks that path is a folder that can be read, and that none of the private paths lies in it, nor it in one of
+// them: its files can be computed with by everybody who reaches the gateway. Private paths need not exist yet; empty ones
+// stand for nothing.
 func openFolder(path string, private ...string) (*folder, error) {
 	real, err := filepath.EvalSymlinks(path)
 	if err == nil {
@@ -39,11 +40,65 @@ func openFolder(path string, private ...string) (*folder, error) {
 	}
 	f := &folder{real}
 	for _, p := range private {
-		if _, in := f.name(p); in {
+		if p == "" {
+			continue
+		}
+		to, err := resolve(p)
+		if err != nil {
+			return nil, err
+		}
+		if within(f.path, to) {
 			return nil, withHint(fmt.Errorf("%s lies in it, which nobody may compute with", p), "give the files of data a folder of their own")
+		}
+		if within(to, f.path) {
+			return nil, withHint(fmt.Errorf("it lies in %s, which nobody may compute with", p), "give the files of data a folder of their own")
 		}
 	}
 	return f, nil
+}
+
+// within says whether path is folder or lies in it; both are absolute, without symbolic links.
+func within(folder, path string) bool {
+	in, err := filepath.Rel(folder, path)
+	return err == nil && filepath.IsLocal(in)
+}
+
+// resolve is path without symbolic links, where nothing needs to be there yet: a folder of state is made by the first start.
+// What is there of the path is followed, a link that leads to nothing included; the rest is what it will be called.
+func resolve(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	const mostLinks = 40 // as many as Linux follows
+	rest := ""
+	for links := 0; ; {
+		real, err := filepath.EvalSymlinks(path)
+		if err == nil {
+			return filepath.Join(real, rest), nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return "", err
+		}
+		to, err := os.Readlink(path)
+		switch {
+		case err != nil: // no link: it, or what is above, is missing
+			if filepath.Dir(path) == path {
+				return "", err
+			}
+			path, rest = filepath.Dir(path), filepath.Join(filepath.Base(path), rest)
+		case links == mostLinks:
+			return "", fmt.Errorf("%s: too many symbolic links", path)
+		case filepath.IsAbs(to):
+			path, links = to, links+1
+		default: // relative to where the link really is
+			above, err := filepath.EvalSymlinks(filepath.Dir(path))
+			if err != nil {
+				return "", err
+			}
+			path, links = filepath.Join(above, to), links+1
+		}
+	}
 }
 
 // Folder implements gateway.Files.

@@ -93,6 +93,34 @@ func TestFolderHoldsNoSecrets(t *testing.T) {
 	}
 }
 
+// Where keys and state will be only after the first start, the folder must not be theirs either.
+func TestFolderWillHoldNoSecrets(t *testing.T) {
+	top := t.TempDir()
+	data := filepath.Join(top, "data")
+	fileWith(t, filepath.Join(data, "x.csv"), "")
+	inside, outside := []string{filepath.Join(data, "state"), filepath.Join(data, "a", "b", "identity.key"), top}, []string{
+		"", filepath.Join(top, "state"), filepath.Join(top, "data2", "state"), filepath.Join(top, "a", "data"),
+	}
+	if runtime.GOOS != "windows" { // where making links is a privilege
+		for name, to := range map[string]string{"to-data": data, "to-nothing": filepath.Join(data, "later"), "relative": filepath.Join("data", "later"), "out": filepath.Join(top, "later")} {
+			if err := os.Symlink(to, filepath.Join(top, name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		inside = append(inside, filepath.Join(top, "to-data", "state"), filepath.Join(top, "to-nothing"), filepath.Join(top, "relative", "state"))
+		outside = append(outside, filepath.Join(top, "out"), filepath.Join(top, "out", "state"))
+	}
+	for _, private := range inside {
+		if _, err := openFolder(data, private); err == nil || !strings.Contains(err.Error(), "nobody may compute with") {
+			t.Errorf("a folder for %s: %v", private, err)
+		}
+	}
+	t.Chdir(data) // an empty path is not the folder that the process runs in
+	if _, err := openFolder(data, outside...); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestRunNamesAFileOfTheNodes(t *testing.T) {
 	dir := t.TempDir()
 	inside := fileWith(t, filepath.Join(dir, "data", "2026", "ages.csv"), "19\n")

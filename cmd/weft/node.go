@@ -41,7 +41,7 @@ type gatewayConfig struct {
 	Access      accessConfig  `yaml:"access" doc:"Who may call the gateway. Nothing below: no access control."`
 	Hosts       []string      `yaml:"hosts" doc:"Further host names under which clients reach it, such as a proxy's. Loopback names and this party's own gateways above always count; all else is refused."`
 	CORS        []string      `yaml:"cors" doc:"Origins of web pages that may call it, such as https://example.org. Empty: none."`
-	Files       string        `yaml:"files" doc:"Folder whose files this party's own people may compute with by name: CSV or JSON; the node reads them itself. Empty: none."`
+	Files       string        `yaml:"files" doc:"Folder whose files this party's own people may compute with by name: CSV or JSON; the node reads them itself. Whoever reaches the gateway can, with patience, learn single values: put only files there that its users may read. Empty: none."`
 	Deadline    time.Duration `yaml:"deadline" doc:"How long a computation waits for all its parties, at most 1h."`
 }
 

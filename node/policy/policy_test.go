@@ -23,7 +23,11 @@ func parties(organisations ...string) []seat.Peer {
 // parameters are the canonical parameters of m as a client of a party with guard g would agree on.
 func parameters(t *testing.T, m simon.Microprotocol, set string, g simon.Guard) []byte {
 	t.Helper()
-	p, err := m.Prepare(strings.NewReader("[1,2,3]"), json.RawMessage(set), g)
+	data := "[1,2,3]"
+	if m.Name == "LogisticRegression" {
+		data = "[]" // the parameters say how many columns there are
+	}
+	p, err := m.Prepare(strings.NewReader(data), json.RawMessage(set), g)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +36,7 @@ func parameters(t *testing.T, m simon.Microprotocol, set string, g simon.Guard) 
 
 func TestCheck(t *testing.T) {
 	strict, teaching := policy.Strict.Guard(), policy.Teaching.Guard()
-	sum, univariate := simon.SecureSum(), simon.StatisticsUnivariate()
+	sum, univariate, regression := simon.SecureSum(), simon.StatisticsUnivariate(), simon.LogisticRegression()
 	second := `{"outputs":["variance"]}`
 	for name, c := range map[string]struct {
 		policy policy.Policy
@@ -54,6 +58,8 @@ func TestCheck(t *testing.T) {
 		"too small a pool":             {m: univariate, set: `{"least_samples":99,"least_contributors":3}`, guard: teaching, of: []string{"a", "b", "c"}, rule: "least_samples: must be at least 100"},
 		"a pool for the second moment": {m: univariate, set: second, guard: strict, of: []string{"a", "b", "c"}},
 		"small for the second moment":  {m: univariate, set: `{"outputs":["variance"],"least_samples":29,"least_contributors":3}`, guard: teaching, of: []string{"a", "b", "c"}, rule: "at least 30"},
+		"a wide model":                 {m: regression, set: `{"columns":20}`, guard: strict, of: []string{"a", "b", "c"}},
+		"a pool small for its columns": {m: regression, set: `{"columns":20,"least_samples":209,"least_contributors":3}`, guard: teaching, of: []string{"a", "b", "c"}, rule: "least_samples: must be at least 210: this party's policy asks for it, 10 for each of 21 columns or coefficients"},
 		"teaching takes a small pool":  {policy: policy.Policy{Profile: policy.Teaching}, m: univariate, guard: teaching, of: []string{"a", "b"}},
 	} {
 		err := c.policy.Check(c.m, parameters(t, c.m, c.set, c.guard), parties(c.of...))

@@ -216,6 +216,8 @@ func abortCode(cause error) uint16 {
 		return CodeTimeout
 	case errors.Is(cause, ErrWithdrawn):
 		return CodeWithdrawn
+	case errors.Is(cause, jobs.ErrTooLarge), errors.Is(cause, session.ErrMemory): // as in every attempt
+		return CodeRefused
 	}
 	return CodeFailure
 }

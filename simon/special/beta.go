@@ -21,24 +21,35 @@ const (
 
 // betaTails returns I_x(a, b) and 1 - I_x(a, b), of which it computes the one on the near side of the mean.
 func betaTails(a, b, x, y *big.Float) (lower, upper *big.Float) {
+	return newBetaShape(a, b).tails(x, y)
+}
+
+// betaShape is a beta distribution, with what of it does not depend on x.
+type betaShape struct{ a, b, logBoth, logA, logB *big.Float }
+
+func newBetaShape(a, b *big.Float) betaShape {
+	return betaShape{a, b, logGamma(add(a, b)), logGamma(a), logGamma(b)}
+}
+
+// tails is betaTails.
+func (s betaShape) tails(x, y *big.Float) (lower, upper *big.Float) {
 	switch {
 	case x.Sign() <= 0:
 		return float(), float().Set(one)
 	case y.Sign() <= 0:
 		return float().Set(one), float()
 	}
-	both := add(a, b)
-	factor := mul(a, log(x)) // x^a·y^b/B(a,b)
-	factor.Add(factor, mul(b, log(y)))
-	factor.Add(factor, logGamma(both))
-	factor.Sub(factor, logGamma(a))
-	factor.Sub(factor, logGamma(b))
+	factor := mul(s.a, log(x)) // x^a·y^b/B(a,b)
+	factor.Add(factor, mul(s.b, log(y)))
+	factor.Add(factor, s.logBoth)
+	factor.Sub(factor, s.logA)
+	factor.Sub(factor, s.logB)
 	factor = exp(factor)
-	if nearLower(a, b, x, y) {
-		lower = factor.Mul(factor, betaTail(a, b, x, y))
+	if nearLower(s.a, s.b, x, y) {
+		lower = factor.Mul(factor, betaTail(s.a, s.b, x, y))
 		return lower, sub(one, lower)
 	}
-	upper = factor.Mul(factor, betaTail(b, a, y, x))
+	upper = factor.Mul(factor, betaTail(s.b, s.a, y, x))
 	return sub(one, upper), upper
 }
 

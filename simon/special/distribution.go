@@ -20,27 +20,6 @@ func normalDensity(z *big.Float) *big.Float {
 	return exp(neg(add(scale(mul(z, z), -1), halfLogTwoPi())))
 }
 
-// StudentUpper returns P(T > t) of the t distribution with df > 0 degrees of freedom, which need not be integral.
-func StudentUpper(t, df *big.Float) *big.Float {
-	positive("StudentUpper", "df", df)
-	return round(studentUpper(t, df))
-}
-
-// studentUpper is I_x(df/2, 1/2)/2 with x = df/(df+t²), for t ≥ 0 (Abramowitz and Stegun 1964, 26.7.1).
-func studentUpper(t, df *big.Float) *big.Float {
-	upper := float()
-	if !t.IsInf() {
-		square := mul(t, t)
-		both := add(square, df)
-		upper, _ = betaTails(scale(df, -1), half, quo(df, both), square.Quo(square, both))
-		upper = scale(upper, -1)
-	}
-	if t.Sign() < 0 {
-		return sub(one, upper)
-	}
-	return upper
-}
-
 // ChiSquareUpper returns P(X > x) of the chi-square distribution with df > 0 degrees of freedom; it is 1 for x ≤ 0.
 func ChiSquareUpper(x, df *big.Float) *big.Float {
 	positive("ChiSquareUpper", "df", df)

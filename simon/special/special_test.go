@@ -196,6 +196,7 @@ func TestDomain(t *testing.T) {
 		"LogGamma":        func() { LogGamma(Int(0)) },
 		"Pow":             func() { Pow(Int(-1), Int(2)) },
 		"StudentUpper":    func() { StudentUpper(Int(1), Int(0)) },
+		"NewStudent":      func() { NewStudent(Int(-1)) },
 		"ChiSquareUpper":  func() { ChiSquareUpper(Int(1), Int(-1)) },
 		"FUpper":          func() { FUpper(Int(1), Int(1), New(math.Inf(1))) },
 		"NormalQuantile":  func() { NormalQuantile(Int(1)) },
@@ -316,6 +317,24 @@ func TestQuantiles(t *testing.T) {
 		}
 		if p.Cmp(half) < 0 && q.Cmp(z) > 0 {
 			t.Errorf("the tail of t is lighter than the normal one: %s, %s", q, z)
+		}
+	})
+}
+
+// TestStudent: a prepared distribution gives the bits of the functions, whatever it was asked before.
+func TestStudent(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		df := shape(t, "df")
+		s := NewStudent(df)
+		for range 3 {
+			x := New(rapid.Float64Range(-40, 40).Draw(t, "t"))
+			p := New(rapid.Float64Range(1e-9, 1-1e-9).Draw(t, "p"))
+			if got, want := s.Upper(x), StudentUpper(x, df); got.Cmp(want) != 0 || got.Prec() != Prec {
+				t.Errorf("the tail of %s is %s, want %s", x, got, want)
+			}
+			if got, want := s.Quantile(p), StudentQuantile(p, df); got.Cmp(want) != 0 {
+				t.Errorf("the quantile of %s is %s, want %s", p, got, want)
+			}
 		}
 	})
 }
