@@ -43,8 +43,8 @@ func (a *audited) Write(b []byte) (int, error) {
 // Unwrap lets http.ResponseController reach the connection.
 func (a *audited) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-// changes says whether requests by the method may change something.
-func changes(method string) bool {
+// mayChange says whether requests by the method may change something.
+func mayChange(method string) bool {
 	switch method {
 	case http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete:
 		return true

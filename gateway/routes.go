@@ -79,7 +79,7 @@ func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		res.gateway.answerError(w, r, fail(http.StatusMethodNotAllowed, "wrong-method", "%s is not possible here; use %s", representationShow(r.Method), res.allow))
 		return
 	}
-	if !changes(rt.method) {
+	if !mayChange(rt.method) {
 		res.gateway.perform(w, r, rt)
 		return
 	}
