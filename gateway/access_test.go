@@ -252,6 +252,8 @@ func TestForeignTasks(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.want(p.do("PATCH", "/representation/"+member.UUID, `{"args":[[1]]}`, who.as(other)), 200, "none")
+	own := p.gateway.handles.memberID("token:admin", p.gateway.handles.roots[0], "create_task").String() // so that there are tasks to look through
+	p.want(p.do("PATCH", "/representation/"+own, kwargs("microprotocol", `"Add"`, "network", network3), who.as("admin")), 200, "uuid")
 	for _, body := range []string{`{"args":[[1]]}`, `{"args":[]}`, `{}`} {
 		p.want(p.do("PATCH", "/representation/"+member.UUID, body, who.as("admin")), 404, "no such representation")
 	}

@@ -29,6 +29,7 @@ type issuer struct {
 	server *httptest.Server
 	serves atomic.Pointer[oidctest.Server] // nil: it is down
 	asked  atomic.Int64
+	noKeys atomic.Bool // metadata come, keys do not
 }
 
 type signer struct {
@@ -49,7 +50,7 @@ func newIssuer(t *testing.T) *issuer {
 	i := &issuer{t: t}
 	i.server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		i.asked.Add(1)
-		if s := i.serves.Load(); s != nil {
+		if s := i.serves.Load(); s != nil && !(i.noKeys.Load() && r.URL.Path == "/keys") {
 			s.ServeHTTP(w, r)
 			return
 		}
@@ -215,6 +216,15 @@ func TestOIDCProviderAway(t *testing.T) {
 	}
 	i.keys(k)
 	soon(t, "the provider's return is not seen", func() bool { _, err := o.Authenticate(bearer(i.token(k, nil))); return err == nil })
+	i.noKeys.Store(true)
+	for range 3 {
+		before := i.asked.Load()
+		soon(t, "nobody asks the provider again", func() bool { return i.asked.Load() > before+2 })
+		if _, err := o.Authenticate(bearer(i.token(k, nil))); err != nil {
+			t.Errorf("a known key does not count while the keys cannot be fetched: %v", err)
+		}
+	}
+	i.noKeys.Store(false)
 	i.keys()
 	before := i.asked.Load()
 	soon(t, "nobody asks the provider again", func() bool { return i.asked.Load() > before+2 })

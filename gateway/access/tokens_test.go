@@ -71,10 +71,7 @@ func TestTokens(t *testing.T) {
 	}
 
 	// Nothing but the whole text is the token.
-	secret := text[strings.LastIndexByte(text, '_')+1:]
-	if strings.ContainsRune(secret, '_') {
-		t.Fatal("this test takes texts apart wrongly")
-	}
+	secret := text[len(text)-43:]
 	for _, wrong := range []string{
 		text[:len(text)-1], text + "A", "weft_", "weft__", "weft_" + bert.ID + "_" + secret, "weft_" + strings.Repeat("0", 12) + "_" + secret,
 		strings.ToUpper(text[:5]) + text[5:], "weft_" + strings.Repeat("é", 500),
