@@ -61,19 +61,24 @@ var permissions = map[string]grants{
 	"GET /representation/{id}/{name}": {no, own, own, own, own},
 	"DELETE /representation/{id}":     {no, no, own, own, own},
 
-	"POST /v1/jobs":             {no, no, yes, yes, yes},
-	"GET /v1/jobs":              {no, own, own, all, all},
-	"GET /v1/jobs/{id}":         {no, own, own, all, all},
-	"GET /v1/jobs/{id}/result":  {no, own, own, own, own},
-	"POST /v1/jobs/{id}/cancel": {no, no, own, all, all},
-	"DELETE /v1/jobs/{id}":      {no, no, own, own, all},
-	"GET /v1/microprotocols":    {no, yes, yes, yes, yes},
-	"GET /v1/parties":           {no, yes, yes, yes, yes},
-	"GET /v1/me":                {no, yes, yes, yes, yes},
+	"POST /v1/jobs":                 {no, no, yes, yes, yes},
+	"GET /v1/jobs":                  {no, own, own, all, all},
+	"GET /v1/jobs/{id}":             {no, own, own, all, all},
+	"GET /v1/jobs/{id}/result":      {no, own, own, own, own},
+	"POST /v1/jobs/{id}/cancel":     {no, no, own, all, all},
+	"DELETE /v1/jobs/{id}":          {no, no, own, own, all},
+	"GET /v1/jobs/{id}/events":      {no, own, own, all, all},
+	"GET /v1/events":                {no, own, own, all, all},
+	"GET /v1/microprotocols/{name}": {no, yes, yes, yes, yes},
+	"GET /v1/microprotocols":        {no, yes, yes, yes, yes},
+	"GET /v1/parties":               {no, yes, yes, yes, yes},
+	"GET /v1/me":                    {no, yes, yes, yes, yes},
 
-	"GET /openapi.yaml": {yes, yes, yes, yes, yes},
-	"GET /healthz":      {yes, yes, yes, yes, yes},
-	"GET /readyz":       {yes, yes, yes, yes, yes},
+	"GET /openapi.yaml":    {yes, yes, yes, yes, yes},
+	"GET /docs":            {yes, yes, yes, yes, yes},
+	"GET /problems/{name}": {yes, yes, yes, yes, yes},
+	"GET /healthz":         {yes, yes, yes, yes, yes},
+	"GET /readyz":          {yes, yes, yes, yes, yes},
 }
 
 // needs is the least role that may call the route.
@@ -166,9 +171,7 @@ func (g *Gateway) authenticate(w http.ResponseWriter, r *http.Request) (access.I
 			return id, g.loginFailed(w, r, refused.Message)
 		}
 		g.config.Logger.Warn("gateway: a credential cannot be checked", "error", err)
-		e := busy("this gateway cannot check credentials of this kind at present; its log says why")
-		e.Reason, e.retry, e.cause = "no-authentication", 5, err
-		return id, e
+		return id, &Error{Code: http.StatusServiceUnavailable, Reason: "no-authentication", Message: "this gateway cannot check credentials of this kind at present; its log says why", retry: 5, cause: err}
 	}
 	if _, ok := access.Bearer(r); ok {
 		return access.Identity{}, g.loginFailed(w, r, "this gateway knows no credential of this kind; GET /openapi.yaml says what it accepts")

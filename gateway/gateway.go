@@ -52,6 +52,10 @@ type Config struct {
 	// MaxConnections, so that the others stay free for short requests and a supervisor's questions.
 	MaxWaiting int
 
+	// MaxWatchers is how many clients may listen to events at a time; further ones are answered with 503. Their connections
+	// do not count among MaxConnections. 0: 2,000.
+	MaxWatchers int
+
 	// CORS lists the origins of web pages that may call the gateway (https://example.org, or * for any page). Empty: only
 	// the gateway's own pages.
 	CORS []string
@@ -59,6 +63,8 @@ type Config struct {
 	// party and the loopback names always count. Anything else in a Host header is answered with 421.
 	Hosts []string
 
+	// Facts tells what the node knows of a party; nil: nothing.
+	Facts func(party string) Facts
 	// Files is the folder whose files clients may compute with by name; nil: there is none.
 	Files Files
 
@@ -87,6 +93,7 @@ const (
 	defaultWait     = 10 * time.Minute
 	defaultBody     = 64 << 20
 
+	defaultWatchers    = 2000
 	defaultConnections = 512 // half of the 1,024 descriptors that a process has where nobody raised the limit
 )
 
@@ -108,7 +115,10 @@ type Gateway struct {
 	rates         *limits      // of requests, by caller
 	failures      *limits      // of refused credentials, by place
 	loginFailures atomic.Int64 // credentials that were refused
-	starting      sync.Mutex   // held while a task's job is stored
+	watching      atomic.Int64 // clients that listen to events
+	changes       changes      // of jobs, for them
+	beat          time.Duration
+	starting      sync.Mutex // held while a task's job is stored
 	draining      context.Context
 	drain         context.CancelCauseFunc
 }
@@ -124,7 +134,7 @@ func New(c Config) (*Gateway, error) {
 	if err := c.fill(); err != nil {
 		return nil, err
 	}
-	g := &Gateway{config: c, memory: newMemory(bodiesAtOnce * c.MaxBody), files: newMemory(filesAtOnce), handles: newHandles(c.Key), microprotocol: map[string]*simon.Microprotocol{}}
+	g := &Gateway{config: c, memory: newMemory(bodiesAtOnce * c.MaxBody), files: newMemory(filesAtOnce), handles: newHandles(c.Key), microprotocol: map[string]*simon.Microprotocol{}, beat: heartbeat}
 	for i := range c.Catalogue {
 		m := &c.Catalogue[i]
 		if g.microprotocol[m.Name] != nil {
@@ -163,8 +173,11 @@ func (c *Config) fill() error {
 		return fmt.Errorf("gateway: Deadline is %v; at most %v are possible, 0 stands for %v", c.Deadline, maxDeadline, defaultDeadline)
 	case c.MaxBody < 0 || c.Wait < 0 || c.Attempts < 0:
 		return errors.New("gateway: MaxBody, Wait and Attempts must not be negative")
-	case c.MaxConnections < 0 || c.MaxWaiting < 0:
-		return errors.New("gateway: MaxConnections and MaxWaiting must not be negative")
+	case c.MaxConnections < 0 || c.MaxWaiting < 0 || c.MaxWatchers < 0:
+		return errors.New("gateway: MaxConnections, MaxWaiting and MaxWatchers must not be negative")
+	}
+	if c.MaxWatchers == 0 {
+		c.MaxWatchers = defaultWatchers
 	}
 	if c.Access != nil {
 		filled := *c.Access
@@ -301,7 +314,7 @@ func (g *Gateway) answerError(w http.ResponseWriter, r *http.Request, err error)
 	if e.Code == http.StatusInternalServerError {
 		g.config.Logger.Error("gateway: a request failed", "method", r.Method, "route", r.Pattern, "error", e.cause)
 	}
-	writeError(w, isV1(r), e)
+	writeError(w, isV1(r), e.about(r))
 }
 
 func representationShow(name string) string { return representation.Show(name) }

@@ -30,12 +30,17 @@ func routes() []route {
 		{"GET", "/v1/jobs/{id}/result", (*Gateway).getResult},
 		{"POST", "/v1/jobs/{id}/cancel", (*Gateway).cancelJob},
 		{"DELETE", "/v1/jobs/{id}", (*Gateway).deleteJob},
+		{"GET", "/v1/jobs/{id}/events", (*Gateway).jobEvents},
+		{"GET", "/v1/events", (*Gateway).events},
 		{"GET", "/v1/microprotocols", (*Gateway).listMicroprotocols},
+		{"GET", "/v1/microprotocols/{name}", (*Gateway).getMicroprotocol},
 		{"GET", "/v1/parties", (*Gateway).listParties},
 
 		{"GET", "/v1/me", (*Gateway).getMe},
 
 		{"GET", "/openapi.yaml", (*Gateway).openAPI},
+		{"GET", "/docs", (*Gateway).showDocs},
+		{"GET", "/problems/{name}", (*Gateway).showProblem},
 		{"GET", "/healthz", (*Gateway).healthz},
 		{"GET", "/readyz", (*Gateway).readyz},
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/goccy/go-yaml/token"
 
 	"github.com/weftmpc/weft/broker/identity"
+	"github.com/weftmpc/weft/gateway"
 )
 
 // A configuration is one struct per process. A field's yaml tag is its key, its doc tag is the comment that `init` writes
@@ -328,7 +329,7 @@ func override(v reflect.Value, environ []string) error {
 		}
 		target, ok := settable[name]
 		if !ok {
-			if near := nearest(name, names); near != "" && distance(name, near) <= 2 {
+			if near := nearest(name, names); near != "" && gateway.Distance(name, near) <= 2 {
 				return withHint(fmt.Errorf("the environment has %s, which overrides nothing", name), "did you mean %s?", near)
 			}
 			continue

@@ -37,9 +37,12 @@ type job struct {
 	State         string          `json:"state"`
 	Detail        string          `json:"detail"`
 	Waiting       []string        `json:"waiting"`
+	WaitingSince  time.Time       `json:"waiting_since"`
+	Progress      jobProgress     `json:"progress"`
 	Attempt       int             `json:"attempt"`
 	Attempts      int             `json:"attempts"`
 	Created       time.Time       `json:"created"`
+	Started       time.Time       `json:"started"`
 	Ended         time.Time       `json:"ended"`
 	Deadline      time.Time       `json:"deadline"`
 	Parties       []string        `json:"parties"`
@@ -48,6 +51,12 @@ type job struct {
 	Error         *jobError       `json:"error"`
 
 	raw json.RawMessage // as it came, for --json
+}
+
+// jobProgress counts message steps.
+type jobProgress struct {
+	Done    int `json:"done"`
+	Planned int `json:"planned"` // 0: not known
 }
 
 type jobError struct {
@@ -76,6 +85,8 @@ type submission struct {
 	Parties       []string        `json:"parties"`
 	UUID          string          `json:"uuid,omitempty"`
 	Deadline      string          `json:"deadline,omitempty"`
+
+	key string // by which the gateway knows the request when it comes again; a UUID
 }
 
 // client speaks to one gateway.
@@ -131,7 +142,7 @@ func (c *client) submit(ctx context.Context, s submission) (job, error) {
 	if s.File != "" {
 		within = readTime
 	}
-	return c.one(ctx, http.MethodPost, "/v1/jobs", b.Bytes(), within)
+	return c.one(ctx, http.MethodPost, "/v1/jobs", b.Bytes(), within, "Idempotency-Key", `"`+s.key+`"`)
 }
 
 // get returns the job as it stands, at once.
@@ -162,9 +173,28 @@ type jobList struct {
 	raw json.RawMessage // as it came, for --json
 }
 
+// jobFilter is which jobs are listed; zero fields choose none.
+type jobFilter struct {
+	state, microprotocol, uuid string
+	limit                      int
+}
+
 // list returns the newest jobs, without results.
-func (c *client) list(ctx context.Context) (jobList, error) {
-	raw, err := c.do(ctx, http.MethodGet, "/v1/jobs", nil, answerTime)
+func (c *client) list(ctx context.Context, which jobFilter) (jobList, error) {
+	q := url.Values{}
+	for name, value := range map[string]string{"state": which.state, "microprotocol": which.microprotocol, "uuid": which.uuid} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	if which.limit != 0 {
+		q.Set("limit", strconv.Itoa(which.limit))
+	}
+	path := "/v1/jobs"
+	if len(q) > 0 {
+		path += "?" + q.Encode()
+	}
+	raw, err := c.do(ctx, http.MethodGet, path, nil, answerTime)
 	if err != nil {
 		return jobList{}, err
 	}
@@ -175,8 +205,8 @@ func (c *client) list(ctx context.Context) (jobList, error) {
 	return all, nil
 }
 
-func (c *client) one(ctx context.Context, method, path string, body []byte, within time.Duration) (job, error) {
-	raw, err := c.do(ctx, method, path, body, within)
+func (c *client) one(ctx context.Context, method, path string, body []byte, within time.Duration, header ...string) (job, error) {
+	raw, err := c.do(ctx, method, path, body, within, header...)
 	if err != nil {
 		return job{}, err
 	}
@@ -190,8 +220,8 @@ func (c *client) one(ctx context.Context, method, path string, body []byte, with
 	return j, nil
 }
 
-// do asks once and returns the body of a good answer.
-func (c *client) do(ctx context.Context, method, path string, body []byte, within time.Duration) (json.RawMessage, error) {
+// do asks once and returns the body of a good answer. header has names and values by turns.
+func (c *client) do(ctx context.Context, method, path string, body []byte, within time.Duration, header ...string) (json.RawMessage, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("no answer within %s", within))
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
@@ -205,6 +235,9 @@ func (c *client) do(ctx context.Context, method, path string, body []byte, withi
 	if c.token != "" {
 		r.Header.Set("Authorization", "Bearer "+c.token)
 	}
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
 	answer, err := c.http.Do(r)
 	if err != nil {
 		var unknown *tls.CertificateVerificationError
@@ -214,7 +247,7 @@ func (c *client) do(ctx context.Context, method, path string, body []byte, withi
 		return nil, c.unreachable(ctx, method, path, err)
 	}
 	defer answer.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(answer.Body, answerLimit+1))
+	b, err := readAnswer(answer)
 	if err != nil {
 		return nil, c.unreachable(ctx, method, path, err)
 	}
@@ -225,6 +258,11 @@ func (c *client) do(ctx context.Context, method, path string, body []byte, withi
 		return b, nil
 	}
 	return nil, c.refused(answer, b)
+}
+
+// readAnswer reads a body, and a byte more than answerLimit at most.
+func readAnswer(answer *http.Response) ([]byte, error) {
+	return io.ReadAll(io.LimitReader(answer.Body, answerLimit+1))
 }
 
 // unreachableError says that no answer came: a later attempt may have one.
@@ -257,6 +295,7 @@ func (c *client) unreachable(ctx context.Context, method, path string, err error
 
 // refusal is an answer that is no success: problem details (RFC 9457).
 type refusal struct {
+	Type   string `json:"type"`
 	Status int    `json:"status"`
 	Title  string `json:"title"`
 	Detail string `json:"detail"`

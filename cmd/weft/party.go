@@ -94,6 +94,7 @@ func startParty(ctx context.Context, c partyConfig) (_ *party, err error) {
 		Room:   c.state.room,
 		Access: c.gate.access, TLS: c.gate.tls, Proxies: c.gate.proxies,
 	}
+	serving.Facts = c.facts(n)
 	if c.files != nil {
 		serving.Files = c.files
 	}

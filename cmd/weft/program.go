@@ -12,6 +12,8 @@ import (
 	"unicode"
 
 	"github.com/spf13/cobra"
+
+	"github.com/weftmpc/weft/gateway"
 )
 
 // The exit codes.
@@ -215,35 +217,5 @@ func printable(s string) string {
 // oneLine is printable without line breaks.
 func oneLine(s string) string { return strings.Join(strings.Fields(printable(s)), " ") }
 
-// nearest is the name that a mistyped one most likely stands for, or "": at most a third of its letters, and two at
-// least, may differ.
-func nearest(typed string, names []string) string {
-	best, least := "", max(2, len(typed)/3)+1
-	for _, n := range names {
-		if d := distance(strings.ToLower(typed), strings.ToLower(n)); d < least {
-			best, least = n, d
-		}
-	}
-	return best
-}
-
-// distance is the number of letters to insert, delete or replace (Levenshtein 1966).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replace := diagonal
-			if a[i] != b[j] {
-				replace++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replace, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
-}
+// nearest is the name that a mistyped one most likely stands for, or "".
+func nearest(typed string, names []string) string { return gateway.Nearest(typed, names) }
