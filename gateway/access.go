@@ -166,9 +166,7 @@ func (g *Gateway) authenticate(w http.ResponseWriter, r *http.Request) (access.I
 			return id, g.loginFailed(w, r, refused.Message)
 		}
 		g.config.Logger.Warn("gateway: a credential cannot be checked", "error", err)
-		e := busy("this gateway cannot check credentials of this kind at present; its log says why")
-		e.Reason, e.retry, e.cause = "no-authentication", 5, err
-		return id, e
+		return id, &Error{Code: http.StatusServiceUnavailable, Reason: "no-authentication", Message: "this gateway cannot check credentials of this kind at present; its log says why", retry: 5, cause: err}
 	}
 	if _, ok := access.Bearer(r); ok {
 		return access.Identity{}, g.loginFailed(w, r, "this gateway knows no credential of this kind; GET /openapi.yaml says what it accepts")
