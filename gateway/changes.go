@@ -22,7 +22,7 @@ type changes struct {
 
 // listen is one listener. Its lock is that of changes.
 type listen struct {
-	caller string
+	caller string               // whose jobs; empty: everybody's
 	queue  map[uuid.UUID]uint64 // jobs that have changed, and their newest revision
 	over   bool                 // the store is closed
 	wake   chan struct{}        // holds one
@@ -60,7 +60,7 @@ func (c *changes) follow(ctx context.Context, news <-chan jobs.Job, listeners ma
 	for j := range news {
 		c.mu.Lock()
 		for l := range listeners {
-			if l.caller == "" || l.caller == j.Caller {
+			if l.hears(j) {
 				l.queue[j.ID] = j.Revision
 				l.wakeUp()
 			}
@@ -77,6 +77,9 @@ func (c *changes) follow(ctx context.Context, news <-chan jobs.Job, listeners ma
 		l.wakeUp()
 	}
 }
+
+// hears says whether the listener may know of the job.
+func (l *listen) hears(j jobs.Job) bool { return l.caller == "" || l.caller == j.Caller }
 
 func (l *listen) wakeUp() {
 	select {

@@ -195,7 +195,7 @@ func (g *Gateway) events(w http.ResponseWriter, r *http.Request) error {
 	for err == nil {
 		select {
 		case <-l.wake:
-			err = g.passOn(s, l, caller)
+			err = g.passOn(s, l)
 		case <-beat.C:
 			err = s.alive()
 		case <-s.ctx.Done():
@@ -227,14 +227,14 @@ func (g *Gateway) present(s *stream, caller string, since uint64) error {
 }
 
 // passOn tells what has changed. A job that was deleted meanwhile is left out.
-func (g *Gateway) passOn(s *stream, l *listen, caller string) error {
+func (g *Gateway) passOn(s *stream, l *listen) error {
 	list, over := g.changes.take(l)
 	if over {
 		return jobs.ErrClosed
 	}
 	for _, c := range list {
-		j, err := g.ownJob(s.ctx, caller, c.id)
-		if err != nil {
+		j, err := g.config.Jobs.Get(s.ctx, c.id)
+		if err != nil || !l.hears(j) {
 			continue
 		}
 		s.event("job", j.Revision, mustJSON(g.view(j)))

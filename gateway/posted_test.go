@@ -3,6 +3,7 @@ package gateway
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/url"
 	"strings"
 	"sync"
@@ -11,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/weftmpc/weft/jobs"
+	"github.com/weftmpc/weft/simon"
 )
 
 const twoParties = `"parties":["alice","bob"]}`
@@ -67,8 +69,17 @@ func TestIdempotencyKey(t *testing.T) {
 
 // Clients that do not know whether their request has come send it again at once; one job runs.
 func TestOneJobForOneKeyAtOnce(t *testing.T) {
-	p := newParty(t, nil)
-	const many = 16
+	const many = 8
+	var together sync.WaitGroup // nobody has found the job before all look for it
+	together.Add(many)
+	p := newParty(t, func(c *Config) {
+		prepare := c.Catalogue[0].Prepare
+		c.Catalogue[0].Prepare = func(data io.Reader, parameters json.RawMessage, g simon.Guard) (simon.Prepared, error) {
+			together.Done()
+			together.Wait()
+			return prepare(data, parameters, g)
+		}
+	})
 	var wg sync.WaitGroup
 	ids := make([]uuid.UUID, many)
 	for i := range many {

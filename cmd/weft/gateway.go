@@ -224,27 +224,9 @@ func (c *client) one(ctx context.Context, method, path string, body []byte, with
 func (c *client) do(ctx context.Context, method, path string, body []byte, within time.Duration, header ...string) (json.RawMessage, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("no answer within %s", within))
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+	answer, err := c.send(ctx, method, path, body, append(header, "Accept", "application/json, application/problem+json"))
 	if err != nil {
 		return nil, err
-	}
-	r.Header.Set("Accept", "application/json, application/problem+json")
-	if method == http.MethodPost {
-		r.Header.Set("Content-Type", "application/json")
-	}
-	if c.token != "" {
-		r.Header.Set("Authorization", "Bearer "+c.token)
-	}
-	for i := 0; i+1 < len(header); i += 2 {
-		r.Header.Set(header[i], header[i+1])
-	}
-	answer, err := c.http.Do(r)
-	if err != nil {
-		var unknown *tls.CertificateVerificationError
-		if errors.As(err, &unknown) {
-			return nil, withHint(fmt.Errorf("the certificate of %s is not accepted: %w", c.base, unknown.Err), "name the file of the authority that issued it with --ca")
-		}
-		return nil, c.unreachable(ctx, method, path, err)
 	}
 	defer answer.Body.Close()
 	b, err := readAnswer(answer)
@@ -258,6 +240,32 @@ func (c *client) do(ctx context.Context, method, path string, body []byte, withi
 		return b, nil
 	}
 	return nil, c.refused(answer, b)
+}
+
+// send makes every request; header has names and values by turns. The caller closes the answer's body.
+func (c *client) send(ctx context.Context, method, path string, body []byte, header []string) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	if method == http.MethodPost {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	if c.token != "" {
+		r.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	answer, err := c.http.Do(r)
+	if err != nil {
+		var unknown *tls.CertificateVerificationError
+		if errors.As(err, &unknown) {
+			return nil, withHint(fmt.Errorf("the certificate of %s is not accepted: %w", c.base, unknown.Err), "name the file of the authority that issued it with --ca")
+		}
+		return nil, c.unreachable(ctx, method, path, err)
+	}
+	return answer, nil
 }
 
 // readAnswer reads a body, and a byte more than answerLimit at most.

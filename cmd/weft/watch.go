@@ -168,17 +168,13 @@ func (c *client) events(ctx context.Context, id string, since uint64, tell func(
 	dead := time.AfterFunc(silence, func() { cancel(fmt.Errorf("no sign of life within %s", silence)) })
 	defer dead.Stop()
 	path := "/v1/jobs/" + url.PathEscape(id) + "/events"
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path, nil)
+	header := []string{"Accept", "text/event-stream, application/problem+json"}
+	if since > 0 {
+		header = append(header, "Last-Event-ID", strconv.FormatUint(since, 10))
+	}
+	answer, err := c.send(ctx, http.MethodGet, path, nil, header)
 	if err != nil {
 		return err
-	}
-	r.Header.Set("Accept", "text/event-stream, application/problem+json")
-	if since > 0 {
-		r.Header.Set("Last-Event-ID", strconv.FormatUint(since, 10))
-	}
-	answer, err := c.http.Do(r)
-	if err != nil {
-		return c.unreachable(ctx, r.Method, path, err)
 	}
 	defer answer.Body.Close()
 	switch answer.StatusCode {
@@ -188,7 +184,7 @@ func (c *client) events(ctx context.Context, id string, since uint64, tell func(
 	default:
 		b, err := readAnswer(answer)
 		if err != nil {
-			return c.unreachable(ctx, r.Method, path, err)
+			return c.unreachable(ctx, http.MethodGet, path, err)
 		}
 		return c.refused(answer, b)
 	}
@@ -212,7 +208,7 @@ func (c *client) events(ctx context.Context, id string, since uint64, tell func(
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return c.unreachable(ctx, r.Method, path, err)
+		return c.unreachable(ctx, http.MethodGet, path, err)
 	}
 	return nil
 }
