@@ -15,7 +15,7 @@ type Access struct {
 	// least is needed.
 	Authenticators []access.Authenticator
 	// Rate is how many requests of one caller are served in a second, over a while; twice as many may come at once.
-	// 0: 500; at most 100,000.
+	// 0: 1,000; at most 100,000.
 	Rate int
 }
 
@@ -24,7 +24,7 @@ const openRole = access.Analyst
 
 // Bounds of access control.
 const (
-	defaultRate = 500
+	defaultRate = 1000 // official clients ask in loops, and give up at a 429
 	maxRate     = 100_000
 	mostLimited = 10_000 // callers, and addresses, that are remembered
 

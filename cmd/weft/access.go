@@ -34,7 +34,7 @@ type accessConfig struct {
 	Tokens       bool              `yaml:"tokens" doc:"true: tokens that 'weft token create' makes. Their hashes lie in the state folder (tokens.yaml)."`
 	Certificates map[string]string `yaml:"certificates" doc:"Client certificates: a role (viewer, analyst, data-owner or admin) for each name, which is the common name or an alternative name. Needs tls.client_ca."`
 	OIDC         oidcConfig        `yaml:"oidc" doc:"Tokens of an OpenID Connect provider."`
-	Rate         int               `yaml:"rate" doc:"Requests per second of one caller, over a while; twice as many may come at once. 0: 500; at most 100000."`
+	Rate         int               `yaml:"rate" doc:"Requests per second of one caller, over a while; twice as many may come at once. 0: 1000; at most 100000."`
 }
 
 type oidcConfig struct {
@@ -91,7 +91,7 @@ func (c gatewayConfig) checkAccess() error {
 	case len(c.Access.Certificates) == 0 && t.ClientCA != "":
 		return errors.New("gateway.tls.client_ca: gateway.access.certificates is empty, so that no client certificate has a role")
 	case c.Access.Rate < 0 || c.Access.Rate > 100_000:
-		return fmt.Errorf("gateway.access.rate %d: between 1 and 100000 requests per second are possible, and 0 stands for 500", c.Access.Rate)
+		return fmt.Errorf("gateway.access.rate %d: between 1 and 100000 requests per second are possible, and 0 stands for 1000", c.Access.Rate)
 	}
 	if _, err := c.Access.authenticators(nil, nil, time.Now, nil); err != nil {
 		return err
