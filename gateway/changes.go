@@ -34,7 +34,7 @@ type changed struct {
 	revision uint64
 }
 
-// listen begins to tell of the caller's jobs; what is read from the store after it, and what is told, is all. The function
+// listen begins to tell of the caller's jobs, or of everybody's where caller is ""; what is read from the store after it, and what is told, is all. The function
 // that it returns ends it.
 func (c *changes) listen(store *jobs.Store, caller string) (*listen, func()) {
 	l := &listen{caller: caller, queue: map[uuid.UUID]uint64{}, wake: make(chan struct{}, 1)}

@@ -53,7 +53,7 @@ func documentedRequest(t *testing.T, method, path, body, header string) error {
 	if err != nil {
 		return err
 	}
-	return openapi3filter.ValidateRequest(t.Context(), &openapi3filter.RequestValidationInput{Request: r, PathParams: params, Route: route})
+	return openapi3filter.ValidateRequest(t.Context(), &openapi3filter.RequestValidationInput{Request: r, PathParams: params, Route: route, Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc}})
 }
 
 // checkAnswer holds an answer of any test against openapi.yaml. What is at no documented path is an error of the right
@@ -80,7 +80,7 @@ func checkAnswer(t testing.TB, r *http.Request, res *http.Response, body []byte)
 		t.Errorf("%s %s: %d as %s", r.Method, r.URL.Path, res.StatusCode, media)
 	}
 	in := &openapi3filter.ResponseValidationInput{
-		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: at, PathParams: params, Route: route},
+		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: at, PathParams: params, Route: route, Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc}},
 		Status:                 res.StatusCode, Header: res.Header, Options: &openapi3filter.Options{IncludeResponseStatus: true},
 	}
 	if media == "application/json" || media == "application/problem+json" {

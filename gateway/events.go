@@ -16,8 +16,9 @@ import (
 )
 
 const (
-	heartbeat = 15 * time.Second // between two signs of life of a stream: proxies close what is silent
-	reconnect = 2 * time.Second  // until a client that has lost its stream asks again
+	heartbeat  = 15 * time.Second // between two signs of life of a stream: proxies close what is silent
+	streamTime = 10 * time.Minute // under access control, until a client has to come again, with a credential that is still good
+	reconnect  = 2 * time.Second  // until a client that has lost its stream asks again
 	// overlap is how many revisions before Last-Event-ID are told again: two changes at a time may be told the other way
 	// round, and the client may have lost its stream between them.
 	overlap = 128
@@ -44,6 +45,9 @@ func (g *Gateway) openStream(w http.ResponseWriter, r *http.Request) (s *stream,
 		return nil, nil, errBusyWatching
 	}
 	ctx, cancel := context.WithCancel(r.Context())
+	if g.config.Access != nil { // a credential that has ended meanwhile does not go on to count
+		ctx, cancel = context.WithTimeout(r.Context(), streamTime)
+	}
 	calm := context.AfterFunc(g.draining, cancel)
 	stepAside(ctx)
 	h := w.Header()
@@ -175,7 +179,7 @@ func (g *Gateway) events(w http.ResponseWriter, r *http.Request) error {
 	if err := dropBody(w, r); err != nil {
 		return err
 	}
-	caller := callerOf(r.Context())
+	caller := listedFor(r.Context())
 	s, end, err := g.openStream(w, r)
 	if err != nil && s == nil {
 		return err

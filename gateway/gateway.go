@@ -2,10 +2,12 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"path"
 	"runtime"
 	"strings"
@@ -14,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/time/rate"
 
 	"github.com/weftmpc/weft/gateway/representation"
 	"github.com/weftmpc/weft/jobs"
@@ -65,6 +68,14 @@ type Config struct {
 	// Files is the folder whose files clients may compute with by name; nil: there is none.
 	Files Files
 
+	// Access says who may call the gateway; nil: whoever reaches it.
+	Access *Access
+	// TLS is how Serve speaks to clients; nil: without. Its ClientAuth decides whether certificates of clients are looked at.
+	TLS *tls.Config
+	// Proxies are the addresses of proxies in front of the gateway, whose X-Forwarded-For and X-Forwarded-Proto count. Where
+	// there are some, and no TLS, the gateway answers them and this machine alone.
+	Proxies []netip.Prefix
+
 	// Ready tells why the party cannot compute at present; nil: it can. Nil func: always ready.
 	Ready func() error
 	// Room tells why nothing new may be stored at present; nil: there is room. Nil func: there always is.
@@ -100,6 +111,10 @@ type Gateway struct {
 	refusals      refusals     // of files
 	connections   atomic.Int64 // that are open
 	waiting       atomic.Int64 // requests that wait for a job
+	proxies       proxies
+	rates         *limits      // of requests, by caller
+	failures      *limits      // of refused credentials, by place
+	loginFailures atomic.Int64 // credentials that were refused
 	watching      atomic.Int64 // clients that listen to events
 	changes       changes      // of jobs, for them
 	beat          time.Duration
@@ -129,6 +144,13 @@ func New(c Config) (*Gateway, error) {
 		g.microprotocol[m.Name] = m
 	}
 	g.catalogue = catalogueJSON(c.Catalogue)
+	g.proxies, g.failures = c.Proxies, newLimits(rate.Every(failuresEach), failuresAtOnce, mostLimited)
+	if c.Access != nil {
+		g.rates = newLimits(rate.Limit(c.Access.Rate), 2*c.Access.Rate, mostLimited)
+	}
+	if err := checkPermissions(); err != nil {
+		return nil, err
+	}
 	var err error
 	if g.origins, err = newOrigins(c.CORS, c.Directory); err != nil {
 		return nil, err
@@ -157,6 +179,13 @@ func (c *Config) fill() error {
 	}
 	if c.MaxWatchers == 0 {
 		c.MaxWatchers = defaultWatchers
+	}
+	if c.Access != nil {
+		filled := *c.Access
+		if err := filled.fill(); err != nil {
+			return err
+		}
+		c.Access = &filled
 	}
 	if c.MaxConnections == 0 {
 		c.MaxConnections = defaultConnections
@@ -197,11 +226,15 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
+	g.secureHeaders(h, r)
 	if g.crowded() {
 		h.Set("Connection", "close") // rather than hold a place until the next request
 	}
 	if err := cleanPath(r); err != nil {
+		g.answerError(w, r, err)
+		return
+	}
+	if err := g.checkProxy(r); err != nil {
 		g.answerError(w, r, err)
 		return
 	}

@@ -19,6 +19,7 @@ import (
 type jobView struct {
 	ID            uuid.UUID       `json:"id"`
 	UUID          uuid.UUID       `json:"uuid"`
+	Owner         string          `json:"owner"`
 	Microprotocol string          `json:"microprotocol"`
 	State         string          `json:"state"`
 	Detail        string          `json:"detail"`
@@ -78,7 +79,7 @@ func (g *Gateway) view(j jobs.Job) jobView {
 
 func viewOf(j jobs.Job) jobView {
 	v := jobView{
-		ID: j.ID, UUID: j.UUID, Microprotocol: j.Microprotocol, State: stateWord(j.State), Detail: detail(j),
+		ID: j.ID, UUID: j.UUID, Owner: j.Caller, Microprotocol: j.Microprotocol, State: stateWord(j.State), Detail: detail(j),
 		Waiting: j.Waiting, Attempt: j.Attempt, Attempts: j.Attempts, Created: j.Created.UTC(), Deadline: j.Deadline.UTC(),
 		WaitingSince: timeOrNone(j.WaitingSince), Progress: progressOf(j, 0), Started: timeOrNone(j.StartedAt), Ended: timeOrNone(j.Ended),
 		Parties: j.Parties, Revision: j.Revision,
@@ -174,10 +175,11 @@ func problemOf(j jobs.Job) *Error {
 	return e
 }
 
-// ownJob is a job of the caller. What belongs to another is unknown here.
+// ownJob is a job of the caller, or anybody's on routes where the caller's role sees them all. What else belongs to another is
+// unknown here.
 func (g *Gateway) ownJob(ctx context.Context, caller string, id uuid.UUID) (jobs.Job, error) {
 	j, err := g.config.Jobs.Get(ctx, id)
-	if errors.Is(err, jobs.ErrNotFound) || err == nil && j.Caller != caller {
+	if errors.Is(err, jobs.ErrNotFound) || err == nil && j.Caller != caller && !principalOf(ctx).others {
 		return j, fail(http.StatusNotFound, "unknown-job", "there is no such job here; it may have been deleted, or its result has expired")
 	}
 	return j, err

@@ -122,7 +122,7 @@ func (g *Gateway) listJobs(w http.ResponseWriter, r *http.Request) error {
 	if err := dropBody(w, r); err != nil {
 		return err
 	}
-	all, err := g.config.Jobs.List(r.Context(), callerOf(r.Context()))
+	all, err := g.config.Jobs.List(r.Context(), listedFor(r.Context()))
 	if err != nil {
 		return err
 	}

@@ -216,7 +216,7 @@ func (g *Gateway) readWait(query url.Values, otherwise time.Duration) (time.Dura
 // writeJob answers with a job, its result included where that is small.
 func (g *Gateway) writeJob(w http.ResponseWriter, r *http.Request, code int, j jobs.Job) error {
 	v := g.view(j)
-	if j.State == jobs.Done && j.Result.Size <= jobs.MaxInline {
+	if j.State == jobs.Done && j.Result.Size <= jobs.MaxInline && j.Caller == callerOf(r.Context()) {
 		result, err := g.config.Jobs.Read(r.Context(), j.Result)
 		if err != nil {
 			return err

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -90,13 +91,15 @@ type submission struct {
 
 // client speaks to one gateway.
 type client struct {
-	base string // without a slash at its end
-	http *http.Client
+	base  string // without a slash at its end
+	token string // "": none
+	http  *http.Client
 }
 
-// gatewayFlag adds --gateway to c.
+// gatewayFlag adds --gateway to c, and what a gateway may ask for.
 func (p *program) gatewayFlag(c *cobra.Command, into *string) {
 	c.Flags().StringVar(into, "gateway", "", "address of your party's gateway (default: "+gatewayVariable+", else "+defaultGateway+")")
+	p.credentialFlags(c)
 }
 
 // dial checks the address of the gateway; nothing is sent yet.
@@ -117,7 +120,15 @@ func (p *program) dial(flag string) (*client, error) {
 	}
 	// Data must not follow a redirect to another host.
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &client{base: strings.TrimRight(u.String(), "/"), http: &http.Client{CheckRedirect: stay}}, nil
+	token, err := p.credential(u)
+	if err != nil {
+		return nil, err
+	}
+	transport, err := p.transport()
+	if err != nil {
+		return nil, err
+	}
+	return &client{base: strings.TrimRight(u.String(), "/"), token: token, http: &http.Client{CheckRedirect: stay, Transport: transport}}, nil
 }
 
 func (c *client) submit(ctx context.Context, s submission) (job, error) {
@@ -243,8 +254,15 @@ func (c *client) send(ctx context.Context, method, path string, body []byte, hea
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
+	if c.token != "" {
+		r.Header.Set("Authorization", "Bearer "+c.token)
+	}
 	answer, err := c.http.Do(r)
 	if err != nil {
+		var unknown *tls.CertificateVerificationError
+		if errors.As(err, &unknown) {
+			return nil, withHint(fmt.Errorf("the certificate of %s is not accepted: %w", c.base, unknown.Err), "name the file of the authority that issued it with --ca")
+		}
 		return nil, c.unreachable(ctx, method, path, err)
 	}
 	return answer, nil
@@ -321,6 +339,8 @@ func (c *client) refused(answer *http.Response, body []byte) error {
 	}
 	e.Status, e.Title = answer.StatusCode, http.StatusText(answer.StatusCode)
 	switch {
+	case ours && e.Status == http.StatusUnauthorized:
+		return withHint(e, "give the token with --token @FILE or in %s; `weft token create` makes one at the node", tokenVariable)
 	case ours, e.temporary():
 		return e
 	}

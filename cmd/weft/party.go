@@ -38,6 +38,7 @@ type partyConfig struct {
 	deadline    time.Duration
 	maxParties  int     // of one computation; 0: as policy and gateway decide
 	files       *folder // of data that its people compute with by name; nil: none
+	gate        gate    // TLS and access control of the gateway; the zero gate: none
 	fabric      *nats.Conn
 	listener    net.Listener
 	logger      *slog.Logger
@@ -90,7 +91,8 @@ func startParty(ctx context.Context, c partyConfig) (_ *party, err error) {
 			}
 			return errors.Join(p.problem(), c.state.room())
 		},
-		Room: c.state.room,
+		Room:   c.state.room,
+		Access: c.gate.access, TLS: c.gate.tls, Proxies: c.gate.proxies,
 	}
 	serving.Facts = c.facts(n)
 	if c.files != nil {
@@ -102,6 +104,9 @@ func startParty(ctx context.Context, c partyConfig) (_ *party, err error) {
 	}
 	ctx, p.stop = context.WithCancel(ctx)
 	p.done.Go(func() { p.ended("node", n.Run(ctx), c.logger) })
+	for _, run := range c.gate.run {
+		p.done.Go(func() { run(ctx) })
+	}
 	p.done.Go(func() { p.ended("gateway", g.Serve(ctx, c.listener), c.logger) })
 	p.done.Go(func() { jobs.KeepSwept(ctx, c.now, c.logger, p.jobs, p.objects) })
 	p.done.Go(func() { p.watchStore(ctx, c) })

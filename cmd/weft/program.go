@@ -34,6 +34,8 @@ type program struct {
 	person  bool             // standard input and error are a terminal: somebody can be asked
 	width   func() int       // columns of the terminal that standard error is; nil: it is none
 
+	token, ca string // --token and --ca of the commands that ask a gateway
+
 	lines *bufio.Reader // of standard input, once a question has been asked
 
 	getenv  func(string) string
@@ -86,7 +88,7 @@ with "weft demo" and compute a sum from three other terminals with "weft run".`,
 	}
 	group(root)
 	root.SetVersionTemplate("{{.Version}}")
-	root.AddCommand(demoCommand(), p.benchCommand(), p.nodeCommand(), p.coordinatorCommand(), p.brokerCommand(), p.doctorCommand(), p.runCommand(), p.jobCommand(), p.caCommand(), p.microprotocolsCommand(), p.versionCommand())
+	root.AddCommand(demoCommand(), p.benchCommand(), p.nodeCommand(), p.coordinatorCommand(), p.brokerCommand(), p.doctorCommand(), p.runCommand(), p.jobCommand(), p.tokenCommand(), p.caCommand(), p.microprotocolsCommand(), p.versionCommand())
 	return root
 }
 
