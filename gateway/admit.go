@@ -42,7 +42,7 @@ func newOrigins(config []string, d Directory) (origins, error) {
 // allows says whether a page from origin may send the request: a listed one, or one of the gateway's own. Those may come by
 // https in any case, because a proxy in front of the gateway may speak it, but by http only where the gateway's name is not
 // one of https alone: anybody on the way can put a page there.
-func (o origins) allows(origin string, r *http.Request) bool {
+func (o origins) allows(origin string, r *http.Request, secure bool) bool {
 	if o.any || o.list[strings.ToLower(origin)] {
 		return true
 	}
@@ -55,7 +55,7 @@ func (o origins) allows(origin string, r *http.Request) bool {
 	case "https":
 		return true
 	case "http":
-		return r.TLS == nil && !o.secure[name]
+		return !secure && !o.secure[name]
 	}
 	return false
 }
@@ -131,7 +131,7 @@ func (g *Gateway) admit(w http.ResponseWriter, r *http.Request) error {
 		h.Set("Access-Control-Allow-Origin", "*")
 	case origin != "":
 		h.Add("Vary", "Origin")
-		if g.origins.allows(origin, r) {
+		if g.origins.allows(origin, r, g.proxies.secure(r)) {
 			h.Set("Access-Control-Allow-Origin", origin)
 		}
 	}
@@ -142,7 +142,7 @@ func (g *Gateway) admit(w http.ResponseWriter, r *http.Request) error {
 	if !isProbe(r.URL.Path) && !g.hosts.has(r.Host) {
 		return fail(http.StatusMisdirectedRequest, "wrong-host", "this gateway is not called %s; if it should be, add the name to the hosts of its configuration", representationShow(r.Host))
 	}
-	if origin != "" && !g.origins.allows(origin, r) {
+	if origin != "" && !g.origins.allows(origin, r, g.proxies.secure(r)) {
 		return fail(http.StatusForbidden, "wrong-origin", "web pages of %s may not use this gateway; its configuration lists those that may", representationShow(origin))
 	}
 	return nil
@@ -159,6 +159,9 @@ func (g *Gateway) checkBody(r *http.Request) error {
 	}
 	if g.refusing() {
 		return errDraining
+	}
+	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return fail(http.StatusUnsupportedMediaType, "compressed", "the body is compressed; send it as it is, without Content-Encoding")
 	}
 	ct := r.Header.Get("Content-Type")
 	media, _, err := mime.ParseMediaType(ct)

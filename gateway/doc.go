@@ -9,7 +9,8 @@
 // goes away or releases its representation.
 //
 // Liveness: a download ends with its job, with its client, after Config.Wait, or with the gateway, whichever comes first;
-// the job goes on, and its result can be asked for again, also after a restart.
+// the job goes on, and its result can be asked for again, also after a restart. A stream of events tells of every job's
+// newest state; states in between may be left out, and a state may come twice.
 //
 // Identifiers of root objects and functions are derived and not stored. The alternative, a table of handed-out identifiers,
 // would have to be written at each of the three requests that precede a call, and would grow with clients that never

@@ -22,8 +22,10 @@ type Error struct {
 	Reason  string // one word for programs, like unknown-node
 	Field   string // which part of the request, like network.nodes[1]; may be empty
 	Message string
-	retry   int   // seconds after which to send the request again (Retry-After); 0: not said
-	cause   error // for the log only
+
+	instance string // path of the job that it is about; may be empty
+	retry    int    // seconds after which to send the request again (Retry-After); 0: not said
+	cause    error  // for the log only
 }
 
 func (e *Error) Error() string { return e.Message }
@@ -112,7 +114,7 @@ func writeError(w http.ResponseWriter, v1 bool, e *Error) {
 	var body []byte
 	if v1 {
 		w.Header().Set("Content-Type", "application/problem+json")
-		body = mustJSON(problemDetails{"about:blank", http.StatusText(e.Code), e.Code, e.Message, e.Reason, e.Field})
+		body = mustJSON(problemFrom(e))
 	} else {
 		w.Header().Set("Content-Type", "application/json")
 		body = mustJSON(wireError{e.Code, e.Message})
@@ -127,16 +129,6 @@ func writeError(w http.ResponseWriter, v1 bool, e *Error) {
 type wireError struct {
 	Code    int    `json:"code"`
 	Message string `json:"message"`
-}
-
-// problemDetails is RFC 9457 §3, with two members of our own.
-type problemDetails struct {
-	Type   string `json:"type"`
-	Title  string `json:"title"`
-	Status int    `json:"status"`
-	Detail string `json:"detail"`
-	Reason string `json:"reason,omitempty"`
-	Field  string `json:"field,omitempty"`
 }
 
 // mustJSON encodes our own structs, which hold nothing that could fail.

@@ -2,10 +2,12 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"path"
 	"runtime"
 	"strings"
@@ -14,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/time/rate"
 
 	"github.com/weftmpc/weft/gateway/representation"
 	"github.com/weftmpc/weft/jobs"
@@ -49,6 +52,10 @@ type Config struct {
 	// MaxConnections, so that the others stay free for short requests and a supervisor's questions.
 	MaxWaiting int
 
+	// MaxWatchers is how many clients may listen to events at a time; further ones are answered with 503. Their connections
+	// do not count among MaxConnections. 0: 2,000.
+	MaxWatchers int
+
 	// CORS lists the origins of web pages that may call the gateway (https://example.org, or * for any page). Empty: only
 	// the gateway's own pages.
 	CORS []string
@@ -56,8 +63,18 @@ type Config struct {
 	// party and the loopback names always count. Anything else in a Host header is answered with 421.
 	Hosts []string
 
+	// Facts tells what the node knows of a party; nil: nothing.
+	Facts func(party string) Facts
 	// Files is the folder whose files clients may compute with by name; nil: there is none.
 	Files Files
+
+	// Access says who may call the gateway; nil: whoever reaches it.
+	Access *Access
+	// TLS is how Serve speaks to clients; nil: without. Its ClientAuth decides whether certificates of clients are looked at.
+	TLS *tls.Config
+	// Proxies are the addresses of proxies in front of the gateway, whose X-Forwarded-For and X-Forwarded-Proto count. Where
+	// there are some, and no TLS, the gateway answers them and this machine alone.
+	Proxies []netip.Prefix
 
 	// Ready tells why the party cannot compute at present; nil: it can. Nil func: always ready.
 	Ready func() error
@@ -78,6 +95,7 @@ const (
 	defaultWait     = 10 * time.Minute
 	defaultBody     = 64 << 20
 
+	defaultWatchers    = 2000
 	defaultConnections = 512 // half of the 1,024 descriptors that a process has where nobody raised the limit
 )
 
@@ -96,8 +114,15 @@ type Gateway struct {
 	refusals      refusals     // of files
 	connections   atomic.Int64 // that are open
 	waiting       atomic.Int64 // requests that wait for a job
-	starting      sync.Mutex   // held while a task's job is stored
-	retired       atomic.Bool  // nothing new is accepted
+	proxies       proxies
+	rates         *limits      // of requests, by caller
+	failures      *limits      // of refused credentials, by place
+	loginFailures atomic.Int64 // credentials that were refused
+	watching      atomic.Int64 // clients that listen to events
+	changes       changes      // of jobs, for them
+	beat          time.Duration
+	starting      sync.Mutex  // held while a task's job is stored
+	retired       atomic.Bool // nothing new is accepted
 	guard         atomic.Pointer[simon.Guard]
 	changing      stripes // held while a record is changed
 	draining      context.Context
@@ -115,7 +140,7 @@ func New(c Config) (*Gateway, error) {
 	if err := c.fill(); err != nil {
 		return nil, err
 	}
-	g := &Gateway{config: c, memory: newMemory(bodiesAtOnce * c.MaxBody), files: newMemory(filesAtOnce), handles: newHandles(c.Key), microprotocol: map[string]*simon.Microprotocol{}}
+	g := &Gateway{config: c, memory: newMemory(bodiesAtOnce * c.MaxBody), files: newMemory(filesAtOnce), handles: newHandles(c.Key), microprotocol: map[string]*simon.Microprotocol{}, beat: heartbeat}
 	for i := range c.Catalogue {
 		m := &c.Catalogue[i]
 		if g.microprotocol[m.Name] != nil {
@@ -124,6 +149,13 @@ func New(c Config) (*Gateway, error) {
 		g.microprotocol[m.Name] = m
 	}
 	g.catalogue = catalogueJSON(c.Catalogue)
+	g.proxies, g.failures = c.Proxies, newLimits(rate.Every(failuresEach), failuresAtOnce, mostLimited)
+	if c.Access != nil {
+		g.rates = newLimits(rate.Limit(c.Access.Rate), 2*c.Access.Rate, mostLimited)
+	}
+	if err := checkPermissions(); err != nil {
+		return nil, err
+	}
 	var err error
 	if g.origins, err = newOrigins(c.CORS, c.Directory); err != nil {
 		return nil, err
@@ -149,8 +181,18 @@ func (c *Config) fill() error {
 		return fmt.Errorf("gateway: Deadline is %v; at most %v are possible, 0 stands for %v", c.Deadline, maxDeadline, defaultDeadline)
 	case c.MaxBody < 0 || c.Wait < 0 || c.Attempts < 0:
 		return errors.New("gateway: MaxBody, Wait and Attempts must not be negative")
-	case c.MaxConnections < 0 || c.MaxWaiting < 0:
-		return errors.New("gateway: MaxConnections and MaxWaiting must not be negative")
+	case c.MaxConnections < 0 || c.MaxWaiting < 0 || c.MaxWatchers < 0:
+		return errors.New("gateway: MaxConnections, MaxWaiting and MaxWatchers must not be negative")
+	}
+	if c.MaxWatchers == 0 {
+		c.MaxWatchers = defaultWatchers
+	}
+	if c.Access != nil {
+		filled := *c.Access
+		if err := filled.fill(); err != nil {
+			return err
+		}
+		c.Access = &filled
 	}
 	if c.MaxConnections == 0 {
 		c.MaxConnections = defaultConnections
@@ -204,11 +246,15 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
+	g.secureHeaders(h, r)
 	if g.crowded() {
 		h.Set("Connection", "close") // rather than hold a place until the next request
 	}
 	if err := cleanPath(r); err != nil {
+		g.answerError(w, r, err)
+		return
+	}
+	if err := g.checkProxy(r); err != nil {
 		g.answerError(w, r, err)
 		return
 	}
@@ -295,7 +341,7 @@ func (g *Gateway) answerError(w http.ResponseWriter, r *http.Request, err error)
 // refuse counts the error and answers with it.
 func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, e *Error) {
 	g.metrics.refused.WithLabelValues(reasonClass(e)).Inc()
-	writeError(w, isV1(r), e)
+	writeError(w, isV1(r), e.about(r))
 }
 
 // objectID is what the log says of the object in a request's path: the UUID of a job or a representation, if it is one.

@@ -209,6 +209,9 @@ func (p *party) try(ctx context.Context, method, path, body string, header ...st
 	}
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
+	if err == nil {
+		checkAnswer(p.t, r, res, b)
+	}
 	return answer{res.StatusCode, res.Header, string(b)}, err
 }
 

@@ -19,14 +19,18 @@ import (
 type jobView struct {
 	ID            uuid.UUID       `json:"id"`
 	UUID          uuid.UUID       `json:"uuid"`
+	Owner         string          `json:"owner"`
 	Microprotocol string          `json:"microprotocol"`
 	State         string          `json:"state"`
 	Detail        string          `json:"detail"`
 	Waiting       []string        `json:"waiting"`
 	Attempt       int             `json:"attempt"`
 	Attempts      int             `json:"attempts"`
+	WaitingSince  *time.Time      `json:"waiting_since,omitempty"`
+	Progress      jobProgress     `json:"progress"`
 	Created       time.Time       `json:"created"`
 	Deadline      time.Time       `json:"deadline"`
+	Started       *time.Time      `json:"started,omitempty"`
 	Ended         *time.Time      `json:"ended,omitempty"`
 	Parties       []string        `json:"parties"`
 	Revision      uint64          `json:"revision"`
@@ -40,18 +44,48 @@ type jobProblem struct {
 	Message string `json:"message"`
 }
 
+// jobProgress counts message steps, one after the other: JOIN, START, those of the protocol, CONFIRM.
+type jobProgress struct {
+	Done    int `json:"done"`
+	Planned int `json:"planned,omitempty"` // at most, where the protocol ends when it has converged; 0: not known
+}
+
+// progressOf is how far the job has come, when hops are those that its microprotocol usually takes; 0: not known.
+func progressOf(j jobs.Job, hops int) jobProgress {
+	const before, after = 2, 1 // JOIN and START; CONFIRM
+	p := jobProgress{Planned: hops}
+	if j.Steps > 0 {
+		p.Planned = max(hops, before+j.Steps+after)
+	}
+	switch {
+	case j.State == jobs.Done:
+		p.Done = p.Planned
+	case j.State == jobs.Committed:
+		p.Done = max(0, p.Planned-after)
+	case !j.StartedAt.IsZero():
+		p.Done = before + max(0, j.Step-1)
+	}
+	return p
+}
+
+// view is a job as its owner sees it, with what the catalogue knows of its microprotocol.
+func (g *Gateway) view(j jobs.Job) jobView {
+	v := viewOf(j)
+	if m := g.microprotocol[j.Microprotocol]; m != nil {
+		v.Progress = progressOf(j, m.Hops)
+	}
+	return v
+}
+
 func viewOf(j jobs.Job) jobView {
 	v := jobView{
-		ID: j.ID, UUID: j.UUID, Microprotocol: j.Microprotocol, State: stateWord(j.State), Detail: detail(j),
+		ID: j.ID, UUID: j.UUID, Owner: j.Caller, Microprotocol: j.Microprotocol, State: stateWord(j.State), Detail: detail(j),
 		Waiting: j.Waiting, Attempt: j.Attempt, Attempts: j.Attempts, Created: j.Created.UTC(), Deadline: j.Deadline.UTC(),
+		WaitingSince: timeOrNone(j.WaitingSince), Progress: progressOf(j, 0), Started: timeOrNone(j.StartedAt), Ended: timeOrNone(j.Ended),
 		Parties: j.Parties, Revision: j.Revision,
 	}
 	if v.Waiting == nil {
 		v.Waiting = []string{}
-	}
-	if !j.Ended.IsZero() {
-		ended := j.Ended.UTC()
-		v.Ended = &ended
 	}
 	if e := problemOf(j); e != nil {
 		v.Error = &jobProblem{e.Code, e.Reason, e.Message}
@@ -141,10 +175,11 @@ func problemOf(j jobs.Job) *Error {
 	return e
 }
 
-// ownJob is a job of the caller. What belongs to another is unknown here.
+// ownJob is a job of the caller, or anybody's on routes where the caller's role sees them all. What else belongs to another is
+// unknown here.
 func (g *Gateway) ownJob(ctx context.Context, caller string, id uuid.UUID) (jobs.Job, error) {
 	j, err := g.config.Jobs.Get(ctx, id)
-	if errors.Is(err, jobs.ErrNotFound) || err == nil && j.Caller != caller {
+	if errors.Is(err, jobs.ErrNotFound) || err == nil && j.Caller != caller && !principalOf(ctx).others {
 		return j, fail(http.StatusNotFound, "unknown-job", "there is no such job here; it may have been deleted, or its result has expired")
 	}
 	return j, err

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -51,9 +52,32 @@ type connection struct {
 
 func (c *connection) Close() error {
 	err := c.Conn.Close()
+	c.giveUp()
+	return err
+}
+
+// giveUp gives the slot back, once.
+func (c *connection) giveUp() {
 	c.once.Do(func() {
 		c.l.open.Add(-1)
 		<-c.l.slots
 	})
-	return err
+}
+
+type connectionKey struct{}
+
+// withConnection lets a request find its connection.
+func withConnection(ctx context.Context, c net.Conn) context.Context {
+	if secure, ok := c.(interface{ NetConn() net.Conn }); ok { // crypto/tls
+		c = secure.NetConn()
+	}
+	return context.WithValue(ctx, connectionKey{}, c)
+}
+
+// stepAside makes room for another connection while this one listens to events: those are counted by themselves. The
+// connection must end with the request.
+func stepAside(ctx context.Context) {
+	if c, ok := ctx.Value(connectionKey{}).(*connection); ok {
+		c.giveUp()
+	}
 }

@@ -188,12 +188,12 @@ type observed struct {
 	route, method string
 }
 
-// other is the label of what is none of the gateway's own routes and methods.
-const other = "other"
+// otherLabel is the label of what is none of the gateway's own routes and methods.
+const otherLabel = "other"
 
 // observe begins to count a request; the caller answers over what it returns and calls end.
 func (g *Gateway) observe(w http.ResponseWriter) *observed {
-	return &observed{ResponseWriter: w, began: time.Now(), route: other, method: other}
+	return &observed{ResponseWriter: w, began: time.Now(), route: otherLabel, method: otherLabel}
 }
 
 // takes notes which route answers.
@@ -304,7 +304,7 @@ func (r *reader) jobs(gauge func(string, float64, ...string)) {
 	}
 	for kind, n := range r.g.config.Jobs.Tally() {
 		if r.g.microprotocol[kind.Microprotocol] == nil { // of another version of weft
-			kind.Microprotocol = other
+			kind.Microprotocol = otherLabel
 		}
 		count[kind] += n
 		if kind.State == jobs.Submitted || kind.State == jobs.Waiting {

@@ -45,7 +45,7 @@ func nodeStats() NodeStats {
 func TestMetrics(t *testing.T) {
 	p := newParty(t, func(c *Config) { c.Stats = nodeStats })
 	v := p.post(`{"microprotocol":"Add","data":[1],"parties":["alice","bob"]}`)
-	p.finish(v.ID.String(), `1`)
+	p.finish(v.ID.String(), `{"sum":1}`)
 	w := p.post(`{"microprotocol":"AddTwo","data":[1],"parties":["alice","bob"]}`)
 	_, err := p.jobs.Submit(t.Context(), jobs.Job{Microprotocol: "Foreign" + secretValue, Caller: anyone, Parties: []string{"alice"}, UUID: w.UUID}, nil)
 	if err != nil {
@@ -131,8 +131,8 @@ func TestMetricsOfWaitsAndMemory(t *testing.T) {
 	}
 	l.giveBack()
 	p.want(p.do("GET", "/readyz", ""), 503, `"reason":"no hub; no room"`)
-	p.finish(v.ID.String(), `1`)
-	p.want(<-done, 200, "1")
+	p.finish(v.ID.String(), `{"sum":1}`)
+	p.want(<-done, 200, `{"sum":1}`)
 	if values, _, _ = p.scrape(); values[metricBody] != "0" || values[metricWaiting] != "0" {
 		t.Errorf("%s bytes, %s waiting", values[metricBody], values[metricWaiting])
 	}

@@ -20,6 +20,15 @@ func TestOpenAPIMatchesTheRoutes(t *testing.T) {
 	for path, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {
 			documented = append(documented, method+" "+path)
+			guarded := permissions[method+" "+path][0] == no
+			for _, code := range []int{401, 403, 429} {
+				if (op.Responses.Status(code) != nil) != guarded {
+					t.Errorf("%s %s: guarded %v, and %d is documented: %v", method, path, guarded, code, !guarded)
+				}
+			}
+			if (op.Security != nil) != !guarded {
+				t.Errorf("%s %s: guarded %v, and it says so: %v", method, path, guarded, guarded)
+			}
 			if op.OperationID == "" || op.Summary == "" || len(op.Tags) != 1 {
 				t.Errorf("%s %s lacks operationId, summary or tag", method, path)
 			}

@@ -20,6 +20,7 @@ var none = []byte(`{"type":"none"}`)
 
 // writeUUID answers with a representation.
 func writeUUID(w http.ResponseWriter, id uuid.UUID) error {
+	note(w, func(a *audited) { a.made = id })
 	b := make([]byte, 0, 64)
 	b = append(b, `{"type":"uuid","uuid":"`...)
 	b = append(b, id.String()...)

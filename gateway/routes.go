@@ -30,10 +30,17 @@ func routes() []route {
 		{"GET", "/v1/jobs/{id}/result", (*Gateway).getResult},
 		{"POST", "/v1/jobs/{id}/cancel", (*Gateway).cancelJob},
 		{"DELETE", "/v1/jobs/{id}", (*Gateway).deleteJob},
+		{"GET", "/v1/jobs/{id}/events", (*Gateway).jobEvents},
+		{"GET", "/v1/events", (*Gateway).events},
 		{"GET", "/v1/microprotocols", (*Gateway).listMicroprotocols},
+		{"GET", "/v1/microprotocols/{name}", (*Gateway).getMicroprotocol},
 		{"GET", "/v1/parties", (*Gateway).listParties},
 
+		{"GET", "/v1/me", (*Gateway).getMe},
+
 		{"GET", "/openapi.yaml", (*Gateway).openAPI},
+		{"GET", "/docs", (*Gateway).showDocs},
+		{"GET", "/problems/{name}", (*Gateway).showProblem},
 		{"GET", "/healthz", (*Gateway).healthz},
 		{"GET", "/readyz", (*Gateway).readyz},
 		{"GET", "/metrics", (*Gateway).metricsPage},
@@ -79,16 +86,31 @@ func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	takes(w, rt)
-	if err := res.gateway.checkBody(r); err != nil {
-		res.gateway.answerError(w, r, err)
+	if !mayChange(rt.method) {
+		res.gateway.perform(w, r, rt)
 		return
 	}
-	if err := res.gateway.checkRoom(rt); err != nil {
-		res.gateway.answerError(w, r, err)
-		return
+	a := &audited{ResponseWriter: w}
+	defer res.gateway.audit(a, rt)
+	res.gateway.perform(a, r, rt)
+}
+
+// perform serves a request once everything has been checked that needs no more than its header.
+func (g *Gateway) perform(w http.ResponseWriter, r *http.Request, rt route) {
+	r, err := g.authorize(w, r, rt)
+	note(w, func(a *audited) { a.request = r })
+	if err == nil {
+		err = g.checkBody(r)
 	}
-	if err := rt.serve(res.gateway, w, r); err != nil {
-		res.gateway.answerError(w, r, err)
+	if err == nil {
+		err = g.checkRoom(rt)
+	}
+	if err == nil {
+		err = rt.serve(g, w, r)
+	}
+	note(w, func(a *audited) { a.ended = true })
+	if err != nil {
+		g.answerError(w, r, err)
 	}
 }
 

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -25,7 +26,14 @@ const (
 func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
 	s := g.server()
 	stopped := make(chan error, 1)
-	go func() { stopped <- s.Serve(newListener(l, g.config.MaxConnections, &g.connections)) }()
+	counted := newListener(l, g.config.MaxConnections, &g.connections)
+	go func() {
+		if s.TLSConfig != nil {
+			stopped <- s.ServeTLS(counted, "", "")
+		} else {
+			stopped <- s.Serve(counted)
+		}
+	}()
 	select {
 	case err := <-stopped:
 		return fmt.Errorf("gateway on %s: %w", l.Addr(), err)
@@ -44,13 +52,22 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
 }
 
 func (g *Gateway) server() *http.Server {
+	var secure *tls.Config
+	if g.config.TLS != nil {
+		secure = g.config.TLS.Clone()
+	}
 	return &http.Server{
-		Handler:           g,
+		Handler:   g,
+		TLSConfig: secure,
+		// HTTP/1.1 alone: the bounds of the gateway count connections, and one of HTTP/2 brings hundreds of requests. A proxy in
+		// front may speak HTTP/2 to the outside.
+		TLSNextProto:      map[string]func(*http.Server, *tls.Conn, http.Handler){},
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
+		ConnContext:       withConnection,
 		ErrorLog:          slog.NewLogLogger(g.config.Logger.Handler(), slog.LevelDebug),
 	}
 }

@@ -19,6 +19,7 @@ import (
 // request is a computation that has passed all checks but those of its data.
 type request struct {
 	id            uuid.UUID // of the job
+	asked         [32]byte  // digest of the request, where it may be sent again; else zero
 	caller        string
 	microprotocol *simon.Microprotocol
 	parties       []string
@@ -45,7 +46,7 @@ func (g *Gateway) submit(ctx context.Context, q request) (jobs.Job, error) {
 		ID: q.id, Caller: q.caller, UUID: q.uuid,
 		Microprotocol: q.microprotocol.Name, Version: q.microprotocol.Version, Parameters: prepared.Parameters, Layout: prepared.Layout,
 		Parties: q.parties, Self: q.self, Round: round, Limit: limit,
-		Created: now, Deadline: now.Add(q.deadline), State: jobs.Submitted, Attempts: g.config.Attempts,
+		Asked: q.asked, Created: now, Deadline: now.Add(q.deadline), State: jobs.Submitted, Attempts: g.config.Attempts,
 	}, prepared.Input)
 }
 

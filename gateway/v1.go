@@ -7,6 +7,7 @@ import (
 	"math/big"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,16 +16,33 @@ import (
 
 	"github.com/weftmpc/weft/gateway/representation"
 	"github.com/weftmpc/weft/jobs"
-	"github.com/weftmpc/weft/simon"
 )
 
 // postJob accepts a computation.
 func (g *Gateway) postJob(w http.ResponseWriter, r *http.Request) error {
+	if _, err := readQuery(r); err != nil {
+		return err
+	}
+	key, err := requestKey(r)
+	if err != nil {
+		return err
+	}
 	l := g.loan()
 	defer l.giveBack()
 	body, err := g.readBody(w, r, l)
 	if err != nil {
 		return err
+	}
+	id, asked := uuid.New(), [32]byte{}
+	if key != "" {
+		id, asked = g.keyedJob(callerOf(r.Context()), key, body)
+		if j, found, err := g.repeated(r.Context(), id, asked); found || err != nil {
+			if err != nil {
+				return err
+			}
+			l.giveBack()
+			return g.answerPosted(w, r, j)
+		}
 	}
 	members, err := representation.ParseObject(body)
 	if err != nil {
@@ -34,22 +52,23 @@ func (g *Gateway) postJob(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	j, err := g.submit(r.Context(), q)
+	q.id, q.asked = id, asked
+	j, err := g.accept(r.Context(), q, key != "")
 	if q.file != "" { // reading it may have taken longer than an answer may
 		renewWriteDeadline(w)
 	}
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Location", "/v1/jobs/"+j.ID.String())
-	w.WriteHeader(http.StatusAccepted)
-	return write(w, mustJSON(viewOf(j)))
+	body, members, q = nil, nil, request{} // not held while the answer waits
+	l.giveBack()
+	return g.answerPosted(w, r, j)
 }
 
 // readJob checks the fields of a posted job.
 func (g *Gateway) readJob(ctx context.Context, members []representation.Member) (request, error) {
 	const fields = "microprotocol, data or file, parameters, parties, uuid, deadline"
-	q := request{id: uuid.New(), caller: callerOf(ctx), deadline: g.config.Deadline, uuid: uuid.New()}
+	q := request{caller: callerOf(ctx), deadline: g.config.Deadline, uuid: uuid.New()}
 	in := map[string]json.RawMessage{}
 	for _, m := range members {
 		in[m.Key] = m.Value
@@ -64,6 +83,9 @@ func (g *Gateway) readJob(ctx context.Context, members []representation.Member) 
 		if _, ok := in[name]; !ok && !(name == "data" && file) {
 			return q, invalid(name, "it is missing; a job has %s", fields)
 		}
+	}
+	if !file && representation.IsNull(in["data"]) {
+		return q, invalid("data", "it is null; give this party's data, or file")
 	}
 	if in["data"] != nil && file {
 		return q, invalid("file", "there is data, too; a job has either data or file")
@@ -137,51 +159,6 @@ func parseWait(text string) (time.Duration, error) {
 	return time.Duration(ns), nil
 }
 
-// jobList is the answer of GET /v1/jobs.
-type jobList struct {
-	Jobs []jobView `json:"jobs"`
-	More bool      `json:"more"`
-}
-
-// listJobs lists the caller's jobs, newest first, without results.
-func (g *Gateway) listJobs(w http.ResponseWriter, r *http.Request) error {
-	query, err := readQuery(r, "state", "limit")
-	if err != nil {
-		return err
-	}
-	limit := 100
-	if text := query.Get("limit"); text != "" {
-		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > 1000 {
-			return invalid("limit", "it must be a number from 1 to 1000")
-		}
-	}
-	state := query.Get("state")
-	switch state {
-	case "", "submitted", "waiting", "running", "done", "failed", "cancelled":
-	default:
-		return invalid("state", "it must be submitted, waiting, running, done, failed or cancelled")
-	}
-	if err := dropBody(w, r); err != nil {
-		return err
-	}
-	all, err := g.config.Jobs.List(r.Context(), callerOf(r.Context()))
-	if err != nil {
-		return err
-	}
-	answer := jobList{Jobs: []jobView{}}
-	for _, j := range all {
-		if state != "" && stateWord(j.State) != state {
-			continue
-		}
-		if len(answer.Jobs) == limit {
-			answer.More = true
-			break
-		}
-		answer.Jobs = append(answer.Jobs, viewOf(j))
-	}
-	return write(w, mustJSON(answer))
-}
-
 // pathJob is the caller's job that the path names.
 func (g *Gateway) pathJob(r *http.Request) (jobs.Job, error) {
 	id, err := pathID(r, "job")
@@ -238,8 +215,8 @@ func (g *Gateway) readWait(query url.Values, otherwise time.Duration) (time.Dura
 
 // writeJob answers with a job, its result included where that is small.
 func (g *Gateway) writeJob(w http.ResponseWriter, r *http.Request, code int, j jobs.Job) error {
-	v := viewOf(j)
-	if j.State == jobs.Done && j.Result.Size <= jobs.MaxInline {
+	v := g.view(j)
+	if j.State == jobs.Done && j.Result.Size <= jobs.MaxInline && j.Caller == callerOf(r.Context()) {
 		result, err := g.config.Jobs.Read(r.Context(), j.Result)
 		if err != nil {
 			return err
@@ -274,6 +251,9 @@ func (g *Gateway) getResult(w http.ResponseWriter, r *http.Request) error {
 
 // cancelJob asks the node to give the job up. The answer shows the job as it stands; poll it for the end.
 func (g *Gateway) cancelJob(w http.ResponseWriter, r *http.Request) error {
+	if _, err := readQuery(r); err != nil {
+		return err
+	}
 	if err := dropBody(w, r); err != nil {
 		return err
 	}
@@ -293,8 +273,11 @@ func (g *Gateway) cancelJob(w http.ResponseWriter, r *http.Request) error {
 // deletePause is how long a deletion waits for the job that it has to cancel first.
 const deletePause = 5 * time.Second
 
-// deleteJob removes a job with its result; one that has not ended is cancelled first.
+// deleteJob removes a job with its result; one that has not ended is cancelled first, and then all parties are told.
 func (g *Gateway) deleteJob(w http.ResponseWriter, r *http.Request) error {
+	if _, err := readQuery(r); err != nil {
+		return err
+	}
 	if err := dropBody(w, r); err != nil {
 		return err
 	}
@@ -328,12 +311,12 @@ func readQuery(r *http.Request, known ...string) (url.Values, error) {
 	if err != nil {
 		return nil, fail(http.StatusBadRequest, "bad-query", "the part of the URL after ? cannot be read")
 	}
-next:
-	for name := range query {
-		for _, k := range known {
-			if name == k {
-				continue next
+	for name, values := range query {
+		if slices.Contains(known, name) {
+			if len(values) > 1 || values[0] == "" {
+				return nil, fail(http.StatusBadRequest, "bad-query", "after ? the parameter %s must stand once, with a value", name)
 			}
+			continue
 		}
 		if len(known) == 0 {
 			return nil, fail(http.StatusBadRequest, "bad-query", "this path takes no parameters after ?")
@@ -341,41 +324,4 @@ next:
 		return nil, fail(http.StatusBadRequest, "bad-query", "after ? only these parameters are possible: %s", strings.Join(known, ", "))
 	}
 	return query, nil
-}
-
-func catalogueJSON(catalogue []simon.Microprotocol) []byte {
-	return mustJSON(struct {
-		Microprotocols []simon.Microprotocol `json:"microprotocols"`
-	}{append([]simon.Microprotocol{}, catalogue...)}) // not null where there are none
-}
-
-func (g *Gateway) listMicroprotocols(w http.ResponseWriter, r *http.Request) error {
-	if err := dropBody(w, r); err != nil {
-		return err
-	}
-	return write(w, g.catalogue)
-}
-
-type partyView struct {
-	Name string   `json:"name"`
-	URLs []string `json:"urls"`
-}
-
-func (g *Gateway) listParties(w http.ResponseWriter, r *http.Request) error {
-	if err := dropBody(w, r); err != nil {
-		return err
-	}
-	views := []partyView{}
-	for _, p := range g.config.Directory.Parties() {
-		views = append(views, partyView{p.Name, nonNil(p.URLs)})
-	}
-	folder := ""
-	if g.config.Files != nil {
-		folder = g.config.Files.Folder()
-	}
-	return write(w, mustJSON(struct {
-		Self    string      `json:"self"`
-		Parties []partyView `json:"parties"`
-		Files   string      `json:"files,omitempty"`
-	}{g.config.Directory.Self(), views, folder}))
 }

@@ -18,7 +18,7 @@ type RecordError = record.Error
 
 // The formats of the records that this weft writes, and the newest that it reads.
 const (
-	jobFormat  = 1
+	jobFormat  = 2 // 1 ended before Asked
 	lineFormat = 1
 )
 
@@ -33,6 +33,7 @@ const (
 	maxMessage    = 4 << 10
 	maxAttempts   = 1 << 16
 	maxNotice     = 512
+	maxSteps      = 1 << 30
 )
 
 var errFields = errors.New("its fields contradict each other")
@@ -74,6 +75,11 @@ func (j Job) encode(version string) ([]byte, error) {
 		w.Text("the problem's reason", p.Reason, maxText)
 		w.Text("the problem's message", shorten(p.Message), maxMessage)
 	}
+	w.Fixed(j.Asked[:])
+	w.Time(j.WaitingSince)
+	w.Time(j.StartedAt)
+	w.Int("the step", j.Step, maxSteps)
+	w.Int("the number of steps", j.Steps, maxSteps)
 	return w.Done()
 }
 
@@ -128,6 +134,10 @@ func decodeJob(version, key string, b []byte, revision uint64) (Job, error) {
 	}
 	if r.Bool() {
 		j.Problem = &Problem{Code: r.Int(999), Reason: r.Text(maxText), Message: r.Text(maxMessage)}
+	}
+	if b[0] >= 2 {
+		j.Asked, j.WaitingSince, j.StartedAt = [32]byte(r.Fixed(32)), r.Time(), r.Time()
+		j.Step, j.Steps = r.Int(maxSteps), r.Int(maxSteps)
 	}
 	err = r.Done()
 	if err == nil && (!j.State.valid() || j.ID.String() != key) {

@@ -17,6 +17,7 @@ func fullJob() Job {
 	j.ID, j.State, j.Created = uuid.New(), Cancelled, time.Date(2026, 11, 21, 12, 0, 0, 5, time.UTC)
 	j.Attempt, j.Boot, j.Issued, j.SID, j.Waiting, j.CancelRequested = 2, "boot", -7, [32]byte{9}, []string{"carol"}, true
 	j.Input, j.Opened = Body{Inline: []byte("in"), Size: 2}, Body{Object: "job-x", Size: 1 << 20}
+	j.Asked, j.WaitingSince, j.StartedAt, j.Step, j.Steps = [32]byte{8}, j.Created, j.Deadline, 2, 3
 	j.CommittedAt, j.Ended, j.Problem = j.Created, j.Deadline, &Problem{Code: 409, Reason: "replaced", Message: "use a new uuid"}
 	return j
 }
@@ -58,6 +59,23 @@ func TestRecordsKeepEveryField(t *testing.T) {
 	l.Revision = 78
 	if err != nil || !reflect.DeepEqual(line, l) {
 		t.Fatalf("%v\n%+v\nwant\n%+v", err, line, l)
+	}
+}
+
+// Records that an earlier weft wrote are read.
+func TestFirstFormatIsRead(t *testing.T) {
+	const added = 32 + 8 + 8 + 4 + 4 // bytes of the fields after the problem
+	j := fullJob()
+	b, err := j.encode("1.2.3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := bytes.Clone(b[:len(b)-added])
+	first[0] = 1
+	got, err := decodeJob("9", j.ID.String(), first, 77)
+	j.Revision, j.Asked, j.WaitingSince, j.StartedAt, j.Step, j.Steps = 77, [32]byte{}, time.Time{}, time.Time{}, 0, 0
+	if err != nil || !reflect.DeepEqual(got, j) {
+		t.Fatalf("%v\n%s\nwant\n%s", err, plain(got), plain(j))
 	}
 }
 

@@ -40,13 +40,17 @@ type Job struct {
 	Input         Body // what Prepare made; removed when the job ends
 	Created       time.Time
 	Deadline      time.Time // for the start, over all attempts
+	Asked         [32]byte  // keyed digest of the request that may be sent again; zero: it may not
 
 	State             State
-	Attempt, Attempts int      // the attempt that runs, from 1; how many there may be
-	Boot              string   // of the node process that claimed the job
-	Issued            int64    // of the last JOIN, unix nanoseconds
-	SID               [32]byte // of the attempt; zero before a START
-	Waiting           []string // parties that have not joined yet
+	Attempt, Attempts int       // the attempt that runs, from 1; how many there may be
+	Boot              string    // of the node process that claimed the job
+	Issued            int64     // of the last JOIN, unix nanoseconds
+	SID               [32]byte  // of the attempt; zero before a START
+	Waiting           []string  // parties that have not joined yet, or whose message or confirmation is missing
+	WaitingSince      time.Time // since when, for all of Waiting at least; Update sets it
+	StartedAt         time.Time // of the attempt; zero before that, and where it was over too soon to be written down
+	Step, Steps       int       // message step of the protocol that is under way, from 1, and how many there will be; 0: not known
 	CancelRequested   bool
 	Opened            Body // opened elements and salts, in state committed
 	CommittedAt       time.Time

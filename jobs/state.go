@@ -79,7 +79,8 @@ func (j Job) Move(to State) (Job, error) {
 		j.Input, j.Opened, j.Waiting = Body{}, Body{}, nil
 	case to == Waiting:
 		j.Opened, j.SID = Body{}, [32]byte{}
-		j.CommittedAt = time.Time{}
+		j.CommittedAt, j.StartedAt = time.Time{}, time.Time{}
+		j.Step, j.Steps = 0, 0
 	}
 	return j, nil
 }

@@ -189,6 +189,20 @@ func (s *Store) Submit(ctx context.Context, j Job, input []byte) (Job, error) {
 	return Job{}, fmt.Errorf("submitting job %s: %w", j.ID, known(err))
 }
 
+// waitingSince is since when a job waits for the parties that it waits for: as before where some have come and nobody was
+// added, else from now on.
+func (s *Store) waitingSince(old, j Job) time.Time {
+	if len(j.Waiting) == 0 {
+		return time.Time{}
+	}
+	for _, name := range j.Waiting {
+		if old.State != j.State || old.WaitingSince.IsZero() || !slices.Contains(old.Waiting, name) {
+			return s.o.Now().UTC()
+		}
+	}
+	return old.WaitingSince
+}
+
 // Get returns a job from the local copy. It sees every write of this Store at once, and those of other processes
 // moments later.
 func (s *Store) Get(ctx context.Context, id uuid.UUID) (Job, error) {
@@ -213,6 +227,7 @@ func (s *Store) Update(ctx context.Context, j Job) (Job, error) {
 	if j.Terminal() && j.Ended.IsZero() {
 		j.Ended = s.o.Now().UTC()
 	}
+	j.WaitingSince = s.waitingSince(old, j)
 	var b []byte
 	if err == nil {
 		b, err = j.encode(s.o.Version)
@@ -343,6 +358,9 @@ func (s *Store) Wait(ctx context.Context, id uuid.UUID, until func(Job) bool) (J
 // then the channel is closed. Changes of one job in quick succession may be seen as one, for a slow reader most of all;
 // the newest record of every job always comes. Deleted jobs and unreadable records are not sent.
 func (s *Store) Watch(ctx context.Context) <-chan Job { return s.jobs.Watch(ctx) }
+
+// Changes is Watch without the jobs that are there.
+func (s *Store) Changes(ctx context.Context) <-chan Job { return s.jobs.Changes(ctx) }
 
 // errAsIs ends a Change that has nothing to write.
 var errAsIs = errors.New("nothing to change")

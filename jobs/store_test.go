@@ -544,3 +544,57 @@ func TestAnAcceptedJobCountsOnce(t *testing.T) {
 		}
 	}
 }
+
+// Changes leaves out what is there, and says all that comes.
+func TestChanges(t *testing.T) {
+	s, p := newStore(t, Options{})
+	ctx := timeout(t)
+	first := submit(t, s, sample("alice"), nil)
+	far := reopen(t, p, Options{})
+	if _, err := far.Get(ctx, first.ID); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []*Store{s, far} {
+		changes := s.Changes(ctx)
+		second := submit(t, s, sample("alice"), nil)
+		if j := <-changes; j.ID != second.ID {
+			t.Errorf("%v, want the new one", j)
+		}
+		if _, err := far.Get(ctx, second.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A job tells since when it waits for all whom it waits for.
+func TestWaitingSince(t *testing.T) {
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	begin := now
+	s, _ := newStore(t, Options{Now: func() time.Time { return now }})
+	j := walk(t, s, submit(t, s, sample("alice"), nil), Waiting)
+	for i, tt := range []struct {
+		to    State
+		names []string
+		want  int // minutes after the beginning; -1: none
+	}{
+		{Waiting, nil, -1}, {Waiting, []string{"bob", "carol"}, 2}, {Waiting, []string{"carol"}, 2}, {Waiting, []string{"carol", "bob"}, 4},
+		{Started, []string{"bob"}, 5}, {Committed, nil, -1}, {Committed, []string{"carol"}, 7}, {Done, nil, -1},
+	} {
+		now = begin.Add(time.Duration(i+1) * time.Minute)
+		var err error
+		j, err = s.Change(timeout(t), j.ID, func(j Job) (Job, error) {
+			if j.State != tt.to {
+				j, _ = j.Move(tt.to)
+			}
+			j.Waiting = tt.names
+			return j, nil
+		})
+		want := time.Time{}
+		if tt.want >= 0 {
+			want = begin.Add(time.Duration(tt.want) * time.Minute)
+		}
+		if err != nil || !j.WaitingSince.Equal(want) {
+			t.Errorf("%d: %s for %v since %v, want %v (%v)", i, j.State, j.Waiting, j.WaitingSince, want, err)
+		}
+	}
+}

@@ -32,6 +32,7 @@ const (
 	joinRequest     = 2 * time.Second        // how long one request waits for the coordinator
 	showWaiting     = 200 * time.Millisecond // a wait that is shorter is not written down
 	showStarted     = 200 * time.Millisecond // a computation that is shorter is not written down as started
+	showStep        = time.Second            // between two writes of where a computation stands
 	showUnconfirmed = time.Second
 	retryFirst      = 500 * time.Millisecond // at most, at random, before the second attempt, doubling
 	retryMost       = 8 * time.Second
@@ -328,7 +329,8 @@ func (r *runner) interrupted() error {
 // compute plays the protocol, commits to what it opened, and releases the result when all have confirmed.
 func (r *runner) compute(ctx context.Context, run *seat.Run) error {
 	common := simon.Common{Parties: len(r.job.Parties), Parameters: r.job.Parameters}
-	started := r.showStarted(ctx, run)
+	began := r.node.cfg.Now().UTC()
+	started := r.showStarted(ctx, run, began)
 	playing, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	r.playing.Store(&stop)
@@ -349,8 +351,10 @@ func (r *runner) compute(ctx context.Context, run *seat.Run) error {
 	}
 	opened, err := r.node.cfg.Jobs.Put(ctx, out.Opened)
 	if err == nil {
+		p, _ := run.Progress()
 		err = r.move(ctx, jobs.Committed, func(j *jobs.Job) {
 			j.SID, j.Waiting, j.Opened, j.CommittedAt = run.SID(), nil, opened, r.node.cfg.Now().UTC()
+			j.StartedAt, j.Step, j.Steps = began, int(p.Round), int(p.Rounds)
 		})
 	}
 	if err != nil {
@@ -363,21 +367,54 @@ func (r *runner) compute(ctx context.Context, run *seat.Run) error {
 	return r.finish(ctx, out.Opened)
 }
 
-// showStarted writes the job down as started, for users, if it still is after a moment; the ledger line is what counts. The
-// function that it returns ends that, and says whether the record could be written.
-func (r *runner) showStarted(ctx context.Context, run *seat.Run) (end func() error) {
+// showStarted writes the job down as started, for users, if it still is after a moment, and then where it stands, at most
+// once a second; the ledger line is what counts. The function that it returns ends that, and says whether the record could
+// be written.
+func (r *runner) showStarted(ctx context.Context, run *seat.Run, began time.Time) (end func() error) {
 	var err error
-	done := make(chan struct{})
+	over, done := make(chan struct{}), make(chan struct{})
 	t := time.AfterFunc(showStarted, func() {
 		defer close(done)
-		err = r.move(ctx, jobs.Started, func(j *jobs.Job) { j.SID, j.Waiting = run.SID(), nil })
+		p, waiting := run.Progress()
+		err = r.move(ctx, jobs.Started, func(j *jobs.Job) {
+			j.SID, j.StartedAt, j.Step, j.Steps, j.Waiting = run.SID(), began, int(p.Round), int(p.Rounds), waiting
+		})
+		if err == nil {
+			r.showSteps(ctx, run, over)
+		}
 	})
 	return func() error {
 		if t.Stop() {
 			return nil
 		}
+		close(over)
 		<-done
 		return err
+	}
+}
+
+// showSteps writes down where a computation stands when that has changed, until it is over. A write that fails is made up
+// for by the next.
+func (r *runner) showSteps(ctx context.Context, run *seat.Run, over <-chan struct{}) {
+	t := time.NewTicker(showStep)
+	defer t.Stop()
+	for {
+		select {
+		case <-over:
+			return
+		case <-t.C:
+		}
+		p, waiting := run.Progress()
+		if int(p.Round) == r.job.Step && int(p.Rounds) == r.job.Steps && slices.Equal(waiting, r.job.Waiting) {
+			continue
+		}
+		job, err := r.node.cfg.Jobs.Change(ctx, r.id, func(j jobs.Job) (jobs.Job, error) {
+			j.Step, j.Steps, j.Waiting = int(p.Round), int(p.Rounds), waiting
+			return j, nil
+		})
+		if err == nil {
+			r.job = job
+		}
 	}
 }
 

@@ -185,6 +185,15 @@ func TestReadme(t *testing.T) {
 			if out := bare(t, words[1:]...).ok(); !strings.Contains(out, " SecureSum ") {
 				t.Errorf("%s: %s", c, out)
 			}
+		case c == "weft job watch", c == "weft job result": // of the demo's own sum
+			lines := strings.Split(bare(t, "job", "ls", "--output", "csv").ok(), "\n")
+			if len(lines) < 2 {
+				t.Fatalf("no jobs: %q", lines)
+			}
+			id, _, _ := strings.Cut(lines[1], ",")
+			if out := bare(t, append(words[1:], id)...).ok(); !strings.Contains(out, "SecureSum: done\n") && !strings.Contains(out, "sum      85\n") {
+				t.Errorf("%s: %s", c, out)
+			}
 		case c == "weft microprotocols":
 			if out := bare(t, words[1:]...).ok(); !strings.Contains(out, "\nSecureSum ") {
 				t.Errorf("%s: %s", c, out)

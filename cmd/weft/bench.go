@@ -40,6 +40,7 @@ const (
 
 type benchFlags struct {
 	gateways []string
+	tokens   []string // of the gateways, in their order
 	rows     []string
 	parties  []int
 	count    int
@@ -106,6 +107,8 @@ from row to row, so measure with one row, or show the difference with -base. Pro
 	fl.DurationVar(&f.pause, "pause", time.Millisecond, "rest between two sums that follow each other, which does not count; at most 1m")
 	fl.StringVar(&f.profile, "profile", "", "write profiles of each row into this folder")
 	fl.StringArrayVar(&f.gateways, "gateway", nil, "measure a running fabric: the address of one party's gateway; once for each party")
+	fl.StringArrayVar(&f.tokens, "token", nil, "@FILE with an access token, or the token itself: once for each --gateway, in their order, or once for all (default: "+tokenVariable+")")
+	p.caFlag(c)
 	fl.BoolVar(&f.json, "json", false, "print JSON")
 	return c
 }
@@ -138,6 +141,8 @@ func (f benchFlags) check() error {
 		return usageError("--pause %s: between 0 and 1m are possible", f.pause)
 	case len(f.gateways) == 1:
 		return usageError("--gateway is given once: name the gateway of each party, two at least")
+	case len(f.tokens) > 1 && len(f.tokens) != len(f.gateways):
+		return usageError("--token is given %d times and --gateway %d times: give one token for each gateway, or one for all", len(f.tokens), len(f.gateways))
 	case len(f.gateways) > 0 && f.profile != "":
 		return usageError("--profile is for a fabric in this process: with --gateway the work is done elsewhere")
 	}
@@ -222,7 +227,10 @@ func (p *program) bench(ctx context.Context, f benchFlags) error {
 // benchGateways measures a running fabric.
 func (p *program) benchGateways(ctx context.Context, f benchFlags, r *benchReport) error {
 	var clients []*client
-	for _, address := range f.gateways {
+	for i, address := range f.gateways {
+		if len(f.tokens) > 0 {
+			p.token = f.tokens[min(i, len(f.tokens)-1)]
+		}
 		c, err := p.dial(address)
 		if err != nil {
 			return err

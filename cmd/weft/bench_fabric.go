@@ -102,11 +102,15 @@ func (b *benchFabric) overHTTP(clients []*client) {
 		for _, c := range clients {
 			hc := *c.http
 			hc.Transport = t
-			a.clients = append(a.clients, &client{base: c.base, http: &hc})
+			a.clients = append(a.clients, &client{base: c.base, token: c.token, http: &hc})
 		}
 		return a
 	}
-	kept := http.DefaultTransport.(*http.Transport).Clone()
+	from := http.DefaultTransport
+	if len(clients) > 0 && clients[0].http.Transport != nil {
+		from = clients[0].http.Transport // with the authority of --ca, which is one for all
+	}
+	kept := from.(*http.Transport).Clone()
 	kept.MaxIdleConns, kept.MaxIdleConnsPerHost = 0, benchMostAtOne
 	fresh := kept.Clone()
 	fresh.DisableKeepAlives = true

@@ -22,6 +22,7 @@ import (
 	"github.com/goccy/go-yaml/token"
 
 	"github.com/weftmpc/weft/broker/identity"
+	"github.com/weftmpc/weft/gateway"
 )
 
 // A configuration is one struct per process. A field's yaml tag is its key, its doc tag is the comment that `init` writes
@@ -209,20 +210,49 @@ func checkTree(n ast.Node, t reflect.Type, file, path string) error {
 				return err
 			}
 		}
+	case t.Kind() == reflect.Int:
+		if n.Type() != ast.IntegerType {
+			return wrong("a whole number")
+		}
+	case t.Kind() == reflect.Map:
+		return checkWords(n, t, file, path, wrong)
 	case t.Kind() == reflect.Struct:
 		return checkMap(n, t, file, path, wrong)
 	}
 	return nil
 }
 
-func checkMap(n ast.Node, t reflect.Type, file, path string, wrong func(string) error) error {
-	var values []*ast.MappingValueNode
+// entries are those of a mapping; ok = false for another node.
+func entries(n ast.Node) (values []*ast.MappingValueNode, ok bool) {
 	switch n := n.(type) {
 	case *ast.MappingNode:
-		values = n.Values
+		return n.Values, true
 	case *ast.MappingValueNode:
-		values = []*ast.MappingValueNode{n}
-	default:
+		return []*ast.MappingValueNode{n}, true
+	}
+	return nil, false
+}
+
+// checkWords is for names that the file gives itself, each with a value.
+func checkWords(n ast.Node, t reflect.Type, file, path string, wrong func(string) error) error {
+	values, ok := entries(n)
+	if !ok {
+		return wrong("a group of names with their values")
+	}
+	for _, v := range values {
+		if v.Key.GetToken().Value == "" {
+			return wrong("a name before each colon")
+		}
+		if err := checkTree(v.Value, t.Elem(), file, join(path, strconv.Quote(v.Key.GetToken().Value))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkMap(n ast.Node, t reflect.Type, file, path string, wrong func(string) error) error {
+	values, ok := entries(n)
+	if !ok {
 		return wrong("a group of keys")
 	}
 	for _, v := range values {
@@ -299,7 +329,7 @@ func override(v reflect.Value, environ []string) error {
 		}
 		target, ok := settable[name]
 		if !ok {
-			if near := nearest(name, names); near != "" && distance(name, near) <= 2 {
+			if near := nearest(name, names); near != "" && gateway.Distance(name, near) <= 2 {
 				return withHint(fmt.Errorf("the environment has %s, which overrides nothing", name), "did you mean %s?", near)
 			}
 			continue
@@ -325,7 +355,7 @@ func collect(v reflect.Value, prefix string, into map[string]reflect.Value) {
 }
 
 func isScalar(v reflect.Value) bool {
-	return v.Kind() == reflect.String || v.Kind() == reflect.Bool || v.Type() == reflect.TypeFor[time.Duration]()
+	return v.Kind() == reflect.String || v.Kind() == reflect.Bool || v.Kind() == reflect.Int || v.Type() == reflect.TypeFor[time.Duration]()
 }
 
 func set(v reflect.Value, s string) error {
@@ -338,6 +368,12 @@ func set(v reflect.Value, s string) error {
 			return fmt.Errorf("%q is neither true nor false", s)
 		}
 		*p = b
+	case *int:
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			return fmt.Errorf("%q is no whole number", s)
+		}
+		*p = n
 	case *time.Duration:
 		d, err := time.ParseDuration(s)
 		if err != nil {
@@ -465,6 +501,16 @@ func same(a, b reflect.Value) bool {
 	case reflect.Struct:
 		for i := range a.NumField() {
 			if !same(a.Field(i), b.Field(i)) {
+				return false
+			}
+		}
+		return true
+	case reflect.Map:
+		if a.Len() != b.Len() {
+			return false
+		}
+		for _, k := range a.MapKeys() {
+			if v := b.MapIndex(k); !v.IsValid() || !same(a.MapIndex(k), v) {
 				return false
 			}
 		}

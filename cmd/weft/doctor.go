@@ -129,6 +129,7 @@ func (d *doctor) examine(ctx context.Context, environ []string) {
 	d.identity()
 	d.tlsCertificate()
 	d.store()
+	d.access()
 	d.links(ctx)
 }
 

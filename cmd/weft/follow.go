@@ -76,7 +76,7 @@ func (p *program) follow(ctx context.Context, c *client, j job, shown *progress)
 	var answer chan string // not nil: a question is open
 	cancelling := false
 	line := standing(j)
-	shown.show(line)
+	shown.job(j, line)
 	for {
 		select {
 		case u := <-news:
@@ -89,7 +89,7 @@ func (p *program) follow(ctx context.Context, c *client, j job, shown *progress)
 				line = "the gateway does not answer; asking again (" + u.err.Error() + ")"
 			}
 			if answer == nil {
-				shown.show(line)
+				shown.job(j, line)
 			}
 		case <-p.signals:
 			if answer != nil || cancelling || !p.person {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,9 +37,12 @@ type job struct {
 	State         string          `json:"state"`
 	Detail        string          `json:"detail"`
 	Waiting       []string        `json:"waiting"`
+	WaitingSince  time.Time       `json:"waiting_since"`
+	Progress      jobProgress     `json:"progress"`
 	Attempt       int             `json:"attempt"`
 	Attempts      int             `json:"attempts"`
 	Created       time.Time       `json:"created"`
+	Started       time.Time       `json:"started"`
 	Ended         time.Time       `json:"ended"`
 	Deadline      time.Time       `json:"deadline"`
 	Parties       []string        `json:"parties"`
@@ -47,6 +51,12 @@ type job struct {
 	Error         *jobError       `json:"error"`
 
 	raw json.RawMessage // as it came, for --json
+}
+
+// jobProgress counts message steps.
+type jobProgress struct {
+	Done    int `json:"done"`
+	Planned int `json:"planned"` // 0: not known
 }
 
 type jobError struct {
@@ -75,17 +85,21 @@ type submission struct {
 	Parties       []string        `json:"parties"`
 	UUID          string          `json:"uuid,omitempty"`
 	Deadline      string          `json:"deadline,omitempty"`
+
+	key string // by which the gateway knows the request when it comes again; a UUID
 }
 
 // client speaks to one gateway.
 type client struct {
-	base string // without a slash at its end
-	http *http.Client
+	base  string // without a slash at its end
+	token string // "": none
+	http  *http.Client
 }
 
-// gatewayFlag adds --gateway to c.
+// gatewayFlag adds --gateway to c, and what a gateway may ask for.
 func (p *program) gatewayFlag(c *cobra.Command, into *string) {
 	c.Flags().StringVar(into, "gateway", "", "address of your party's gateway (default: "+gatewayVariable+", else "+defaultGateway+")")
+	p.credentialFlags(c)
 }
 
 // dial checks the address of the gateway; nothing is sent yet.
@@ -106,7 +120,15 @@ func (p *program) dial(flag string) (*client, error) {
 	}
 	// Data must not follow a redirect to another host.
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &client{base: strings.TrimRight(u.String(), "/"), http: &http.Client{CheckRedirect: stay}}, nil
+	token, err := p.credential(u)
+	if err != nil {
+		return nil, err
+	}
+	transport, err := p.transport()
+	if err != nil {
+		return nil, err
+	}
+	return &client{base: strings.TrimRight(u.String(), "/"), token: token, http: &http.Client{CheckRedirect: stay, Transport: transport}}, nil
 }
 
 func (c *client) submit(ctx context.Context, s submission) (job, error) {
@@ -120,7 +142,7 @@ func (c *client) submit(ctx context.Context, s submission) (job, error) {
 	if s.File != "" {
 		within = readTime
 	}
-	return c.one(ctx, http.MethodPost, "/v1/jobs", b.Bytes(), within)
+	return c.one(ctx, http.MethodPost, "/v1/jobs", b.Bytes(), within, "Idempotency-Key", `"`+s.key+`"`)
 }
 
 // get returns the job as it stands, at once.
@@ -151,9 +173,28 @@ type jobList struct {
 	raw json.RawMessage // as it came, for --json
 }
 
+// jobFilter is which jobs are listed; zero fields choose none.
+type jobFilter struct {
+	state, microprotocol, uuid string
+	limit                      int
+}
+
 // list returns the newest jobs, without results.
-func (c *client) list(ctx context.Context) (jobList, error) {
-	raw, err := c.do(ctx, http.MethodGet, "/v1/jobs", nil, answerTime)
+func (c *client) list(ctx context.Context, which jobFilter) (jobList, error) {
+	q := url.Values{}
+	for name, value := range map[string]string{"state": which.state, "microprotocol": which.microprotocol, "uuid": which.uuid} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	if which.limit != 0 {
+		q.Set("limit", strconv.Itoa(which.limit))
+	}
+	path := "/v1/jobs"
+	if len(q) > 0 {
+		path += "?" + q.Encode()
+	}
+	raw, err := c.do(ctx, http.MethodGet, path, nil, answerTime)
 	if err != nil {
 		return jobList{}, err
 	}
@@ -164,8 +205,8 @@ func (c *client) list(ctx context.Context) (jobList, error) {
 	return all, nil
 }
 
-func (c *client) one(ctx context.Context, method, path string, body []byte, within time.Duration) (job, error) {
-	raw, err := c.do(ctx, method, path, body, within)
+func (c *client) one(ctx context.Context, method, path string, body []byte, within time.Duration, header ...string) (job, error) {
+	raw, err := c.do(ctx, method, path, body, within, header...)
 	if err != nil {
 		return job{}, err
 	}
@@ -179,24 +220,16 @@ func (c *client) one(ctx context.Context, method, path string, body []byte, with
 	return j, nil
 }
 
-// do asks once and returns the body of a good answer.
-func (c *client) do(ctx context.Context, method, path string, body []byte, within time.Duration) (json.RawMessage, error) {
+// do asks once and returns the body of a good answer. header has names and values by turns.
+func (c *client) do(ctx context.Context, method, path string, body []byte, within time.Duration, header ...string) (json.RawMessage, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("no answer within %s", within))
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+	answer, err := c.send(ctx, method, path, body, append(header, "Accept", "application/json, application/problem+json"))
 	if err != nil {
 		return nil, err
 	}
-	r.Header.Set("Accept", "application/json, application/problem+json")
-	if method == http.MethodPost {
-		r.Header.Set("Content-Type", "application/json")
-	}
-	answer, err := c.http.Do(r)
-	if err != nil {
-		return nil, c.unreachable(ctx, method, path, err)
-	}
 	defer answer.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(answer.Body, answerLimit+1))
+	b, err := readAnswer(answer)
 	if err != nil {
 		return nil, c.unreachable(ctx, method, path, err)
 	}
@@ -207,6 +240,37 @@ func (c *client) do(ctx context.Context, method, path string, body []byte, withi
 		return b, nil
 	}
 	return nil, c.refused(answer, b)
+}
+
+// send makes every request; header has names and values by turns. The caller closes the answer's body.
+func (c *client) send(ctx context.Context, method, path string, body []byte, header []string) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	if method == http.MethodPost {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	if c.token != "" {
+		r.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	answer, err := c.http.Do(r)
+	if err != nil {
+		var unknown *tls.CertificateVerificationError
+		if errors.As(err, &unknown) {
+			return nil, withHint(fmt.Errorf("the certificate of %s is not accepted: %w", c.base, unknown.Err), "name the file of the authority that issued it with --ca")
+		}
+		return nil, c.unreachable(ctx, method, path, err)
+	}
+	return answer, nil
+}
+
+// readAnswer reads a body, and a byte more than answerLimit at most.
+func readAnswer(answer *http.Response) ([]byte, error) {
+	return io.ReadAll(io.LimitReader(answer.Body, answerLimit+1))
 }
 
 // unreachableError says that no answer came: a later attempt may have one.
@@ -239,6 +303,7 @@ func (c *client) unreachable(ctx context.Context, method, path string, err error
 
 // refusal is an answer that is no success: problem details (RFC 9457).
 type refusal struct {
+	Type   string `json:"type"`
 	Status int    `json:"status"`
 	Title  string `json:"title"`
 	Detail string `json:"detail"`
@@ -274,6 +339,8 @@ func (c *client) refused(answer *http.Response, body []byte) error {
 	}
 	e.Status, e.Title = answer.StatusCode, http.StatusText(answer.StatusCode)
 	switch {
+	case ours && e.Status == http.StatusUnauthorized:
+		return withHint(e, "give the token with --token @FILE or in %s; `weft token create` makes one at the node", tokenVariable)
 	case ours, e.temporary():
 		return e
 	}

@@ -13,41 +13,51 @@ import (
 func (p *program) jobCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "job",
-		Short:   "List, show and cancel the jobs of a gateway",
-		Long:    "Lists, shows and cancels the jobs of your party's gateway. Jobs and their results are kept for a day after their end.",
+		Short:   "List, show, watch and cancel the jobs of a gateway",
+		Long:    "Lists, shows, watches and cancels the jobs of your party's gateway. Jobs and their results are kept for a day after their end.\n\n" + exitCodes,
 		Example: "  weft job ls --gateway http://127.0.0.1:55501",
 	}
 	group(c)
-	c.AddCommand(p.jobListCommand(), p.jobShowCommand(), p.jobCancelCommand())
+	c.AddCommand(p.jobListCommand(), p.jobShowCommand(), p.jobWatchCommand(), p.jobResultCommand(), p.jobCancelCommand())
 	return c
 }
 
 func (p *program) jobListCommand() *cobra.Command {
 	var gateway string
-	var asJSON bool
+	var format output
+	var which jobFilter
 	c := &cobra.Command{
 		Use:     "ls",
 		Aliases: []string{"list"},
 		Short:   "List the jobs, the newest first",
-		Example: "  weft job ls --gateway http://127.0.0.1:55501",
-		Args:    cobra.NoArgs,
+		Example: `  weft job ls --gateway http://127.0.0.1:55501
+  weft job ls --state failed --output csv`,
+		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cl, err := p.dial(gateway)
 			if err != nil {
 				return err
 			}
-			all, err := cl.list(c.Context())
+			all, err := cl.list(c.Context(), which)
 			if err != nil {
 				return err
 			}
-			if asJSON {
+			switch format {
+			case outputJSON:
 				return printRaw(p.stdout, all.raw)
+			case outputCSV:
+				return jobsCSV(p.stdout, all.Jobs)
 			}
 			return p.listJobs(all)
 		},
 	}
 	p.gatewayFlag(c, &gateway)
-	c.Flags().BoolVar(&asJSON, "json", false, "print the gateway's answer as one line of JSON")
+	fl := c.Flags()
+	fl.StringVar(&which.state, "state", "", "only jobs in this state: submitted, waiting, running, done, failed or cancelled")
+	fl.StringVar(&which.microprotocol, "microprotocol", "", "only jobs that compute this")
+	fl.StringVar(&which.uuid, "uuid", "", "only jobs of this computation")
+	fl.IntVar(&which.limit, "limit", 0, "at most so many jobs, 1000 at most (default: 100)")
+	outputFlag(c, &format, "print the gateway's answer as one line of JSON")
 	return c
 }
 
@@ -183,10 +193,16 @@ func (p *program) showJob(ctx context.Context, c *client, j job) error {
 		row("detail", j.Detail)
 	}
 	row("waiting for", strings.Join(j.Waiting, ", "))
+	row("since", clock(j.WaitingSince))
+	if j.Progress.Planned > 0 {
+		row("steps", fmt.Sprintf("%d of %d", j.Progress.Done, j.Progress.Planned))
+	}
 	if j.Attempts > 0 {
 		row("attempt", fmt.Sprintf("%d of %d", j.Attempt, j.Attempts))
 	}
 	row("created", clock(j.Created))
+	row("started", clock(j.Started))
+	row("ended", clock(j.Ended))
 	row("deadline", clock(j.Deadline))
 	if j.Error != nil {
 		row("error", j.Error.Message)
@@ -198,7 +214,7 @@ func (p *program) showJob(ctx context.Context, c *client, j job) error {
 		return nil
 	}
 	fmt.Fprintln(p.stdout)
-	return p.conclude(ctx, c, j, false, nil)
+	return p.conclude(ctx, c, j, outputTable, nil)
 }
 
 func clock(t time.Time) string {

@@ -35,20 +35,26 @@ type nodeConfig struct {
 }
 
 type gatewayConfig struct {
-	Listen   string        `yaml:"listen" doc:"host:port. It has no access control and no TLS yet, so only a loopback address is possible; others need the next key, and a proxy that keeps strangers out."`
-	Insecure bool          `yaml:"insecure_without_access_control" doc:"true lets the gateway listen beyond this machine: whoever reaches it can compute in this party's name."`
-	Hosts    []string      `yaml:"hosts" doc:"Further host names under which clients reach it, such as a proxy's. Loopback names and this party's own gateways above always count; all else is refused."`
-	CORS     []string      `yaml:"cors" doc:"Origins of web pages that may call it, such as https://example.org. Empty: none."`
-	Files    string        `yaml:"files" doc:"Folder whose files this party's own people may compute with by name: CSV or JSON; the node reads them itself. Whoever reaches the gateway can, with patience, learn single values: put only files there that its users may read. Empty: none."`
-	Deadline time.Duration `yaml:"deadline" doc:"How long a computation waits for all its parties, at most 1h."`
+	Listen      string        `yaml:"listen" doc:"host:port. On a loopback address all users of this machine are one caller, unless access below says more. Any other address needs access, and tls or behind_proxy."`
+	Insecure    bool          `yaml:"insecure_without_access_control" doc:"true lets the gateway listen beyond this machine without access control and TLS: whoever reaches it can compute in this party's name."`
+	TLS         gatewayTLS    `yaml:"tls" doc:"The gateway's own TLS."`
+	BehindProxy []string      `yaml:"behind_proxy" doc:"Addresses (192.0.2.7) or networks (192.0.2.0/28) of the proxy in front, which has TLS in the gateway's stead. Its X-Forwarded-For and X-Forwarded-Proto count, and nobody else's. Without tls above the gateway answers the proxy and this machine alone."`
+	Access      accessConfig  `yaml:"access" doc:"Who may call the gateway. Nothing below: no access control."`
+	Hosts       []string      `yaml:"hosts" doc:"Further host names under which clients reach it, such as a proxy's. Loopback names and this party's own gateways above always count; all else is refused."`
+	CORS        []string      `yaml:"cors" doc:"Origins of web pages that may call it, such as https://example.org. Empty: none."`
+	Files       string        `yaml:"files" doc:"Folder whose files this party's own people may compute with by name: CSV or JSON; the node reads them itself. Whoever reaches the gateway can, with patience, learn single values: put only files there that its users may read. Empty: none."`
+	Deadline    time.Duration `yaml:"deadline" doc:"How long a computation waits for all its parties, at most 1h."`
 }
 
 func defaultNode() nodeConfig {
 	return nodeConfig{
 		Identity: identityConfig{Cert: "identity.crt", Key: "identity.key"}, CA: "ca.crt", State: "state",
 		Durability: "power", Profile: "strict", Drain: 30 * time.Second, Hub: defaultLink(),
-		Gateway: gatewayConfig{Listen: "127.0.0.1:55501", Hosts: []string{}, CORS: []string{}, Deadline: 5 * time.Minute},
-		Log:     defaultLog(),
+		Gateway: gatewayConfig{
+			Listen: "127.0.0.1:55501", BehindProxy: []string{}, Hosts: []string{}, CORS: []string{}, Deadline: 5 * time.Minute,
+			Access: accessConfig{Certificates: map[string]string{}, OIDC: oidcConfig{Roles: map[string]string{}}},
+		},
+		Log: defaultLog(),
 	}
 }
 
@@ -58,7 +64,7 @@ func loadNode(file string, environ []string) (nodeConfig, error) {
 	if err := loadConfig(file, &c, environ); err != nil {
 		return c, err
 	}
-	beside(file, &c.Identity.Cert, &c.Identity.Key, &c.CA, &c.State, &c.Gateway.Files, &c.Hub.Cert, &c.Hub.Key, &c.Hub.CA, &c.Hub.NKey)
+	beside(file, &c.Identity.Cert, &c.Identity.Key, &c.CA, &c.State, &c.Gateway.Files, &c.Gateway.TLS.Cert, &c.Gateway.TLS.Key, &c.Gateway.TLS.ClientCA, &c.Gateway.Access.OIDC.CA, &c.Hub.Cert, &c.Hub.Key, &c.Hub.CA, &c.Hub.NKey)
 	if err := c.check(); err != nil {
 		return c, fmt.Errorf("%s: %w", file, err)
 	}
@@ -86,13 +92,8 @@ func (c nodeConfig) check() error {
 	if c.Drain < 0 || c.Drain > maxDrain {
 		return fmt.Errorf("drain %s: between 0s and %s are possible", c.Drain, maxDrain)
 	}
-	host, _, err := net.SplitHostPort(c.Gateway.Listen)
-	if err != nil {
-		return fmt.Errorf("gateway.listen %q: write host:port, such as 127.0.0.1:55501", c.Gateway.Listen)
-	}
-	if !c.Gateway.Insecure && !broker.IsLoopback(host) {
-		return withHint(fmt.Errorf("gateway.listen %q is not a loopback address, and the gateway has no access control yet", c.Gateway.Listen),
-			"listen on 127.0.0.1 and put a proxy with access control before it, or set gateway.insecure_without_access_control")
+	if err := c.Gateway.check(); err != nil {
+		return err
 	}
 	if len(c.Parties) < 2 {
 		return errors.New("parties: list every party to compute with, this one included")
@@ -179,6 +180,9 @@ func (p *program) runNode(ctx context.Context, file string, stderr io.Writer) (e
 			return fmt.Errorf("%s: %w", file, err)
 		}
 	}
+	if party.gate, err = c.Gateway.openGate(c.State, p.now, log); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
 	if party.listener, err = net.Listen("tcp", c.Gateway.Listen); err != nil {
 		return withHint(fmt.Errorf("gateway.listen %s: %w", c.Gateway.Listen, err), "stop what uses the port, or choose another in %s", file)
 	}
@@ -195,7 +199,11 @@ func (p *program) runNode(ctx context.Context, file string, stderr io.Writer) (e
 	p.onHangup(newReloader(p, file, c, party, running).reload)
 	defer p.onHangup(func() {})
 	go warnExpiry(ctx, log, p.now, c.Identity.Cert, c.Hub.Cert)
-	log.Info("the node is running", "party", id.Name(), "gateway", "http://"+party.listener.Addr().String(), "hub", c.Hub.URL,
+	scheme := "http"
+	if c.Gateway.TLS.Cert != "" {
+		scheme = "https"
+	}
+	log.Info("the node is running", "party", id.Name(), "gateway", scheme+"://"+party.listener.Addr().String(), "hub", c.Hub.URL,
 		"profile", c.Profile, "durability", c.Durability, "version", version())
 	select {
 	case <-ctx.Done():
@@ -210,7 +218,11 @@ func (p *program) runNode(ctx context.Context, file string, stderr io.Writer) (e
 
 // openFiles opens the folder of files. None of the node's secrets may lie in it.
 func (c nodeConfig) openFiles() (*folder, error) {
-	f, err := openFolder(c.Gateway.Files, c.State, c.Identity.Key, c.Hub.Key, c.Hub.NKey)
+	private := []string{c.State, c.Identity.Key, c.Hub.Key, c.Hub.NKey}
+	if c.Gateway.TLS.Key != "" {
+		private = append(private, c.Gateway.TLS.Key)
+	}
+	f, err := openFolder(c.Gateway.Files, private...)
 	if err != nil {
 		return nil, withHint(fmt.Errorf("gateway.files: %w", err), "%s", advice(err, "make the folder, or leave gateway.files empty"))
 	}

@@ -38,6 +38,7 @@ type partyConfig struct {
 	deadline    time.Duration
 	maxParties  int     // of one computation; 0: as policy and gateway decide
 	files       *folder // of data that its people compute with by name; nil: none
+	gate        gate    // TLS and access control of the gateway; the zero gate: none
 	fabric      *nats.Conn
 	hubCert     string // file of the TLS certificate for the hub; empty: none
 	listener    net.Listener
@@ -92,7 +93,9 @@ func startParty(ctx context.Context, c partyConfig) (_ *party, err error) {
 		Catalogue: simon.Catalogue(), Jobs: p.jobs, Objects: p.objects, Directory: p.directory, Key: c.state.derive("representations"), Guard: c.profile.Guard(),
 		Version: version(), Deadline: c.deadline, MaxParties: c.maxParties, CORS: c.cors, Hosts: c.hosts, Now: c.now, Logger: c.logger,
 		Ready: func() error { return p.missing(c) }, Room: c.state.room, Stats: func() gateway.NodeStats { return p.stats(c) },
+		Access: c.gate.access, TLS: c.gate.tls, Proxies: c.gate.proxies,
 	}
+	serving.Facts = c.facts(p.node)
 	if c.files != nil {
 		serving.Files = c.files
 	}
@@ -102,6 +105,9 @@ func startParty(ctx context.Context, c partyConfig) (_ *party, err error) {
 	}
 	ctx, p.stop = context.WithCancel(ctx)
 	p.done.Go(func() { p.ended("node", p.node.Run(ctx), c.logger) })
+	for _, run := range c.gate.run {
+		p.done.Go(func() { run(ctx) })
+	}
 	p.done.Go(func() { p.ended("gateway", p.gateway.Serve(ctx, c.listener), c.logger) })
 	p.done.Go(func() { jobs.KeepSwept(ctx, c.now, c.logger, p.jobs, p.objects) })
 	p.done.Go(func() { p.watchStore(ctx, c) })

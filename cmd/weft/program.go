@@ -14,6 +14,8 @@ import (
 	"unicode"
 
 	"github.com/spf13/cobra"
+
+	"github.com/weftmpc/weft/gateway"
 )
 
 // The exit codes.
@@ -34,6 +36,8 @@ type program struct {
 	hangup  atomic.Pointer[func()]
 	person  bool       // standard input and error are a terminal: somebody can be asked
 	width   func() int // columns of the terminal that standard error is; nil: it is none
+
+	token, ca string // --token and --ca of the commands that ask a gateway
 
 	lines *bufio.Reader // of standard input, once a question has been asked
 
@@ -87,7 +91,7 @@ with "weft demo" and compute a sum from three other terminals with "weft run".`,
 	}
 	group(root)
 	root.SetVersionTemplate("{{.Version}}")
-	root.AddCommand(demoCommand(), p.benchCommand(), p.nodeCommand(), p.coordinatorCommand(), p.brokerCommand(), p.doctorCommand(), p.runCommand(), p.jobCommand(), p.caCommand(), p.microprotocolsCommand(), p.versionCommand())
+	root.AddCommand(demoCommand(), p.benchCommand(), p.nodeCommand(), p.coordinatorCommand(), p.brokerCommand(), p.doctorCommand(), p.runCommand(), p.jobCommand(), p.tokenCommand(), p.caCommand(), p.microprotocolsCommand(), p.versionCommand())
 	return root
 }
 
@@ -226,35 +230,5 @@ func printable(s string) string {
 // oneLine is printable without line breaks.
 func oneLine(s string) string { return strings.Join(strings.Fields(printable(s)), " ") }
 
-// nearest is the name that a mistyped one most likely stands for, or "": at most a third of its letters, and two at
-// least, may differ.
-func nearest(typed string, names []string) string {
-	best, least := "", max(2, len(typed)/3)+1
-	for _, n := range names {
-		if d := distance(strings.ToLower(typed), strings.ToLower(n)); d < least {
-			best, least = n, d
-		}
-	}
-	return best
-}
-
-// distance is the number of letters to insert, delete or replace (Levenshtein 1966).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replace := diagonal
-			if a[i] != b[j] {
-				replace++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replace, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
-}
+// nearest is the name that a mistyped one most likely stands for, or "".
+func nearest(typed string, names []string) string { return gateway.Nearest(typed, names) }

@@ -10,9 +10,10 @@ import (
 // progress says where a job stands: on a terminal in one line that is rewritten, elsewhere in a line per change.
 type progress struct {
 	w     io.Writer
-	width func() int // nil: w is no terminal
-	text  string     // what was shown last
-	drawn int        // characters that stand in the rewritten line
+	width func() int  // nil: w is no terminal
+	text  string      // what was shown last
+	steps jobProgress // of the bar before the text
+	drawn int         // characters that stand in the rewritten line
 }
 
 // show replaces the text; the same text again writes nothing.
@@ -27,6 +28,24 @@ func (p *progress) show(text string) {
 		return
 	}
 	p.draw()
+}
+
+// job shows where a job stands; text: what to say of it.
+func (p *progress) job(j job, text string) {
+	if p.width != nil && j.Progress != p.steps {
+		p.steps, p.text = j.Progress, "" // the bar is drawn anew
+	}
+	p.show(text)
+}
+
+// bar is how far a job has come, "" where that is not known.
+func (s jobProgress) bar() string {
+	const width = 10
+	if s.Planned <= 0 {
+		return ""
+	}
+	n := min(width, max(0, s.Done)*width/s.Planned)
+	return "[" + strings.Repeat("#", n) + strings.Repeat("-", width-n) + "] "
 }
 
 // say writes lines that stay, above the rewritten one.
@@ -55,7 +74,7 @@ func (p *progress) clear() {
 
 // draw writes the line over the one before. It uses no escape sequences, which not every terminal knows.
 func (p *progress) draw() {
-	line := "weft: " + p.text
+	line := "weft: " + p.steps.bar() + p.text
 	// A line as wide as the terminal would wrap, and could not be rewritten.
 	if runes, most := []rune(line), p.width()-1; len(runes) > most {
 		line = string(runes[:max(0, most-1)]) + "…"

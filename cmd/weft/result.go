@@ -145,6 +145,7 @@ func flat(items []element) bool {
 // element is a JSON value whose members have kept their order.
 type element struct {
 	text    string    // of a scalar, printable
+	null    bool      // the scalar null
 	items   []element // of an array, not nil
 	members []jsonMember
 }
@@ -198,7 +199,7 @@ func readValue(d *json.Decoder, depth int) (element, error) {
 	case json.Delim:
 		return readNested(d, t, depth)
 	case nil:
-		return element{text: "-"}, nil
+		return element{text: "-", null: true}, nil
 	case json.Number:
 		return element{text: t.String()}, nil
 	case bool:

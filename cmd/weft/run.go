@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -22,7 +23,7 @@ type runFlags struct {
 	file       string
 	parameters string
 	deadline   time.Duration
-	json       bool
+	format     output
 	detach     bool
 	plot       string
 }
@@ -48,7 +49,7 @@ StatisticsByGroup, StatisticsFrequency, a CorrelationMatrix, the coefficients of
 PoissonRegression. PNG and PDF files show Latin, Greek and Cyrillic letters, SVG files all that the reader's machine has.
 
 The job lives in the gateway: Ctrl-C, a closed terminal or a restarted gateway does not end it ("weft job ls").
-Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`,
+` + exitCodes,
 		Example: `  weft run SecureSum --gateway http://127.0.0.1:55501 --parties alice,bob,carol --data @ages.csv
   weft run KaplanMeier --parties alice,bob,carol --data @follow-up.csv --plot survival.svg`,
 		Args:        oneArgument("MICROPROTOCOL", "`weft microprotocols` lists what can be computed"),
@@ -66,7 +67,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`,
 	fl.StringVar(&f.file, "file", "", "in place of --data: name of a file in the node's own folder (gateway.files in its configuration)")
 	fl.StringVar(&f.parameters, "parameters", "", "parameters of the microprotocol as a JSON object, or @FILE with one, the same at all parties")
 	fl.DurationVar(&f.deadline, "deadline", 0, "how long to wait for the other parties, like 5m, at most 1h (default: as the gateway decides)")
-	fl.BoolVar(&f.json, "json", false, "print the result as one line of JSON")
+	outputFlag(c, &f.format, "print the result as one line of JSON")
 	fl.StringVar(&f.plot, "plot", "", plotHelp)
 	fl.BoolVar(&f.detach, "detach", false, "do not wait: print the job's id and leave")
 	return c
@@ -110,8 +111,11 @@ func (p *program) compute(ctx context.Context, microprotocol string, f runFlags)
 		shown.say("weft: job %s is accepted; every other party now runs this, with its own gateway and data:\n  %s", j.ID, invitation(s))
 	}
 	if f.detach {
-		if f.json {
+		switch f.format {
+		case outputJSON:
 			return printRaw(p.stdout, j.raw)
+		case outputCSV:
+			return jobsCSV(p.stdout, []job{j})
 		}
 		shown.say("weft: to look at the job: %s", look(c, j))
 		_, err := fmt.Fprintln(p.stdout, j.ID)
@@ -124,7 +128,7 @@ func (p *program) compute(ctx context.Context, microprotocol string, f runFlags)
 	}
 	last, stop := p.interruptible(ctx, nil)
 	defer stop()
-	return p.conclude(last, c, j, f.json, plot)
+	return p.conclude(last, c, j, f.format, plot)
 }
 
 // submission checks the form of the flags; what they mean is for the gateway to judge.
@@ -236,7 +240,15 @@ func (p *program) submit(ctx context.Context, c *client, s submission, data stri
 
 // hand gives the job to the gateway. Where it is not known whether the gateway has it the error tells how to look.
 func (c *client) hand(ctx context.Context, s submission) (job, error) {
+	key, err := uuid.NewRandom()
+	if err != nil {
+		return job{}, fmt.Errorf("making a key: %w", err)
+	}
+	s.key = key.String()
 	j, err := c.submit(ctx, s)
+	if lost(ctx, err) { // under the same key it is the same job
+		j, err = c.submit(ctx, s)
+	}
 	var gone *unreachableError
 	switch {
 	case errors.Is(err, errInterrupted):
@@ -245,6 +257,13 @@ func (c *client) hand(ctx context.Context, s submission) (job, error) {
 		return j, withHint(gone, "the gateway may have accepted the job: look with weft job ls --gateway %s before you submit it again", c.base)
 	}
 	return j, err
+}
+
+// lost says whether a gateway that was reached has not answered.
+func lost(ctx context.Context, err error) bool {
+	var gone *unreachableError
+	var dialled *net.OpError
+	return errors.As(err, &gone) && ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) && !(errors.As(err, &dialled) && dialled.Op == "dial")
 }
 
 // invitation is the command line that the other parties need.
@@ -274,7 +293,7 @@ func look(c *client, j job) string {
 }
 
 // conclude draws the result of an ended job, if plot is not nil, and prints it, or returns why there is none.
-func (p *program) conclude(ctx context.Context, c *client, j job, asJSON bool, plot *plotFile) error {
+func (p *program) conclude(ctx context.Context, c *client, j job, format output, plot *plotFile) error {
 	if j.State != stateDone {
 		return ended(j)
 	}
@@ -287,12 +306,7 @@ func (p *program) conclude(ctx context.Context, c *client, j job, asJSON bool, p
 		return err
 	}
 	drawing := plot.drawJob(c, j) // first: who reads the output may stop reading before its end
-	if asJSON {
-		err = printRaw(p.stdout, envelope)
-	} else {
-		err = printResult(p.stdout, envelope)
-	}
-	if err != nil {
+	if err := printAs(p.stdout, format, envelope); err != nil {
 		return err
 	}
 	return drawing

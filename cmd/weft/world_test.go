@@ -178,6 +178,8 @@ type double struct {
 	stale     bool   // it asked for changes since another one
 	changed   chan struct{}
 	posted    [][]byte
+	key       string // of the last submission
+	lost      bool   // the next submission is taken and not answered
 	files     string // the folder of its files
 	refused   string // the reason why it takes no file
 	requests  []string
@@ -238,7 +240,13 @@ func (d *double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			problem(w, 400, d.refused, "file: it cannot be used")
 			return
 		}
-		d.posted = append(d.posted, body)
+		if key := r.Header.Get("Idempotency-Key"); key == "" || key != d.key {
+			d.posted, d.key = append(d.posted, body), key
+		}
+		if d.lost {
+			d.lost = false
+			panic(http.ErrAbortHandler)
+		}
 		d.write(w, http.StatusAccepted)
 	case "GET /v1/jobs":
 		fmt.Fprintf(w, `{"jobs":[%s, %s],"more":true}`, d.view(), `{"id":"b8a3a5ac-1ad0-4d6c-9d1e-0d7d3f0f5b3c","microprotocol":"SecureSum","state":"done","detail":"done","created":"2026-11-21T10:00:00Z"}`)
@@ -246,6 +254,8 @@ func (d *double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewEncoder(w).Encode(map[string]any{"self": "alice", "parties": []any{}, "files": d.files})
 	case "GET /v1/jobs/" + testJob:
 		d.get(w, r)
+	case "GET /v1/jobs/" + testJob + "/events":
+		d.events(w, r)
 	case "GET /v1/jobs/" + testJob + "/result":
 		_, _ = io.WriteString(w, d.result)
 	case "POST /v1/jobs/" + testJob + "/cancel":
@@ -286,6 +296,41 @@ func (d *double) get(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	d.write(w, http.StatusOK)
+}
+
+// events tells of the job until it has ended; a negative broken hangs up in the middle, a positive one answers 503.
+func (d *double) events(w http.ResponseWriter, r *http.Request) {
+	if d.broken > 0 {
+		d.broken--
+		problem(w, 503, "busy", "too many listen")
+		return
+	}
+	w.Header().Set("Content-Type", "text/event-stream")
+	seen, _ := strconv.ParseUint(r.Header.Get("Last-Event-ID"), 10, 64)
+	_, _ = io.WriteString(w, "retry: 2000\n\n:\n\n")
+	for {
+		if d.revision != seen {
+			fmt.Fprintf(w, "event: job\nid: %d\ndata: %s\n\n", d.revision, d.view())
+			if seen = d.revision; d.job["state"] == "done" || d.job["state"] == "failed" {
+				return
+			}
+		}
+		_ = http.NewResponseController(w).Flush()
+		if d.broken < 0 {
+			d.broken++
+			panic(http.ErrAbortHandler)
+		}
+		changed := d.changed
+		d.mu.Unlock()
+		select {
+		case <-changed:
+		case <-r.Context().Done():
+		}
+		d.mu.Lock()
+		if r.Context().Err() != nil {
+			return
+		}
+	}
 }
 
 func (d *double) write(w http.ResponseWriter, code int) {

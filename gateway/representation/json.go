@@ -9,7 +9,7 @@ import (
 
 // Bounds of a JSON text, beyond which nobody's data is meant.
 const (
-	maxDepth = 100    // nested lists and objects
+	maxDepth = 64     // nested lists and objects
 	maxKeys  = 50_000 // keys of an object and those around it, which are remembered to find doubled ones
 	fewKeys  = 16     // keys of one object up to which a linear search beats a map
 )
@@ -226,10 +226,9 @@ func (s *scanner) trim() {
 }
 
 func (s *scanner) value(depth int) error {
-	if depth > maxDepth {
-		return s.fail(fmt.Sprintf("more than %d lists and objects inside each other", maxDepth))
-	}
 	switch c := s.peek(); {
+	case depth == maxDepth && (c == '{' || c == '['):
+		return s.fail(fmt.Sprintf("more than %d lists and objects inside each other", maxDepth))
 	case c == '{':
 		return s.object(depth)
 	case c == '[':

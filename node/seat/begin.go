@@ -114,6 +114,7 @@ func (o *Open) check(start coordinator.Start) ([]participant, int, error) {
 		if own.FP != fp {
 			return fmt.Errorf("START has the JOINs in another order than the parties")
 		}
+		o.seat.met.note(leaf.Name, func(k *Known) { k.Expires = leaf.NotAfter })
 		peers[i] = participant{own: own, bundle: own.Bundle}
 		peers[i].Participant = session.Participant{FP: fp, Key: leaf.Key, Name: o.seat.Name(fp)}
 		return nil

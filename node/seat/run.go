@@ -160,7 +160,9 @@ func (r *Run) Play(ctx context.Context, play func(context.Context, simon.Session
 func (r *Run) confirmChannels() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	now := r.seat.cfg.Now()
 	for _, seat := range r.session.Heard() {
+		r.seat.met.note(r.peers[seat].Name, func(k *Known) { k.Seen = now })
 		if p := &r.peers[seat]; p.pair != nil {
 			p.pair.Confirm()
 			p.repeat = time.Time{}

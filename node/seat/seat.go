@@ -91,7 +91,8 @@ type Seat struct {
 	horizon  int64 // JOINs issued before may have lost their line
 
 	forgotten struct{ after, before int64 } // see Forgets
-	warned    map[string]time.Time          // when an operator was last told of a state of affairs
+	met       acquaintance
+	warned    map[string]time.Time // when an operator was last told of a state of affairs
 
 	stats stats
 

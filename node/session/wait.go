@@ -315,6 +315,15 @@ func cutLP(b []byte) (head, tail []byte, ok bool) {
 	return b[4:n], b[n:], true
 }
 
+// Progress is what the protocol has reported last, and whose messages it waits for now.
+func (s *Session) Progress() simon.Progress {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.last
+	p.Waiting = s.outstanding(func(*wait) bool { return true })
+	return p
+}
+
 // Report passes progress on to the owner.
 func (c *call) Report(p simon.Progress) {
 	c.s.mu.Lock()

@@ -98,12 +98,17 @@ func (r *reader[T]) wakeUp() {
 // Watch sends every record that is there, oldest write first, and then each change, until ctx ends or the mirror is
 // closed; then the channel is closed. Changes of one key in quick succession may be seen as one; the newest record of
 // every key always comes, and no revision comes twice or after a newer one. Removed and unreadable keys are not sent.
-func (m *Mirror[T]) Watch(ctx context.Context) <-chan T {
+func (m *Mirror[T]) Watch(ctx context.Context) <-chan T { return m.watch(ctx, true) }
+
+// Changes is Watch without the records that are there: what is read after it was called, and what it sends, is all.
+func (m *Mirror[T]) Changes(ctx context.Context) <-chan T { return m.watch(ctx, false) }
+
+func (m *Mirror[T]) watch(ctx context.Context, all bool) <-chan T {
 	r := &reader[T]{queued: map[string]struct{}{}, wake: make(chan struct{}, 1)}
 	out := make(chan T)
 	m.mu.Lock()
 	for key, x := range m.entries {
-		if x.readable() != nil {
+		if all && x.readable() != nil {
 			r.add(key)
 		}
 	}
