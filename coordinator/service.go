@@ -163,7 +163,7 @@ func (s *Service) handle(m message) {
 		}
 	}
 	if reply.Kind == AnswerRefused {
-		s.logger.Info("coordinator: JOIN refused", "party", m.party, "uuid", reply.UUID, "code", reply.Code, "reason", reply.Text)
+		s.logger.Info("coordinator: JOIN refused", "party", m.party, "computation", reply.UUID, "code", reply.Code, "reason", reply.Text)
 	}
 	s.reply(m, reply.Encode(), nil)
 }

@@ -327,7 +327,7 @@ func (t *Table) begin(entries []Entry, parties []int) *run {
 	for _, i := range parties {
 		t.keep(entries[i].Own.FP, r)
 	}
-	t.config.Logger.Debug("computation started", "uuid", entries[parties[0]].Common.UUID, "parties", len(parties))
+	t.config.Logger.Debug("computation started", "computation", entries[parties[0]].Common.UUID, "parties", len(parties))
 	return r
 }
 

@@ -79,6 +79,7 @@ var permissions = map[string]grants{
 	"GET /problems/{name}": {yes, yes, yes, yes, yes},
 	"GET /healthz":         {yes, yes, yes, yes, yes},
 	"GET /readyz":          {yes, yes, yes, yes, yes},
+	"GET /metrics":         {no, yes, yes, yes, yes},
 }
 
 // needs is the least role that may call the route.

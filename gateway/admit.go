@@ -157,7 +157,7 @@ func (g *Gateway) checkBody(r *http.Request) error {
 	default:
 		return nil
 	}
-	if g.draining.Err() != nil {
+	if g.refusing() {
 		return errDraining
 	}
 	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {

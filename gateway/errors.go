@@ -57,7 +57,7 @@ func lastName(field string) string {
 }
 
 var (
-	errDraining = fail(http.StatusServiceUnavailable, "draining", "this gateway is shutting down; the job goes on, ask again in a moment")
+	errDraining = comingBack(fail(http.StatusServiceUnavailable, "draining", "this gateway is shutting down; the job goes on, ask again in a moment"))
 	errWaited   = errors.New("the wait is over")
 )
 

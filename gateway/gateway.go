@@ -80,6 +80,8 @@ type Config struct {
 	Ready func() error
 	// Room tells why nothing new may be stored at present; nil: there is room. Nil func: there always is.
 	Room func() error
+	// Stats is asked for what the node counts, at each request of /metrics. Nil: those metrics are absent.
+	Stats func() NodeStats
 	// Now is the clock; nil: time.Now.
 	Now    func() time.Time
 	Logger *slog.Logger // nil: slog.Default()
@@ -105,7 +107,8 @@ type Gateway struct {
 	hosts         hosts
 	handles       *handles
 	microprotocol map[string]*simon.Microprotocol
-	catalogue     []byte       // the answer of GET /v1/microprotocols
+	catalogue     []byte // the answer of GET /v1/microprotocols
+	metrics       *metrics
 	memory        *memory      // of the requests' bodies
 	files         *memory      // one for each file that may be read at a time
 	refusals      refusals     // of files
@@ -118,8 +121,10 @@ type Gateway struct {
 	watching      atomic.Int64 // clients that listen to events
 	changes       changes      // of jobs, for them
 	beat          time.Duration
-	starting      sync.Mutex // held while a task's job is stored
-	changing      stripes    // held while a record is changed
+	starting      sync.Mutex  // held while a task's job is stored
+	changing      stripes     // held while a record is changed
+	retired       atomic.Bool // nothing new is accepted
+	guard         atomic.Pointer[simon.Guard]
 	draining      context.Context
 	drain         context.CancelCauseFunc
 }
@@ -159,6 +164,8 @@ func New(c Config) (*Gateway, error) {
 		return nil, err
 	}
 	g.draining, g.drain = context.WithCancelCause(context.Background())
+	g.SetGuard(c.Guard)
+	g.metrics = newMetrics(g)
 	g.handler = g.mux()
 	return g, nil
 }
@@ -217,11 +224,24 @@ func (c *Config) fill() error {
 	return nil
 }
 
+// Retire answers every further request that brings work with 503, while downloads go on to wait for their jobs: the first
+// step of an orderly end. It returns at once.
+func (g *Gateway) Retire() { g.retired.Store(true) }
+
+// refusing says whether Retire or Drain was called.
+func (g *Gateway) refusing() bool { return g.retired.Load() || g.draining.Err() != nil }
+
+// SetGuard replaces what Config.Guard says, for the requests from now on.
+func (g *Gateway) SetGuard(guard simon.Guard) { g.guard.Store(&guard) }
+
 // Drain answers all waiting downloads and every further request that brings work with 503. It returns at once.
 func (g *Gateway) Drain() { g.drain(errDraining) }
 
 // ServeHTTP answers one request.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	answer := g.observe(w)
+	w = answer
+	defer answer.end(g.metrics)
 	defer g.recover(w, r)
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
@@ -266,7 +286,7 @@ func (g *Gateway) recover(w http.ResponseWriter, r *http.Request) {
 		panic(v)
 	}
 	g.config.Logger.Error("gateway: a request met a defect", "method", r.Method, "route", r.Pattern, "panic", fmt.Sprintf("%T", v), "at", callers())
-	writeError(w, isV1(r), asError(nil))
+	g.refuse(w, r, asError(nil))
 }
 
 // callers lists functions and lines, innermost first, of a panic that a deferred function of its caller has recovered.
@@ -313,9 +333,24 @@ func (g *Gateway) answerError(w http.ResponseWriter, r *http.Request, err error)
 		return
 	}
 	if e.Code == http.StatusInternalServerError {
-		g.config.Logger.Error("gateway: a request failed", "method", r.Method, "route", r.Pattern, "error", e.cause)
+		g.config.Logger.Error("gateway: a request failed", append(objectID(r), "method", r.Method, "route", r.Pattern, "error", e.cause)...)
 	}
+	g.refuse(w, r, e)
+}
+
+// refuse counts the error and answers with it.
+func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, e *Error) {
+	g.metrics.refused.WithLabelValues(reasonClass(e)).Inc()
 	writeError(w, isV1(r), e.about(r))
+}
+
+// objectID is what the log says of the object in a request's path: the UUID of a job or a representation, if it is one.
+func objectID(r *http.Request) []any {
+	id, ok := representation.ParseUUID(r.PathValue("id"))
+	if !ok {
+		return nil
+	}
+	return []any{"id", id}
 }
 
 func representationShow(name string) string { return representation.Show(name) }

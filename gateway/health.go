@@ -3,6 +3,7 @@ package gateway
 import (
 	_ "embed"
 	"net/http"
+	"strings"
 )
 
 //go:embed openapi.yaml
@@ -28,17 +29,23 @@ func (g *Gateway) healthz(w http.ResponseWriter, _ *http.Request) error {
 
 // readyz says whether a computation sent now would be taken up.
 func (g *Gateway) readyz(w http.ResponseWriter, _ *http.Request) error {
-	reason := ""
-	if g.draining.Err() != nil {
-		reason = "shutting down"
-	} else if g.config.Ready != nil {
-		if err := g.config.Ready(); err != nil {
-			reason = err.Error()
-		}
-	}
+	reason := g.unready()
 	if reason == "" {
 		return write(w, mustJSON(health{Status: "ready"}))
 	}
 	w.WriteHeader(http.StatusServiceUnavailable)
 	return write(w, mustJSON(health{Status: "not ready", Reason: reason}))
+}
+
+// unready is why a computation sent now would not be taken up, with one part for each thing that is missing; "" if it would.
+func (g *Gateway) unready() string {
+	if g.refusing() {
+		return "shutting down"
+	}
+	if g.config.Ready != nil {
+		if err := g.config.Ready(); err != nil {
+			return strings.ReplaceAll(err.Error(), "\n", "; ") // of errors.Join
+		}
+	}
+	return ""
 }

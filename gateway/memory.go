@@ -90,6 +90,19 @@ func (m *memory) try(n int64) (freed <-chan struct{}, ok bool) {
 	return nil, true
 }
 
+// left is how many bytes nobody has borrowed.
+func (m *memory) left() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.free
+}
+
+// comingBack has an answer say when the next process is likely to be there.
+func comingBack(e *Error) *Error {
+	e.retry = 5
+	return e
+}
+
 // busy is the answer to a request that comes at a bad time.
 func busy(message string) *Error {
 	e := fail(http.StatusServiceUnavailable, "busy", "%s", message)

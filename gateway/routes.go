@@ -43,6 +43,7 @@ func routes() []route {
 		{"GET", "/problems/{name}", (*Gateway).showProblem},
 		{"GET", "/healthz", (*Gateway).healthz},
 		{"GET", "/readyz", (*Gateway).readyz},
+		{"GET", "/metrics", (*Gateway).metricsPage},
 	}
 }
 
@@ -84,6 +85,7 @@ func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		res.gateway.answerError(w, r, fail(http.StatusMethodNotAllowed, "wrong-method", "%s is not possible here; use %s", representationShow(r.Method), res.allow))
 		return
 	}
+	takes(w, rt)
 	if !mayChange(rt.method) {
 		res.gateway.perform(w, r, rt)
 		return

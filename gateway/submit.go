@@ -60,7 +60,7 @@ func (g *Gateway) prepare(ctx context.Context, q request) (simon.Prepared, error
 }
 
 func (g *Gateway) prepareFrom(ctx context.Context, data io.Reader, q request) (simon.Prepared, error) {
-	prepared, err := q.microprotocol.Prepare(data, q.parameters, g.config.Guard)
+	prepared, err := q.microprotocol.Prepare(data, q.parameters, *g.guard.Load())
 	switch {
 	case err != nil && ctx.Err() != nil: // whatever was made of data that ended too early
 		return simon.Prepared{}, ctx.Err()

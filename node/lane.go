@@ -57,7 +57,7 @@ func (n *Node) take(ctx context.Context, job jobs.Job, left map[uuid.UUID]*seat.
 		return
 	}
 	r := &runner{
-		node: n, id: job.ID, created: job.Created, job: job, left: left[job.ID],
+		node: n, id: job.ID, uuid: job.UUID, created: job.Created, job: job, left: left[job.ID],
 		cancelled: make(chan struct{}), replaced: make(chan struct{}),
 	}
 	if job.CancelRequested {
@@ -109,6 +109,7 @@ func (n *Node) start(ctx context.Context, key string, l *lane, r *runner) {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		delete(n.runners, r.id)
+		defer n.over()
 		if l == nil {
 			return
 		}

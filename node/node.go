@@ -16,6 +16,7 @@ import (
 	"math"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -69,6 +70,11 @@ type Node struct {
 	wg      sync.WaitGroup
 	crew    *crew
 
+	rules   atomic.Pointer[rules]
+	retired context.Context // ends with Drain
+	retire  context.CancelFunc
+	ended   chan struct{} // closed and made anew when a runner ends after that
+
 	finishing chan struct{} // has room for as many results as may be computed at a time
 	link      chan struct{} // closed and made anew when there is a connection to the fabric again
 }
@@ -84,9 +90,6 @@ func New(c Config) (*Node, error) {
 	if c.Attempts == 0 {
 		c.Attempts = 5
 	}
-	if c.Policy.Profile == 0 {
-		c.Policy.Profile = policy.Strict
-	}
 	if c.Jobs == nil || c.Identity == nil || (c.Fabric == nil && c.Transport == nil) {
 		return nil, errors.New("node: identity, jobs and a connection to the fabric are required")
 	}
@@ -94,7 +97,9 @@ func New(c Config) (*Node, error) {
 		c.ledger = c.Jobs
 	}
 	n := &Node{cfg: c, boot: uuid.NewString(), lanes: map[string]*lane{}, runners: map[uuid.UUID]*runner{}, link: make(chan struct{}),
-		finishing: make(chan struct{}, runtime.GOMAXPROCS(0))}
+		ended: make(chan struct{}), finishing: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	n.setPolicy(c.Policy)
+	n.retired, n.retire = context.WithCancel(context.Background())
 	transport := c.Transport
 	if transport == nil {
 		transport = natsFabric{c.Fabric, c.Identity.Name()}

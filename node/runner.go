@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -47,17 +48,31 @@ var (
 type runner struct {
 	node    *Node
 	id      uuid.UUID
+	uuid    uuid.UUID // of the computation
 	created time.Time
 	job     jobs.Job // own copy, for the goroutine that runs; the store has the truth
 	m       simon.Microprotocol
 	input   []byte
-	left    *seat.Run // of a committed job after a restart
+	parties []seat.Peer // in the job's order, as admitted
+	left    *seat.Run   // of a committed job after a restart
 
 	ran     bool                                    // an attempt of this process has started
 	playing atomic.Pointer[context.CancelCauseFunc] // ends the protocol that runs
 
 	once                [2]sync.Once
 	cancelled, replaced chan struct{}
+}
+
+// log is for lines about this job.
+func (r *runner) log() *slog.Logger {
+	return r.node.cfg.Logger.With("job", r.id, "computation", r.uuid)
+}
+
+// debug logs a step that every job takes, at the cost of nothing where nobody wants to know.
+func (r *runner) debug(text string) {
+	if r.node.cfg.Logger.Enabled(context.Background(), slog.LevelDebug) {
+		r.log().Debug(text, "attempt", r.job.Attempt)
+	}
 }
 
 // signal closes one of the runner's channels, once.
@@ -75,14 +90,14 @@ func (r *runner) signal(c chan struct{}) {
 // run returns when the job has ended or ctx has; in the second case the record says what the next process has to do.
 func (r *runner) run(ctx context.Context) {
 	err := r.attempts(ctx)
-	if err == nil || ctx.Err() != nil {
+	if err == nil || ctx.Err() != nil || errors.Is(err, errDrained) {
 		return
 	}
 	to, p := jobs.Failed, problem(err)
 	if errors.Is(err, errCancelled) {
 		to = jobs.Cancelled
 	}
-	r.node.cfg.Logger.Info("job ended", "job", r.id, "state", to.String(), "reason", p.Reason)
+	r.log().Info("job ended", "state", to.String(), "reason", p.Reason)
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
 		err := r.move(ctx, to, func(j *jobs.Job) { j.Problem = p })
 		if err == nil || ctx.Err() != nil || errors.Is(err, jobs.ErrNotFound) {
@@ -96,7 +111,7 @@ func (r *runner) run(ctx context.Context) {
 			to = jobs.Failed
 			continue
 		}
-		r.node.cfg.Logger.Error("job record not written; trying again", "job", r.id, "error", err)
+		r.log().Error("job record not written; trying again", "error", err)
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
@@ -142,7 +157,7 @@ func (r *runner) stored(ctx context.Context, f func() error) error {
 		if err == nil || ctx.Err() != nil || errors.As(err, &step) || errors.Is(err, jobs.ErrNotFound) || errors.Is(err, jobs.ErrTooLarge) {
 			return err
 		}
-		r.node.cfg.Logger.Error("job store; trying again", "job", r.id, "error", err)
+		r.log().Error("job store; trying again", "error", err)
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
@@ -167,18 +182,20 @@ func (r *runner) attempts(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := r.admit(); err != nil {
-		return err
-	}
 	pause := retryFirst
 	for {
 		err := r.attempt(ctx)
+		if errors.Is(err, errReloaded) {
+			continue
+		}
 		if err == nil || !r.again(ctx, err) {
 			return err
 		}
-		r.node.cfg.Logger.Info("attempt failed, trying again", "job", r.id, "attempt", r.job.Attempt, "reason", err)
+		r.log().Info("attempt failed, trying again", "attempt", r.job.Attempt, "reason", err)
 		select {
 		case <-time.After(rand.N(pause)): // only spreads load: no secret hangs on it
+		case <-r.node.retired.Done():
+			return errDrained
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -220,8 +237,8 @@ func (r *runner) load(ctx context.Context) error {
 	})
 }
 
-// admit asks the policy.
-func (r *runner) admit() error {
+// admit asks the policy, and notes who the parties are.
+func (r *runner) admit(p policy.Policy) error {
 	parties := make([]seat.Peer, len(r.job.Parties))
 	for i, name := range r.job.Parties {
 		p, ok := r.node.seat.Peer(name)
@@ -230,7 +247,8 @@ func (r *runner) admit() error {
 		}
 		parties[i] = p
 	}
-	return r.node.cfg.Policy.Check(r.m, r.job.Parameters, parties)
+	r.parties = parties
+	return p.Check(r.m, r.job.Parameters, parties)
 }
 
 // common is the part of the JOIN that all parties must sign alike.
@@ -239,9 +257,8 @@ func (r *runner) common() coordinator.Common {
 		fp       identity.Fingerprint
 		position int
 	}
-	places := make([]place, len(r.job.Parties))
-	for i, name := range r.job.Parties {
-		p, _ := r.node.seat.Peer(name)
+	places := make([]place, len(r.parties))
+	for i, p := range r.parties {
 		places[i] = place{p.FP, i}
 	}
 	slices.SortFunc(places, func(a, b place) int { return slices.Compare(a.fp[:], b.fp[:]) })
@@ -263,6 +280,10 @@ func (r *runner) attempt(ctx context.Context) error {
 	if err := r.interrupted(); err != nil {
 		return err
 	}
+	rules := r.node.rules.Load()
+	if err := r.admit(rules.policy); err != nil {
+		return err
+	}
 	if leaf := r.node.cfg.Identity.Leaf; !r.node.cfg.Now().Before(leaf.NotAfter) {
 		return &jobError{503, "certificate", fmt.Sprintf("the certificate of %s has expired at %s: whoever keeps the authority renews it with "+
 			"`weft ca issue %s --renew`; then restart the node", leaf.Name, leaf.NotAfter.UTC().Format(time.RFC3339), leaf.Name)}
@@ -278,13 +299,16 @@ func (r *runner) attempt(ctx context.Context) error {
 		c.end()
 		return fmt.Errorf("joining: %w", err)
 	}
-	run, err := (&wait{runner: r, open: open, claim: c}).start(ctx)
+	joining, end := r.node.joining(ctx, rules)
+	defer end()
+	run, err := (&wait{runner: r, open: open, claim: c}).start(joining)
 	if err != nil {
 		open.Withdraw()
 		c.end()
 		return err
 	}
 	r.ran = true
+	r.debug("computation started")
 	return r.compute(ctx, run)
 }
 
@@ -295,6 +319,8 @@ func (r *runner) interrupted() error {
 		return errCancelled
 	case <-r.replaced:
 		return errReplaced
+	case <-r.node.retired.Done():
+		return errDrained
 	default:
 		return nil
 	}
@@ -498,7 +524,10 @@ func (r *runner) finish(ctx context.Context, opened []byte) error {
 		if err != nil {
 			return fmt.Errorf("storing the result: %w", err)
 		}
-		return r.move(ctx, jobs.Done, func(j *jobs.Job) { j.Result, j.Problem = body, nil })
+		if err = r.move(ctx, jobs.Done, func(j *jobs.Job) { j.Result, j.Problem = body, nil }); err == nil {
+			r.debug("job done")
+		}
+		return err
 	})
 }
 

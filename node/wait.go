@@ -56,7 +56,7 @@ func (w *wait) start(ctx context.Context) (*seat.Run, error) {
 			if err == nil || errors.Is(err, seat.ErrWithdrawn) {
 				return run, err
 			}
-			r.node.cfg.Logger.Warn("START refused", "job", r.id, "reason", err)
+			r.log().Warn("START refused", "reason", err)
 			w.missing, w.reason = nil, "what the coordinator sent was refused here: "+err.Error() // all had joined
 		case a := <-w.open.Answers:
 			if err := w.answer(a); err != nil {
@@ -76,7 +76,7 @@ func (w *wait) start(ctx context.Context) (*seat.Run, error) {
 		case <-r.replaced:
 			return nil, errReplaced
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, context.Cause(ctx)
 		}
 	}
 }
@@ -90,7 +90,7 @@ func (w *wait) repeat(ctx context.Context, until time.Time) {
 		w.sent.Add(1)
 		one, cancel := context.WithTimeout(ctx, joinRequest)
 		if err := w.open.Send(one); err != nil && ctx.Err() == nil {
-			w.runner.node.cfg.Logger.Debug("coordinator does not answer", "error", err)
+			w.runner.log().Debug("coordinator does not answer", "error", err)
 		}
 		cancel()
 		sleep := pause
@@ -162,7 +162,7 @@ func (w *wait) show(ctx context.Context) {
 	}
 	missing := slices.Clone(w.missing)
 	if err := r.move(ctx, jobs.Waiting, func(j *jobs.Job) { j.Waiting = missing }); err != nil && ctx.Err() == nil {
-		r.node.cfg.Logger.Debug("progress not written", "job", r.id, "error", err)
+		r.log().Debug("progress not written", "error", err)
 	}
 }
 

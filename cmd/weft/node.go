@@ -26,6 +26,7 @@ type nodeConfig struct {
 	State       string         `yaml:"state" doc:"The folder of jobs, inputs and results, encrypted under a key that lies in it (state.key). One process at a time; local disk. Never run a copy of it: use a new folder."`
 	Durability  string         `yaml:"durability" doc:"power: every write is on disk before it counts, so that a power cut loses nothing. process: only a crash of weft loses nothing; a small sum then takes some 40 % less time."`
 	Profile     string         `yaml:"profile" doc:"What is allowed. strict: at least three parties, of distinct organisations. teaching: also two parties and one organisation playing all, which discloses data; never with data that matter."`
+	Drain       time.Duration  `yaml:"drain" doc:"How long the end of the process waits for computations that run, at most 10m. What has not ended then is tried again after the next start. 0s: not at all."`
 	Hub         linkConfig     `yaml:"hub" doc:"The broker between the institutions."`
 	Coordinator string         `yaml:"coordinator" doc:"The fingerprint of the coordinator, which brings the parties of a computation together. It sees who computes what with whom, and no data."`
 	Parties     []member       `yaml:"parties" doc:"Whom this party computes with, its own entry included, and nobody else. Compare each fingerprint with the one that the institution tells you by another way. gateways are the URLs under which clients name a party."`
@@ -48,7 +49,7 @@ type gatewayConfig struct {
 func defaultNode() nodeConfig {
 	return nodeConfig{
 		Identity: identityConfig{Cert: "identity.crt", Key: "identity.key"}, CA: "ca.crt", State: "state",
-		Durability: "power", Profile: "strict", Hub: defaultLink(),
+		Durability: "power", Profile: "strict", Drain: 30 * time.Second, Hub: defaultLink(),
 		Gateway: gatewayConfig{
 			Listen: "127.0.0.1:55501", BehindProxy: []string{}, Hosts: []string{}, CORS: []string{}, Deadline: 5 * time.Minute,
 			Access: accessConfig{Certificates: map[string]string{}, OIDC: oidcConfig{Roles: map[string]string{}}},
@@ -88,6 +89,9 @@ func (c nodeConfig) check() error {
 	if d := c.Gateway.Deadline; d <= 0 || d > time.Hour {
 		return fmt.Errorf("gateway.deadline %s: between 1ms and 1h are possible", d)
 	}
+	if c.Drain < 0 || c.Drain > maxDrain {
+		return fmt.Errorf("drain %s: between 0s and %s are possible", c.Drain, maxDrain)
+	}
 	if err := c.Gateway.check(); err != nil {
 		return err
 	}
@@ -125,7 +129,11 @@ func (p *program) nodeCommand() *cobra.Command {
 		Long: `Runs one party's node until Ctrl-C or a request to terminate. The node keeps jobs, inputs and results in its own state
 folder, encrypted; it connects to the hub, outbound only, and opens a gateway for the party's own people.
 
-It starts whether or not the hub is there; /readyz of its gateway tells whether it can compute.`,
+It starts whether or not the hub is there; /readyz of its gateway tells whether it can compute.
+
+SIGTERM or Ctrl-C ends it: computations that run come to their end within the time that 'drain' of the configuration gives
+them, and a second signal ends it at once; nothing that was accepted is lost. SIGHUP, or 'weft node reload', has it read its
+configuration again.`,
 		Example: `  weft node init --dir alice
   weft node --config alice/node.yaml`,
 		Args: cobra.NoArgs,
@@ -134,7 +142,7 @@ It starts whether or not the hub is there; /readyz of its gateway tells whether 
 		},
 	}
 	c.Flags().StringVar(&file, "config", "node.yaml", "the configuration file; `weft node init` writes one")
-	c.AddCommand(p.nodeInitCommand())
+	c.AddCommand(p.nodeInitCommand(), p.nodeReloadCommand())
 	return c
 }
 
@@ -144,6 +152,7 @@ func (p *program) runNode(ctx context.Context, file string, stderr io.Writer) (e
 	if err != nil {
 		return err
 	}
+	p.onHangup(func() {}) // until there is something to reload
 	log, err := c.Log.logger(stderr)
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
@@ -156,11 +165,16 @@ func (p *program) runNode(ctx context.Context, file string, stderr io.Writer) (e
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	party.roots, party.logger, party.now = roots, log, p.now
+	party.roots, party.logger, party.now, party.hubCert = roots, log, p.now, c.Hub.Cert
 	if party.state, err = openStateWithin(ctx, c.State, lockWait); err != nil {
 		return err
 	}
 	defer party.state.close()
+	forgetPID, err := party.state.tellPID()
+	if err != nil {
+		return err
+	}
+	defer forgetPID()
 	if c.Gateway.Files != "" {
 		if party.files, err = c.openFiles(); err != nil {
 			return fmt.Errorf("%s: %w", file, err)
@@ -182,6 +196,8 @@ func (p *program) runNode(ctx context.Context, file string, stderr io.Writer) (e
 		return err
 	}
 	defer func() { err = errors.Join(err, running.close()) }()
+	p.onHangup(newReloader(p, file, c, party, running).reload)
+	defer p.onHangup(func() {})
 	go warnExpiry(ctx, log, p.now, c.Identity.Cert, c.Hub.Cert)
 	scheme := "http"
 	if c.Gateway.TLS.Cert != "" {
@@ -191,7 +207,10 @@ func (p *program) runNode(ctx context.Context, file string, stderr io.Writer) (e
 		"profile", c.Profile, "durability", c.Durability, "version", version())
 	select {
 	case <-ctx.Done():
-		log.Info("the node is stopping", "party", id.Name())
+		log.Info("the node is stopping", "party", id.Name(), "drain", c.Drain)
+		if left := running.drain(context.WithoutCancel(ctx), c.Drain); left > 0 {
+			log.Warn("computations have not ended in time; they are tried again after the next start", "jobs", left)
+		}
 	case <-running.failed: // close tells why
 	}
 	return nil

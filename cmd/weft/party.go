@@ -40,6 +40,7 @@ type partyConfig struct {
 	files       *folder // of data that its people compute with by name; nil: none
 	gate        gate    // TLS and access control of the gateway; the zero gate: none
 	fabric      *nats.Conn
+	hubCert     string // file of the TLS certificate for the hub; empty: none
 	listener    net.Listener
 	logger      *slog.Logger
 	now         func() time.Time // nil: time.Now
@@ -48,12 +49,16 @@ type partyConfig struct {
 // party is a node with its private broker, its stores and its gateway.
 type party struct {
 	private *broker.Server
-	conn    *nats.Conn
-	jobs    *jobs.Store
-	objects *objects.Store
-	stop    context.CancelFunc
-	done    sync.WaitGroup
-	failed  chan struct{} // closed when a part has stopped by itself
+	node    *node.Node
+	gateway *gateway.Gateway
+
+	directory *directory
+	conn      *nats.Conn
+	jobs      *jobs.Store
+	objects   *objects.Store
+	stop      context.CancelFunc
+	done      sync.WaitGroup
+	failed    chan struct{} // closed when a part has stopped by itself
 
 	mu  sync.Mutex
 	err error
@@ -70,7 +75,7 @@ func startParty(ctx context.Context, c partyConfig) (_ *party, err error) {
 	if err := p.openStores(ctx, c); err != nil {
 		return nil, err
 	}
-	n, err := node.New(node.Config{
+	p.node, err = node.New(node.Config{
 		Identity: c.identity, Roots: c.roots, Parties: c.parties, Coordinator: c.coordinator,
 		Policy: policy.Policy{Profile: c.profile, MaxParties: c.maxParties}, Catalogue: simon.Catalogue(), Jobs: p.jobs, Fabric: c.fabric,
 		StoreKey: c.state.derive("nonce"), Room: c.state.room, Now: c.now, Logger: c.logger,
@@ -78,36 +83,32 @@ func startParty(ctx context.Context, c partyConfig) (_ *party, err error) {
 	if err != nil {
 		return nil, err
 	}
-	directory, err := gateway.NewDirectory(c.identity.Name(), c.urls, c.loopback)
+	list, err := gateway.NewDirectory(c.identity.Name(), c.urls, c.loopback)
 	if err != nil {
 		return nil, err
 	}
+	p.directory = &directory{}
+	p.directory.list.Store(list)
 	serving := gateway.Config{
-		Catalogue: simon.Catalogue(), Jobs: p.jobs, Objects: p.objects, Directory: directory, Key: c.state.derive("representations"), Guard: c.profile.Guard(),
+		Catalogue: simon.Catalogue(), Jobs: p.jobs, Objects: p.objects, Directory: p.directory, Key: c.state.derive("representations"), Guard: c.profile.Guard(),
 		Version: version(), Deadline: c.deadline, MaxParties: c.maxParties, CORS: c.cors, Hosts: c.hosts, Now: c.now, Logger: c.logger,
-		Ready: func() error {
-			if !c.fabric.IsConnected() {
-				return errors.New("no connection to the hub")
-			}
-			return errors.Join(p.problem(), c.state.room())
-		},
-		Room:   c.state.room,
+		Ready: func() error { return p.missing(c) }, Room: c.state.room, Stats: func() gateway.NodeStats { return p.stats(c) },
 		Access: c.gate.access, TLS: c.gate.tls, Proxies: c.gate.proxies,
 	}
-	serving.Facts = c.facts(n)
+	serving.Facts = c.facts(p.node)
 	if c.files != nil {
 		serving.Files = c.files
 	}
-	g, err := gateway.New(serving)
+	p.gateway, err = gateway.New(serving)
 	if err != nil {
 		return nil, err
 	}
 	ctx, p.stop = context.WithCancel(ctx)
-	p.done.Go(func() { p.ended("node", n.Run(ctx), c.logger) })
+	p.done.Go(func() { p.ended("node", p.node.Run(ctx), c.logger) })
 	for _, run := range c.gate.run {
 		p.done.Go(func() { run(ctx) })
 	}
-	p.done.Go(func() { p.ended("gateway", g.Serve(ctx, c.listener), c.logger) })
+	p.done.Go(func() { p.ended("gateway", p.gateway.Serve(ctx, c.listener), c.logger) })
 	p.done.Go(func() { jobs.KeepSwept(ctx, c.now, c.logger, p.jobs, p.objects) })
 	p.done.Go(func() { p.watchStore(ctx, c) })
 	return p, nil

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"time"
 	"unicode"
 
@@ -31,8 +33,9 @@ type program struct {
 
 	signals <-chan os.Signal // each Ctrl-C and each request to terminate
 	release func()           // gives signals back to the system: the next one ends the process; nil: nothing to do
-	person  bool             // standard input and error are a terminal: somebody can be asked
-	width   func() int       // columns of the terminal that standard error is; nil: it is none
+	hangup  atomic.Pointer[func()]
+	person  bool       // standard input and error are a terminal: somebody can be asked
+	width   func() int // columns of the terminal that standard error is; nil: it is none
 
 	token, ca string // --token and --ca of the commands that ask a gateway
 
@@ -113,6 +116,9 @@ func group(c *cobra.Command) {
 	c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
 }
 
+// onHangup has SIGHUP call f from now on, rather than end the command.
+func (p *program) onHangup(f func()) { p.hangup.Store(&f) }
+
 // interruptible returns a context that the next signal ends, with errInterrupted as its cause. then, if any, is called
 // after that. The function that it returns must be called before anything else reads the signals.
 func (p *program) interruptible(ctx context.Context, then func()) (context.Context, func()) {
@@ -120,13 +126,20 @@ func (p *program) interruptible(ctx context.Context, then func()) (context.Conte
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		select {
-		case <-p.signals:
-			cancel(errInterrupted)
-			if then != nil {
-				then()
+		for {
+			select {
+			case s := <-p.signals:
+				if reload := p.hangup.Load(); s == syscall.SIGHUP && reload != nil {
+					(*reload)()
+					continue
+				}
+				cancel(errInterrupted)
+				if then != nil {
+					then()
+				}
+			case <-ctx.Done():
 			}
-		case <-ctx.Done():
+			return
 		}
 	}()
 	return ctx, func() {

@@ -23,7 +23,7 @@ func (r *Run) openChannel(seat int) {
 	p := &r.peers[seat]
 	pair, err := s.channels.Pair(r.peers[r.self].bundle, p.bundle, s.cfg.Now())
 	if err != nil {
-		s.cfg.Logger.Warn("no channel", "party", p.Name, "error", err)
+		s.cfg.Logger.Warn("no channel", "computation", r.uuid, "party", p.Name, "error", err)
 		return // the round's time-out ends the computation
 	}
 	r.mu.Lock()
@@ -83,7 +83,7 @@ func (r *Run) init(fp identity.Fingerprint, init []byte) {
 		return
 	}
 	if err := pair.Accept(init); err != nil {
-		r.seat.cfg.Logger.Debug("INIT refused", "party", r.peers[seat].Name, "error", err)
+		r.seat.cfg.Logger.Debug("INIT refused", "computation", r.uuid, "party", r.peers[seat].Name, "error", err)
 		return
 	}
 	r.key(seat)
@@ -260,12 +260,12 @@ func (s *Seat) noticeFor(common coordinator.Common, sid [32]byte, forgotten bool
 		raw = line.Notices[line.Self]
 	case err == nil: // started by a process that is gone
 		if raw, err = s.abortLine(ctx, line); err != nil {
-			s.cfg.Logger.Error("ledger", "error", err)
+			s.cfg.Logger.Error("ledger", "computation", common.UUID, "error", err)
 			return
 		}
 	default:
 		if !errors.Is(err, jobs.ErrNotFound) {
-			s.cfg.Logger.Error("ledger", "error", err)
+			s.cfg.Logger.Error("ledger", "computation", common.UUID, "error", err)
 			return
 		}
 		if forgotten {
@@ -276,7 +276,7 @@ func (s *Seat) noticeFor(common coordinator.Common, sid [32]byte, forgotten bool
 		raw = session.SignAbort(s.cfg.Identity, sid, CodeWithdrawn).Encode()
 	}
 	for _, fp := range common.Parties {
-		if p, ok := s.byFP[fp]; ok && fp != s.cfg.Identity.FP() && raw != nil {
+		if p, ok := s.peer(fp); ok && fp != s.cfg.Identity.FP() && raw != nil {
 			_ = s.cfg.Fabric.Send(common.UUID, p.Name, raw)
 		}
 	}

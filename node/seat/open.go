@@ -141,7 +141,7 @@ func (o *Open) Withdraw() bool {
 	leave := coordinator.Leave{UUID: o.common.UUID, FP: o.own.FP, Join: sha256.Sum256(o.raw)}
 	copy(leave.Sig[:], s.cfg.Identity.Sign(identity.ContextLeave, leave.SigningBytes()))
 	if err := s.cfg.Fabric.Leave(leave.Encode()); err != nil {
-		s.cfg.Logger.Debug("leave not sent", "error", err)
+		s.cfg.Logger.Debug("leave not sent", "computation", o.common.UUID, "error", err)
 	}
 	return true
 }
@@ -297,7 +297,7 @@ func (s *Seat) checkJoin(common []byte, j coordinator.Signed) (coordinator.Own, 
 	if err != nil {
 		return own, nil, err
 	}
-	peer, ok := s.byFP[own.FP]
+	peer, ok := s.peer(own.FP)
 	if !ok {
 		return own, nil, fmt.Errorf("fingerprint %s is not among the configured parties", own.FP)
 	}

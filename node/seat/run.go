@@ -45,6 +45,7 @@ type Run struct {
 	line jobs.Line // owned by the goroutine that runs
 
 	session *session.Session // nil after a restart
+	counted sync.Once        // what became of its messages
 
 	written  chan struct{} // closed when the line "started" is durable, or not to be had
 	writeErr error
@@ -350,7 +351,7 @@ func (r *Run) done() {
 	defer r.seat.begin.Unlock()
 	r.seat.later.Go(func() {
 		if err := r.end(jobs.LineDone); err != nil {
-			r.seat.cfg.Logger.Error("the ledger line of a finished computation stays committed until the next start", "error", err)
+			r.seat.cfg.Logger.Error("the ledger line of a finished computation stays committed until the next start", "computation", r.uuid, "error", err)
 		}
 	})
 }
@@ -429,6 +430,7 @@ func (r *Run) close() {
 func (r *Run) erase() {
 	if r.session != nil {
 		r.session.Close()
+		r.counted.Do(func() { r.seat.stats.add(r.session.Stats()) })
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -442,7 +444,7 @@ func (r *Run) toAll(b []byte) {
 	for i := range r.peers {
 		if i != r.self {
 			if err := r.seat.cfg.Fabric.Send(r.uuid, r.Name(i), b); err != nil {
-				r.seat.cfg.Logger.Debug("notice not sent", "to", r.Name(i), "error", err)
+				r.seat.cfg.Logger.Debug("notice not sent", "computation", r.uuid, "to", r.Name(i), "error", err)
 			}
 		}
 	}

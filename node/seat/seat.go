@@ -18,6 +18,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -78,8 +79,7 @@ type Seat struct {
 	channels *channel.Channels
 	leaves   *identity.Leaves
 	keys     pool
-	byName   map[string]Peer
-	byFP     map[identity.Fingerprint]Peer
+	allowed  atomic.Pointer[allowed]
 
 	mu       sync.Mutex
 	open     map[[32]byte]*Open // by the hash of own part and signature
@@ -93,6 +93,8 @@ type Seat struct {
 	forgotten struct{ after, before int64 } // see Forgets
 	met       acquaintance
 	warned    map[string]time.Time // when an operator was last told of a state of affairs
+
+	stats stats
 
 	stopping chan struct{}
 	stop     sync.Once
@@ -135,31 +137,13 @@ func New(c Config) (*Seat, error) {
 	}
 	s := &Seat{
 		cfg: c, channels: channel.New(channel.Config{Identity: c.Identity, Rand: c.Rand}), leaves: identity.NewLeaves(c.Roots), keys: pool{rand: c.Rand},
-		byName: map[string]Peer{}, byFP: map[identity.Fingerprint]Peer{},
 		open: map[[32]byte]*Open{}, starting: map[[32]byte]bool{}, runs: map[[32]byte]*Run{}, inits: map[pairKey][]*Run{},
 		early: newEarly(), limits: map[string]*rate.Limiter{}, warned: map[string]time.Time{}, stopping: make(chan struct{}),
 	}
-	for _, p := range c.Peers {
-		s.byName[p.Name], s.byFP[p.FP] = p, p
-	}
-	if me, ok := s.byFP[c.Identity.FP()]; !ok || me.Name != c.Identity.Name() {
-		return nil, errors.New("seat: the list of parties has no entry with this node's own name and fingerprint")
+	if err := s.Allow(c.Peers); err != nil {
+		return nil, err
 	}
 	return s, nil
-}
-
-// Peer returns the allow-listed party called name.
-func (s *Seat) Peer(name string) (Peer, bool) {
-	p, ok := s.byName[name]
-	return p, ok
-}
-
-// Name returns the configured name of a fingerprint, or its first digits.
-func (s *Seat) Name(fp identity.Fingerprint) string {
-	if p, ok := s.byFP[fp]; ok {
-		return p.Name
-	}
-	return "party " + fp.String()[:16]
 }
 
 // Forgets says that of the JOINs which were issued after and before some times (unix ns, both exclusive) nothing is known
@@ -238,7 +222,7 @@ func (s *Seat) allow(key string) bool {
 // Deliver takes a message that arrived on the computation's subject from the party called from. Nothing that it finds
 // wrong is answered: the bytes are dropped, and what is missing is asked for again.
 func (s *Seat) Deliver(id uuid.UUID, from string, b []byte) {
-	peer, ok := s.byName[from]
+	peer, ok := s.sender(from)
 	if !ok || peer.FP == s.cfg.Identity.FP() {
 		return
 	}

@@ -151,7 +151,13 @@ func (c *call) run(ctx context.Context, st step) (r ran, err error) {
 	s.mu.Unlock()
 	s.flush(outs)
 	s.flush(asks)
-	err = s.finished(ctx, w)
+	came := func() {}
+	if s.cfg.Hop != nil && len(st.from) > 0 {
+		came = s.cfg.Hop()
+	}
+	if err = s.finished(ctx, w); err == nil {
+		came()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if sent != nil {

@@ -52,6 +52,7 @@ type Config struct {
 	Link     Link
 	Durable  func() error         // waits until the start is durable; nil: it is. No datagram leaves before
 	Progress func(simon.Progress) // told public facts; may be nil
+	Hop      func() (came func()) // told that a wait for others' messages begins, then that all have come; may be nil
 	Memory   int64                // most bytes of bodies and ciphertexts held at a time; 0: 256 MiB
 }
 
