@@ -73,13 +73,13 @@ var permissions = map[string]grants{
 	"GET /v1/microprotocols":        {no, yes, yes, yes, yes},
 	"GET /v1/parties":               {no, yes, yes, yes, yes},
 	"GET /v1/me":                    {no, yes, yes, yes, yes},
-	"GET /metrics":                  {no, yes, yes, yes, yes},
 
 	"GET /openapi.yaml":    {yes, yes, yes, yes, yes},
 	"GET /docs":            {yes, yes, yes, yes, yes},
 	"GET /problems/{name}": {yes, yes, yes, yes, yes},
 	"GET /healthz":         {yes, yes, yes, yes, yes},
 	"GET /readyz":          {yes, yes, yes, yes, yes},
+	"GET /metrics":         {no, yes, yes, yes, yes},
 }
 
 // needs is the least role that may call the route.

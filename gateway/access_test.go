@@ -23,7 +23,7 @@ type people struct {
 	list   []access.Token
 }
 
-const other = "other" // an analyst whose objects are foreign to all others
+const stranger = "stranger" // an analyst whose objects are foreign to all others
 
 func newPeople(t *testing.T) *people {
 	t.Helper()
@@ -39,7 +39,7 @@ func newPeople(t *testing.T) *people {
 	for _, r := range access.Roles() {
 		add(r.String(), r)
 	}
-	add(other, access.Analyst)
+	add(stranger, access.Analyst)
 	return p
 }
 
@@ -138,12 +138,12 @@ func TestPermissions(t *testing.T) {
 	for _, rt := range routes() {
 		name := rt.method + " " + rt.path
 		granted := permissions[name]
-		code, header := p.status(rt.method, p.pathOf(rt, "token:"+other), `{"args":[],"kwargs":{}}`)
+		code, header := p.status(rt.method, p.pathOf(rt, "token:"+stranger), `{"args":[],"kwargs":{}}`)
 		if refused := code == 401; refused != (granted[0] == no) || refused && header.Get("WWW-Authenticate") != `Bearer realm="weft"` {
 			t.Errorf("%s without a credential: %d %v", name, code, header)
 		}
 		for _, role := range access.Roles() {
-			for _, owner := range []string{role.String(), other} {
+			for _, owner := range []string{role.String(), stranger} {
 				code, header := p.status(rt.method, p.pathOf(rt, "token:"+owner), `{"args":[],"kwargs":{}}`, who.as(role.String()))
 				at := fmt.Sprintf("%s as %s with an object of %s: %d", name, role, owner, code)
 				switch g := granted[role]; {
@@ -153,9 +153,9 @@ func TestPermissions(t *testing.T) {
 					t.Error(at)
 				case code == 403 && !strings.Contains(header.Get("WWW-Authenticate"), "insufficient_scope"):
 					t.Error(at, header)
-				case g == own && owner == other && code != 404 && strings.Contains(rt.path, "{id}"):
+				case g == own && owner == stranger && code != 404 && strings.Contains(rt.path, "{id}"):
 					t.Errorf("%s, want 404", at)
-				case (g == all || g == own && owner != other) && code == 404:
+				case (g == all || g == own && owner != stranger) && code == 404:
 					t.Errorf("%s, and it is there", at)
 				}
 			}
@@ -202,7 +202,7 @@ func TestReadmeHasThePermissions(t *testing.T) {
 
 func TestForeignJobs(t *testing.T) {
 	p, who := newGuarded(t, nil)
-	mine, foreign := p.jobOf("token:analyst"), p.jobOf("token:"+other)
+	mine, foreign := p.jobOf("token:analyst"), p.jobOf("token:"+stranger)
 	list := func(name string) string {
 		a := p.do("GET", "/v1/jobs", "", who.as(name))
 		p.want(a, 200, "jobs")
@@ -212,7 +212,7 @@ func TestForeignJobs(t *testing.T) {
 		t.Errorf("an analyst sees %s", l)
 	}
 	for _, name := range []string{"data-owner", "admin"} {
-		if l := list(name); !strings.Contains(l, mine) || !strings.Contains(l, foreign) || !strings.Contains(l, `"owner":"token:other"`) {
+		if l := list(name); !strings.Contains(l, mine) || !strings.Contains(l, foreign) || !strings.Contains(l, `"owner":"token:stranger"`) {
 			t.Errorf("%s sees %s", name, l)
 		}
 		// They see the job and not its result, which is its owner's.
@@ -228,10 +228,10 @@ func TestForeignJobs(t *testing.T) {
 		p.want(p.do("GET", "/representation/"+foreign, "", who.as(name)), 404, "no such representation")
 		p.want(p.do("DELETE", "/representation/"+foreign, "", who.as(name)), 404, "no such representation")
 	}
-	p.want(p.do("GET", "/v1/jobs/"+foreign, "", who.as(other)), 200, secretValue)
+	p.want(p.do("GET", "/v1/jobs/"+foreign, "", who.as(stranger)), 200, secretValue)
 
 	// A value of somebody else stands for nothing in a call.
-	upload := p.uploadOf("token:" + other)
+	upload := p.uploadOf("token:" + stranger)
 	compute := p.gateway.handles.memberID("token:analyst", p.gateway.handles.roots[3], "compute").String()
 	p.want(p.do("PATCH", "/representation/"+compute, kwargs("microprotocol", `"Add"`, "data", `{"representation_uuid":"`+upload+`"}`, "network", network3), who.as("analyst")), 400, "data")
 }
@@ -239,19 +239,19 @@ func TestForeignJobs(t *testing.T) {
 // A task's members have identifiers of their own; those of another's task are as unknown as the task, whatever is asked.
 func TestForeignTasks(t *testing.T) {
 	p, who := newGuarded(t, nil)
-	create := p.gateway.handles.memberID("token:"+other, p.gateway.handles.roots[3], "create_task").String()
-	a := p.do("PATCH", "/representation/"+create, kwargs("microprotocol", `"Add"`, "network", network3), who.as(other))
+	create := p.gateway.handles.memberID("token:"+stranger, p.gateway.handles.roots[3], "create_task").String()
+	a := p.do("PATCH", "/representation/"+create, kwargs("microprotocol", `"Add"`, "network", network3), who.as(stranger))
 	p.want(a, 200, "uuid")
 	var made struct{ UUID string }
 	if err := json.Unmarshal([]byte(a.body), &made); err != nil {
 		t.Fatal(err)
 	}
 	var member struct{ UUID string }
-	a = p.do("GET", "/representation/"+made.UUID+"/input", "", who.as(other))
+	a = p.do("GET", "/representation/"+made.UUID+"/input", "", who.as(stranger))
 	if err := json.Unmarshal([]byte(a.body), &member); err != nil {
 		t.Fatal(err)
 	}
-	p.want(p.do("PATCH", "/representation/"+member.UUID, `{"args":[[1]]}`, who.as(other)), 200, "none")
+	p.want(p.do("PATCH", "/representation/"+member.UUID, `{"args":[[1]]}`, who.as(stranger)), 200, "none")
 	own := p.gateway.handles.memberID("token:admin", p.gateway.handles.roots[3], "create_task").String() // so that there are tasks to look through
 	p.want(p.do("PATCH", "/representation/"+own, kwargs("microprotocol", `"Add"`, "network", network3), who.as("admin")), 200, "uuid")
 	for _, body := range []string{`{"args":[[1]]}`, `{"args":[]}`, `{}`} {

@@ -122,9 +122,9 @@ type Gateway struct {
 	changes       changes      // of jobs, for them
 	beat          time.Duration
 	starting      sync.Mutex  // held while a task's job is stored
+	changing      stripes     // held while a record is changed
 	retired       atomic.Bool // nothing new is accepted
 	guard         atomic.Pointer[simon.Guard]
-	changing      stripes // held while a record is changed
 	draining      context.Context
 	drain         context.CancelCauseFunc
 }
