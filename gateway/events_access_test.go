@@ -30,7 +30,7 @@ func TestEventsOfForeignJobs(t *testing.T) {
 		defer res.Body.Close()
 		streams[name] = bufio.NewScanner(res.Body)
 	}
-	foreign, own := p.jobOf("token:"+other), p.jobOf("token:analyst")
+	foreign, own := p.jobOf("token:"+stranger), p.jobOf("token:analyst")
 	// first is the job of the first event.
 	first := func(s *bufio.Scanner) string {
 		for s.Scan() {
