@@ -34,6 +34,19 @@ func (p *party) scrape() (values, kinds map[string]string, page string) {
 	return values, kinds, a.body
 }
 
+// waits returns when a request waits for a job, and fails when its answer comes instead.
+func (p *party) waits(done <-chan answer) {
+	p.t.Helper()
+	for p.gateway.waiting.Load() == 0 {
+		select {
+		case a := <-done:
+			p.t.Fatalf("%d %s, and it should wait", a.code, a.body)
+		default:
+			p.do("GET", "/healthz", "")
+		}
+	}
+}
+
 func nodeStats() NodeStats {
 	return NodeStats{
 		Running: 2, Hops: Histogram{Bounds: []float64{0.1, 1}, Counts: []uint64{3, 5}, Count: 6, Sum: 7.5}, Resent: 11, Asks: 12, Dropped: 13,
@@ -119,9 +132,7 @@ func TestMetricsOfWaitsAndMemory(t *testing.T) {
 	}
 	done := make(chan answer)
 	go func() { done <- p.do("GET", "/v1/jobs/"+v.ID.String()+"/result", "") }()
-	for p.gateway.waiting.Load() == 0 {
-		p.do("GET", "/healthz", "")
-	}
+	p.waits(done)
 	values, _, _ := p.scrape()
 	if values[metricBody] != "1000" || values[metricWaiting] != "1" || values[metricReady] != "0" {
 		t.Errorf("%s bytes, %s waiting, ready %s", values[metricBody], values[metricWaiting], values[metricReady])
@@ -144,9 +155,7 @@ func TestRetire(t *testing.T) {
 	v := p.post(`{"microprotocol":"Add","data":[1],"parties":["alice","bob"]}`)
 	done := make(chan answer)
 	go func() { done <- p.do("GET", "/v1/jobs/"+v.ID.String()+"/result", "") }()
-	for p.gateway.waiting.Load() == 0 {
-		p.do("GET", "/healthz", "")
-	}
+	p.waits(done)
 	p.gateway.Retire()
 	for _, path := range []string{"/v1/jobs", "/representations"} {
 		a := p.do("POST", path, `{"microprotocol":"Add","data":[1],"parties":["alice","bob"]}`)
