@@ -45,7 +45,7 @@ func Provision(ctx context.Context, js jetstream.JetStream) (Buckets, error) {
 		{&b.Sids, BucketSids, "ledger of computations by sid", sidsTTL, 0},
 		{&b.Objects, BucketObjects, "uploaded values and tasks by id", 0, maxObjects},
 	} {
-		kv, err := js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+		kv, err := bucket(ctx, js, jetstream.KeyValueConfig{
 			Bucket: v.name, Description: v.about, TTL: v.ttl, MaxBytes: v.most,
 			History: 1, MaxValueSize: MaxPayload, Storage: jetstream.FileStorage, Replicas: 1,
 		})
@@ -54,7 +54,7 @@ func Provision(ctx context.Context, js jetstream.JetStream) (Buckets, error) {
 		}
 		*v.bucket = kv
 	}
-	bodies, err := js.CreateOrUpdateObjectStore(ctx, jetstream.ObjectStoreConfig{
+	bodies, err := objectStore(ctx, js, jetstream.ObjectStoreConfig{
 		Bucket: StoreBodies, Description: "inputs, opened elements and results too large for a record",
 		MaxBytes: maxBodies, Storage: jetstream.FileStorage, Replicas: 1,
 	})
@@ -63,6 +63,53 @@ func Provision(ctx context.Context, js jetstream.JetStream) (Buckets, error) {
 	}
 	b.Bodies = bodies
 	return b, nil
+}
+
+// bucket finds a bucket, or makes it. One that is there as it should be is left alone: with each update, also one that
+// changes nothing, the server writes the stream's description and its checksum anew, and a process that is killed between
+// the two leaves a stream that no server opens.
+func bucket(ctx context.Context, js jetstream.JetStream, want jetstream.KeyValueConfig) (jetstream.KeyValue, error) {
+	kv, err := js.KeyValue(ctx, want.Bucket)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		return js.CreateKeyValue(ctx, want)
+	}
+	if err != nil {
+		return nil, err
+	}
+	status, err := kv.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	have := status.Config()
+	if have.MaxBytes == -1 { // how the server says that there is no bound
+		have.MaxBytes = 0
+	}
+	if have.Description == want.Description && have.TTL == want.TTL && have.MaxBytes == want.MaxBytes && have.History == want.History &&
+		have.MaxValueSize == want.MaxValueSize && have.Storage == want.Storage && have.Replicas == want.Replicas {
+		return kv, nil
+	}
+	return js.UpdateKeyValue(ctx, want)
+}
+
+// objectStore is bucket for a store of objects.
+func objectStore(ctx context.Context, js jetstream.JetStream, want jetstream.ObjectStoreConfig) (jetstream.ObjectStore, error) {
+	store, err := js.ObjectStore(ctx, want.Bucket)
+	if errors.Is(err, jetstream.ErrBucketNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
+		return js.CreateObjectStore(ctx, want)
+	}
+	if err != nil {
+		return nil, err
+	}
+	status, err := store.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if s, ok := status.(*jetstream.ObjectBucketStatus); ok {
+		if have := s.StreamInfo().Config; have.Description == want.Description && have.MaxBytes == want.MaxBytes && have.Storage == want.Storage && have.Replicas == want.Replicas {
+			return store, nil
+		}
+	}
+	return js.UpdateObjectStore(ctx, want)
 }
 
 // The server's codes for a write for which a stream or the whole store has no room.

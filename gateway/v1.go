@@ -85,7 +85,7 @@ func (g *Gateway) readJob(ctx context.Context, members []representation.Member) 
 		}
 	}
 	if !file && representation.IsNull(in["data"]) {
-		return q, invalid("data", "it is null; give this party's data, or file")
+		return q, invalid("data", "it is null, not a number or a list: give this party's data, or file")
 	}
 	if in["data"] != nil && file {
 		return q, invalid("file", "there is data, too; a job has either data or file")

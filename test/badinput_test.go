@@ -206,7 +206,7 @@ var badData = []struct {
 	{"ragged", `[[1, 2], [` + private + `]]`, "data[1]", []string{"fewer numbers than the 2"}},
 	{"mixed", `[` + private + `, [1]]`, "data[1]", []string{"is a list, but data[0] is a number"}},
 	{"empty row", `[[]]`, "data[0]", []string{"is an empty list"}},
-	{"deep", strings.Repeat("[", 200) + private + strings.Repeat("]", 200), "", []string{"more than 100 lists and objects inside each other"}},
+	{"deep", strings.Repeat("[", 200) + private + strings.Repeat("]", 200), "", []string{"more than 64 lists and objects inside each other"}},
 	{"no JSON number", `[` + private + `, 0x1F]`, "", []string{"no valid JSON"}},
 	{"leading zero", `[007]`, "", []string{"no valid JSON"}},
 	{"same key twice", `{"a": ` + private + `, "a": 1}`, "", []string{"the same key twice"}},
