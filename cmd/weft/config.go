@@ -268,10 +268,16 @@ func checkMap(n ast.Node, t reflect.Type, file, path string, wrong func(string) 
 	return nil
 }
 
+// plainKey is a key that somebody may have meant.
+var plainKey = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,39}$`)
+
 func unknownKey(file string, line int, path, key string, t reflect.Type) error {
 	var known []string
 	for f := range fields(t) {
 		known = append(known, keyOf(f))
+	}
+	if !plainKey.MatchString(key) { // random bytes of a secret that was named by mistake can look like YAML
+		return withHint(&configError{file: file, line: line, text: "a key that is no plain word"}, "is this a configuration file? known here are: %s", strings.Join(known, ", "))
 	}
 	e := &configError{file: file, line: line, text: fmt.Sprintf("unknown key %q", join(path, key))}
 	if near := nearest(key, known); near != "" {

@@ -99,6 +99,8 @@ func TestConfigRefuses(t *testing.T) {
 		{"a nested one", "gateway:\n  listen: 127.0.0.1:1\n  host: []\n", `line 3: unknown key "gateway.host"`, `"gateway.hosts"`},
 		{"one in a list", "parties:\n  - name: a\n    fingreprint: b\n", `line 3: unknown key "parties[0].fingreprint"`, `"parties[0].fingerprint"`},
 		{"nothing near", "xyzzy: 1\n", `line 1: unknown key "xyzzy"`, "identity, ca, state"},
+		{"bytes that look like a key", "\u07b4+\x1d\u0414Famx: [", "line 1", ""},
+		{"a word that nobody means", "F\u00d4A&sc: 1\n", "line 1: a key that is no plain word", "is this a configuration file?"},
 		{"a key twice", "ca: a\nca: b\n", "line 2", ""},
 		{"a map for a word", "ca: {a: b}\n", "line 1: ca: text", ""},
 		{"a number for a word", "gateway:\n  listen: 55501\n", "line 2: gateway.listen: text", ""},
