@@ -10,9 +10,8 @@ import (
 
 // audited is the answer to a request that may change something; it remembers what the log has to say of it.
 type audited struct {
-	http.ResponseWriter
+	recorded
 	request *http.Request // with its principal, once that is known
-	status  int           // 0 before the answer
 	ended   bool          // without a panic
 	made    uuid.UUID     // the representation in the answer
 }
@@ -23,25 +22,6 @@ func note(w http.ResponseWriter, f func(*audited)) {
 		f(a)
 	}
 }
-
-// WriteHeader implements http.ResponseWriter.
-func (a *audited) WriteHeader(code int) {
-	if a.status == 0 {
-		a.status = code
-	}
-	a.ResponseWriter.WriteHeader(code)
-}
-
-// Write implements http.ResponseWriter.
-func (a *audited) Write(b []byte) (int, error) {
-	if a.status == 0 {
-		a.status = http.StatusOK
-	}
-	return a.ResponseWriter.Write(b)
-}
-
-// Unwrap lets http.ResponseController reach the connection.
-func (a *audited) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 // mayChange says whether requests by the method may change something.
 func mayChange(method string) bool {

@@ -182,9 +182,8 @@ func (g *Gateway) metricsPage(w http.ResponseWriter, r *http.Request) error {
 
 // observed is a request's answer on its way, with what is counted of it.
 type observed struct {
-	http.ResponseWriter
+	recorded
 	began         time.Time
-	status        int // 0: nothing was answered
 	route, method string
 }
 
@@ -193,7 +192,7 @@ const otherLabel = "other"
 
 // observe begins to count a request; the caller answers over what it returns and calls end.
 func (g *Gateway) observe(w http.ResponseWriter) *observed {
-	return &observed{ResponseWriter: w, began: time.Now(), route: otherLabel, method: otherLabel}
+	return &observed{recorded: recorded{ResponseWriter: w}, began: time.Now(), route: otherLabel, method: otherLabel}
 }
 
 // takes notes which route answers.
@@ -210,23 +209,6 @@ func takes(w http.ResponseWriter, rt route) {
 		w = u.Unwrap()
 	}
 }
-
-func (o *observed) WriteHeader(code int) {
-	if o.status == 0 {
-		o.status = code
-	}
-	o.ResponseWriter.WriteHeader(code)
-}
-
-func (o *observed) Write(b []byte) (int, error) {
-	if o.status == 0 {
-		o.status = http.StatusOK
-	}
-	return o.ResponseWriter.Write(b)
-}
-
-// Unwrap is for http.ResponseController.
-func (o *observed) Unwrap() http.ResponseWriter { return o.ResponseWriter }
 
 // Flush sends what has been written, for streams.
 func (o *observed) Flush() { _ = http.NewResponseController(o.ResponseWriter).Flush() }

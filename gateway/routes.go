@@ -90,7 +90,7 @@ func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		res.gateway.perform(w, r, rt)
 		return
 	}
-	a := &audited{ResponseWriter: w}
+	a := &audited{recorded: recorded{ResponseWriter: w}}
 	defer res.gateway.audit(a, rt)
 	res.gateway.perform(a, r, rt)
 }

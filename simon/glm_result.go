@@ -194,8 +194,7 @@ func (d glmDesign) result(plan *glmScheme, o glmOpening, f *glmFit, level *big.R
 // coefficients lists the rows of the table and notes on r what is missing.
 func (d glmDesign) coefficients(r *object, f *glmFit, level *big.Rat, why string) []any {
 	var list []any
-	both := new(big.Rat).Add(level, big.NewRat(1, 1))
-	quantile := special.NormalQuantile(special.FromRat(both.Quo(both, big.NewRat(2, 1))))
+	quantile := special.NormalQuantile(special.FromRat(bothSides(level)))
 	for i, name := range d.terms() {
 		var c object
 		c.put("name", name)

@@ -187,8 +187,7 @@ func finishKaplanMeier(f followUp, v values, opened []byte) (object, error) {
 	if err != nil {
 		return object{}, err
 	}
-	level := v.rat("conf_level")
-	z := special.NormalQuantile(special.FromRat(new(big.Rat).Mul(level.Add(level, big.NewRat(1, 1)), big.NewRat(1, 2))))
+	z := special.NormalQuantile(special.FromRat(bothSides(v.rat("conf_level"))))
 	var o object
 	o.put("samples", samples)
 	o.put("conf_level", v.rat("conf_level"))

@@ -249,10 +249,8 @@ func benchData(k, values int) []byte {
 // checkBench compares results with what the data add up to.
 func checkBench(results [][]byte, values int) error {
 	n := len(results)
-	for _, r := range results[1:] {
-		if !bytes.Equal(r, results[0]) {
-			return errors.New("two parties have different results")
-		}
+	if err := sameResults(results); err != nil {
+		return err
 	}
 	var got struct {
 		Samples int             `json:"samples"`
