@@ -41,6 +41,8 @@ type Microprotocol struct {
 	// Run plays the protocol over s with the stored input and returns the opened elements, nil where s.Self() is no
 	// recipient. It reads its parameters from the canonical bytes in c, never from a request.
 	Run func(ctx context.Context, s Session, c Common, input []byte) (opened []byte, err error)
+	// Deal plays the part of a dealer that is no party. It reads its parameters as Run does. nil: there is no dealer.
+	Deal func(ctx context.Context, s Session, c Common) error
 	// Finish turns the opened elements into the result (a JSON object), exact and rounded once.
 	Finish func(c Common, input, opened []byte) (json.RawMessage, error)
 }

@@ -30,6 +30,11 @@ type statistic struct {
 	run func(ctx context.Context, s Session, v values, payload []byte) ([]byte, error)
 	// finish computes the result from what was opened. It must not trust it: a party may not have followed the protocol.
 	finish func(v values, parties int, opened []byte) (object, error)
+
+	// deal is the part of a dealer that is no party, for statistics with gates; nil: there are none.
+	deal func(ctx context.Context, s Session, seats gateSeats, v values) error
+	// secret says whether the size of the pool is no part of the result: it is compared and not opened. Needs deal. nil: no.
+	secret func(v values) bool
 }
 
 // tally is a statistic whose parties add up one vector.
@@ -103,7 +108,21 @@ func (st statistic) complete(m Microprotocol) Microprotocol {
 	}
 	known := withTiming(m.Round, m.Limit, append(slices.Clone(st.own), guarded()...)...)
 	m.Parameters = schemaOf(known)
-	m.Leakage += poolLeakage
+	if st.secret != nil {
+		m.Leakage += secretPoolLeakage
+	} else {
+		m.Leakage += poolLeakage
+	}
+	if st.deal != nil {
+		m.Roles = []Role{S0, S1, Dealer}
+		m.Deal = func(ctx context.Context, s Session, c Common) error {
+			v, err := readParameters(c.Parameters, known)
+			if err != nil {
+				return fmt.Errorf("reading canonical parameters: %w", err)
+			}
+			return st.dealAll(ctx, s, v)
+		}
+	}
 	m.Prepare = func(data io.Reader, parameters json.RawMessage, g Guard) (Prepared, error) {
 		v, err := readParameters(parameters, known)
 		if err != nil {
@@ -159,11 +178,11 @@ func (st statistic) open(ctx context.Context, s Session, v values, input []byte)
 		return nil, err
 	}
 	s.Report(Progress{Round: 1, Rounds: 1})
-	pool, err := checkPool(ctx, s, v, samples)
+	pool, err := st.checkPool(ctx, s, v, samples)
 	if err != nil {
 		return nil, err
 	}
-	if tooFew(v, pool) != nil {
+	if st.lacks(v, pool) != nil {
 		return append([]byte{openedTooFew}, pool.Bytes()...), nil
 	}
 	opened, err := st.run(ctx, s, v, payload)
@@ -173,9 +192,45 @@ func (st statistic) open(ctx context.Context, s Session, v values, input []byte)
 	return slices.Concat([]byte{openedResult}, pool.Bytes(), opened), nil
 }
 
+// hides says whether the size of the pool stays secret.
+func (st statistic) hides(v values) bool { return st.secret != nil && st.secret(v) }
+
+func (st statistic) checkPool(ctx context.Context, s Session, v values, samples uint64) (ring.Vector, error) {
+	if !st.hides(v) {
+		return checkPool(ctx, s, v, samples)
+	}
+	seats, err := gateSeatsOf(s)
+	if err != nil {
+		return ring.Vector{}, err
+	}
+	return checkPoolSecretly(ctx, s, seats, v, samples)
+}
+
+// lacks says why the pool is too small, or nil.
+func (st statistic) lacks(v values, pool ring.Vector) error {
+	if st.hides(v) {
+		return tooFewSecretly(v, pool)
+	}
+	return tooFew(v, pool)
+}
+
+// dealAll is the whole part of a dealer that is no party.
+func (st statistic) dealAll(ctx context.Context, s Session, v values) error {
+	seats, err := gateSeatsOf(s)
+	if err != nil {
+		return err
+	}
+	if st.hides(v) && checked(v) {
+		if err := poolGates().deal(ctx, s, seats); err != nil {
+			return err
+		}
+	}
+	return st.deal(ctx, s, seats, v)
+}
+
 // result is that of what open has returned.
 func (st statistic) result(v values, parties int, opened []byte) (json.RawMessage, error) {
-	pool, payload, err := readOpened(v, opened)
+	pool, payload, err := st.readOpened(v, opened)
 	if err != nil {
 		return nil, err
 	}
@@ -183,8 +238,10 @@ func (st statistic) result(v values, parties int, opened []byte) (json.RawMessag
 	if err != nil {
 		return nil, err
 	}
-	if err := samePool(v, pool, o); err != nil {
-		return nil, err
+	if !st.hides(v) {
+		if err := samePool(v, pool, o); err != nil {
+			return nil, err
+		}
 	}
 	return o.json(), nil
 }

@@ -1,0 +1,194 @@
+package simon
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/weftmpc/weft/simon/ring"
+)
+
+// digitBits is the parameter that trades hops for computing and for what the dealer sends.
+func digitBits(preset int64) parameter {
+	return whole("digit_bits", preset, 1, mostDigit, "bits of a result that one step of two hops finds; more bits are fewer hops, and twice the computing and the dealer's bytes for each")
+}
+
+// Sentences of descriptions of what selects elements.
+const (
+	selectionBytes = "8 bytes for each possible digit but one of each wanted element, from each party to each of the two evaluators, at every step; the dealer sends each evaluator 1,007 bytes for each of them; " +
+		"the digits take 8 bytes for each element from each party to each other"
+	selectionLeakage = " While an element is found, the parties learn its digits one after the other, and nothing of counts or positions. It is the exact value of one sample. " +
+		"Any coalition of parties without the two evaluators learns nothing else, also with the dealer. The two evaluators together, or one of them with the dealer, learn how many values of the pool lie below the values that were " +
+		"compared with, never those of a single party; with two parties that is what the other party has. " +
+		"Broker and coordinator learn neither inputs nor result. Experimental: the comparisons are published, their composition is not, and helpers must follow the protocol; one that does not can make results wrong."
+	selectionHelper = "The dealer sends keys and receives nothing. With one evaluator it learns how many values of the pool lie below the values that were compared with."
+)
+
+// MinimumMaximum is the least and the largest of all parties' values.
+//
+// A selection of two elements of the pool of each party's own least and largest value. Recipients learn them and the number
+// of samples.
+func MinimumMaximum() Microprotocol {
+	find := func(v values) selection { return newSelection(int(v.whole("digit_bits")), smallest, largest) }
+	return statistic{
+		own:    []parameter{digitBits(6), valuesAs()},
+		order:  func(values) int { return 1 },
+		layout: selectionLayout(find),
+		read: func(data io.Reader, v values) ([]byte, int, error) {
+			e, err := readExtremes(data, v)
+			if err != nil {
+				return nil, 0, err
+			}
+			return e.payload(), e.samples, nil
+		},
+		run: func(ctx context.Context, s Session, v values, payload []byte) ([]byte, error) {
+			if len(payload) < 8 {
+				return nil, errors.New("the stored input is cut off: submit the computation again")
+			}
+			own, err := storedWords(payload[8:])
+			if err != nil {
+				return nil, err
+			}
+			seats, err := gateSeatsOf(s)
+			if err != nil {
+				return nil, err
+			}
+			found, err := find(v).run(ctx, s, seats, own, decodeWords(payload[:8])...)
+			if err != nil || found == nil {
+				return nil, err
+			}
+			if len(own) > 0 && (found[0] > own[0] || found[1] < own[len(own)-1]) {
+				return nil, errors.New("the minimum or maximum is not that of this party's own values: a helper did not follow the protocol")
+			}
+			return appendWords(nil, found), nil
+		},
+		deal: dealSelection(find),
+		finish: func(v values, _ int, opened []byte) (object, error) {
+			x, err := openedWords(opened, 3)
+			if err != nil {
+				return object{}, err
+			}
+			return finishExtremes(v, x)
+		},
+	}.complete(Microprotocol{
+		Name:    "MinimumMaximum",
+		Summary: "The least and the largest of all parties' values.",
+		Hops:    25,
+		Input: json.RawMessage(`{"description":"numbers, a number, or objects with a minimum and a maximum, which count as one sample each","anyOf":[{"type":"number"},` +
+			`{"type":"array","items":{"anyOf":[{"type":"number"},{"type":"object","properties":{"minimum":{"type":"number"},"maximum":{"type":"number"}},"required":["minimum","maximum"],"additionalProperties":false}]}}]}`),
+		Result: json.RawMessage(`{"type":"object","properties":{"samples":{"type":"integer","minimum":0,"description":"how many numbers or objects all parties gave together"},` +
+			`"minimum":{"type":["number","null"],"description":"null where there are no samples"},"maximum":{"type":["number","null"],"description":"null where there are no samples"},` +
+			notesSchema + `},"required":["samples","minimum","maximum"]}`),
+		Bytes:      selectionBytes + poolBytes,
+		Leakage:    "Recipients learn the minimum, the maximum and the number of samples of all parties together." + selectionLeakage,
+		WithHelper: selectionHelper,
+	})
+}
+
+func finishExtremes(v values, x []uint64) (object, error) {
+	var o object
+	if x[2] > maxSamples {
+		return o, impossible("a number of samples is impossible")
+	}
+	o.put("samples", int64(x[2]))
+	for i, name := range []string{"minimum", "maximum"} {
+		if x[2] == 0 {
+			o.null(name, noSamples)
+			continue
+		}
+		e, err := element(v, x[i])
+		if err != nil {
+			return o, impossible("there are samples and no " + name)
+		}
+		o.put(name, e)
+	}
+	return o, nil
+}
+
+// extremes are the least and the largest of a party's values so far.
+type extremes struct {
+	v       values
+	samples int
+	words   [2]uint64
+}
+
+// add adds one sample that reaches from least to most.
+func (e *extremes) add(at place, least, most []byte) error {
+	var w [2]uint64
+	for i, text := range [...][]byte{least, most} {
+		var err error
+		if w[i], err = wordOf(e.v, text); err != nil {
+			return at.bad("%s", err)
+		}
+	}
+	if w[0] > w[1] {
+		return at.bad("has a minimum that is larger than its maximum")
+	}
+	if e.samples == 0 {
+		e.words = w
+	}
+	e.words = [2]uint64{min(e.words[0], w[0]), max(e.words[1], w[1])}
+	e.samples++
+	return nil
+}
+
+// payload is the number of samples, and the extremes if there are any.
+func (e *extremes) payload() []byte {
+	b := appendWords(nil, []uint64{uint64(e.samples)})
+	if e.samples > 0 {
+		b = appendWords(b, e.words[:])
+	}
+	return b
+}
+
+// readExtremes reads numbers, or objects with minimum and maximum, as clients of the reference give them.
+func readExtremes(data io.Reader, v values) (*extremes, error) {
+	e := &extremes{v: v}
+	n := newNumberReader(data)
+	return e, n.values(func(at place, it item) error {
+		switch it {
+		case itemNumber:
+			return e.add(at, n.number, n.number)
+		case itemObject:
+			var pair [2][]byte
+			err := n.object(at, []string{"minimum", "maximum"}, func(name string, it item) error {
+				if it != itemNumber {
+					return &InputError{at.String() + "." + name, it.reason()}
+				}
+				pair[slices.Index([]string{"minimum", "maximum"}, name)] = slices.Clone(n.number)
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+			if pair[0] == nil || pair[1] == nil {
+				return at.bad("needs both minimum and maximum")
+			}
+			return e.add(at, pair[0], pair[1])
+		}
+		return at.bad("%s", it.reason())
+	})
+}
+
+// selectionLayout is the layout of what is opened last, which the parties compare in their JOINs.
+func selectionLayout(find func(v values) selection) func(v values) (ring.Layout, error) {
+	return func(v values) (ring.Layout, error) { return wordsLayout(len(find(v).wanted)), nil }
+}
+
+// dealSelection is a dealer's part in a selection.
+func dealSelection(find func(v values) selection) func(ctx context.Context, s Session, seats gateSeats, v values) error {
+	return func(ctx context.Context, s Session, seats gateSeats, v values) error {
+		return find(v).deal(ctx, s, seats)
+	}
+}
+
+// openedWords takes what was opened apart: n words.
+func openedWords(opened []byte, n int) ([]uint64, error) {
+	if len(opened) != 8*n {
+		return nil, fmt.Errorf("%d bytes were opened, want %d", len(opened), 8*n)
+	}
+	return decodeWords(opened), nil
+}

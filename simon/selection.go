@@ -1,0 +1,172 @@
+package simon
+
+import (
+	"context"
+	"errors"
+	"sort"
+)
+
+// condition says when a wanted element of the pool, or the threshold itself, lies below what is asked for: where
+// below·c + size·n + constant < 0, c being how many of the pool's n elements lie below the threshold, the wanted element
+// does not. Minimum: no element below, c - 1 < 0.
+type condition struct{ below, size, constant int64 }
+
+// kth is the k-th smallest element, k from 1.
+func kth(k int64) condition { return condition{1, 0, -k} }
+
+var (
+	smallest    = kth(1)
+	largest     = condition{1, -1, 0}  // c < n
+	lowerMedian = condition{2, -1, 0}  // 2c < n
+	upperMedian = condition{2, -1, -1} // 2c ≤ n
+)
+
+// quantile is the smallest element x with at least the part a/b of the pool at or below it, 0 < a ≤ b: b·c < a·n.
+func quantile(a, b int64) condition { return condition{b, -a, 0} }
+
+// mostOrdered is how many values a party may give where elements are selected: a job stores 8 bytes for each.
+const mostOrdered = 8_000_000
+
+// mostPooled is how many values all parties can have together.
+const mostPooled = 128 * mostOrdered
+
+// signBits is the width of sums that holds c.below·c + c.size·n + c.constant for all pools.
+func (c condition) signBits() int {
+	if (abs(c.below)+abs(c.size)+1)*mostPooled < 1<<39 && abs(c.constant) < 1<<38 {
+		return 40
+	}
+	return 64
+}
+
+func abs(x int64) int64 {
+	if x < 0 {
+		return -x
+	}
+	return x
+}
+
+// selection finds elements of the pool of all parties' words by their rank, digit by digit from the highest. For each wanted
+// element and each value j of the next digit, the evaluators compute whether the element's digit is at least j, from how many
+// elements lie below the threshold that the digits so far and j make; what is opened is how many j hold, which is the digit
+// (Aggarwal, Mishra, Pinkas, EUROCRYPT 2004, with many thresholds at a time and comparisons of shared sums). So the parties
+// learn the wanted elements, and neither the counts nor the size of the pool. Two hops a digit.
+type selection struct {
+	wanted []condition
+	digit  int // bits of a digit, 1 to mostDigit
+	bits   int // of the compared sums, 40 or 64
+}
+
+// mostDigit bounds a digit: at 11 bits each step has 2,047 comparisons for each wanted element.
+const mostDigit = 11
+
+func newSelection(digit int, wanted ...condition) selection {
+	sel := selection{wanted: wanted, digit: digit, bits: 40}
+	for _, c := range wanted {
+		sel.bits = max(sel.bits, c.signBits())
+	}
+	return sel
+}
+
+// levels is the number of digits of a word.
+func (sel selection) levels() int { return (64 + sel.digit - 1) / sel.digit }
+
+// width is the number of bits of one digit; the first ones are longer where they cannot be alike.
+func (sel selection) width(level int) int {
+	w := 64 / sel.levels()
+	if level < 64%sel.levels() {
+		w++
+	}
+	return w
+}
+
+func (sel selection) gates(level int) signs {
+	return signs{label: Label{Round: uint32(level + 1), Vector: "thresholds"}, bits: sel.bits, gates: len(sel.wanted) * (1<<sel.width(level) - 1)}
+}
+
+// deal is the part of a dealer that is no party. It sends the keys of all digits, one digit after the other, and waits for
+// nothing: while the parties work on a digit, the keys of the next are under way.
+func (sel selection) deal(ctx context.Context, s Session, seats gateSeats) error {
+	for level := range sel.levels() {
+		if err := sel.gates(level).deal(ctx, s, seats); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// run is a party's part: own are its words in ascending order, and also are numbers whose sums are opened with the last digit. It
+// returns the wanted elements and then the sums; nil where the session's seat is no recipient. Where the pool does not have
+// an element, its word is all ones or all zeros.
+func (sel selection) run(ctx context.Context, s Session, seats gateSeats, own []uint64, also ...uint64) ([]uint64, error) {
+	found := make([]uint64, len(sel.wanted))
+	used := 0
+	for level := range sel.levels() {
+		s.Report(Progress{Round: uint32(level + 1), Rounds: uint32(sel.levels())})
+		w := sel.width(level)
+		used += w
+		g := sel.gates(level)
+		shares, err := g.run(ctx, s, seats, sel.contribution(s, own, found, w, 64-used))
+		if err != nil {
+			return nil, err
+		}
+		shares = sumOfEach(shares, 1<<w-1)
+		last := level+1 == sel.levels()
+		if last {
+			shares = append(shares, also...)
+		}
+		digits, err := openWords(ctx, s, Label{Round: uint32(level + 1), Vector: "digits"}, shares, last)
+		if err != nil || digits == nil {
+			return nil, err
+		}
+		for r := range found {
+			if digits[r] > 1<<w-1 {
+				return nil, errors.New("a digit of a result is out of range: a helper did not follow the protocol")
+			}
+			found[r] = found[r]<<w | digits[r]
+		}
+		if last {
+			return append(found, digits[len(found):]...), nil
+		}
+	}
+	return nil, errors.New("a word without digits")
+}
+
+// contribution is what this party adds to the sums that are compared with 0: for each wanted element, whose digits so far are
+// found, and each value but 0 of the next digit, which has w bits and rest bits after it.
+func (sel selection) contribution(s Session, own, found []uint64, w, rest int) []uint64 {
+	z := make([]uint64, 0, len(sel.wanted)<<w)
+	for r, c := range sel.wanted {
+		alike := c.size * int64(len(own))
+		if s.Self() == 0 {
+			alike += c.constant
+		}
+		for j := uint64(1); j < 1<<w; j++ {
+			threshold := (found[r]<<w | j) << rest
+			below := sort.Search(len(own), func(i int) bool { return own[i] >= threshold })
+			z = append(z, uint64(c.below*int64(below)+alike))
+		}
+	}
+	return z
+}
+
+// openWords adds the parties' words up: for all parties, or for the recipients as the last opening.
+func openWords(ctx context.Context, s Session, l Label, x []uint64, last bool) ([]uint64, error) {
+	sum := MaskedSum
+	if last {
+		sum = OpenSum
+	}
+	v, err := sum(ctx, s, l, wordsVector(x))
+	if err != nil || v.Bytes() == nil {
+		return nil, err
+	}
+	return wordsOf(v), nil
+}
+
+// sumOfEach adds every n words to one.
+func sumOfEach(x []uint64, n int) []uint64 {
+	sums := make([]uint64, len(x)/n)
+	for i, w := range x {
+		sums[i/n] += w
+	}
+	return sums
+}
