@@ -58,7 +58,7 @@ func SecureCompare() Microprotocol {
 			if err != nil {
 				return nil, err
 			}
-			opened, err := openWords(ctx, s, Label{Round: 2, Vector: "above"}, shares, true)
+			opened, err := openShares(ctx, s, seats, Label{Round: 2, Vector: "above"}, shares)
 			return appendWords(nil, opened), err
 		},
 		deal:   func(ctx context.Context, s Session, seats gateSeats, _ values) error { return gate.deal(ctx, s, seats) },

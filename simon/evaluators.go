@@ -12,8 +12,8 @@ import (
 
 // A gate computes on the pooled sums of the parties' private numbers without opening them. Two of the parties, the evaluators,
 // see each sum under a mask that only the dealer knows as a whole, and hold keys from the dealer by which they compute
-// shares of a function of the sum (Boyle et al., EUROCRYPT 2021). The dealer sees no message at all. Shares are opened by a
-// masked sum of all parties and never in another way: a dealer that colludes with a recipient could find the sum from them.
+// shares of a function of the sum (Boyle et al., EUROCRYPT 2021). The dealer sees no message at all. Shares are opened by
+// openShares and never in another way: a dealer that colludes with a recipient could find the sum from them.
 //
 // All numbers are words mod 2^64.
 

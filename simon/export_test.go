@@ -30,6 +30,5 @@ func playGate(ctx context.Context, s Session, l Label, deal func(context.Context
 	if err != nil {
 		return nil, err
 	}
-	v, err := MaskedSum(ctx, s, Label{l.Round, l.Vector + " out"}, wordsVector(shares))
-	return wordsOf(v), err
+	return openShares(ctx, s, seats, Label{l.Round, l.Vector + " out"}, shares)
 }

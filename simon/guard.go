@@ -128,9 +128,13 @@ func checkPoolSecretly(ctx context.Context, s Session, seats gateSeats, v values
 	if err != nil {
 		return pool, err
 	}
-	pool.SetLimbs(0, 0, shares[:1])
-	pool.SetLimbs(1, 0, shares[1:])
-	return MaskedSum(ctx, s, Label{Round: 1, Vector: "pool"}, pool)
+	enough, err := openShares(ctx, s, seats, Label{Round: 1, Vector: "pool"}, shares)
+	if err != nil {
+		return pool, err
+	}
+	pool.SetLimbs(0, 0, enough[:1])
+	pool.SetLimbs(1, 0, enough[1:])
+	return pool, nil
 }
 
 // tooFewSecretly says what a pool lacks whose size is secret, or nil.

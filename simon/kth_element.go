@@ -24,15 +24,19 @@ func KthElement() Microprotocol {
 		layout: selectionLayout(find),
 		read:   readRanked,
 		run: func(ctx context.Context, s Session, v values, payload []byte) ([]byte, error) {
-			found, err := runSelection(ctx, s, find(v), payload, uint64(len(payload)/8))
-			return appendWords(nil, found), err
+			samples, err := openCount(ctx, s, len(payload)/8)
+			if err != nil {
+				return nil, err
+			}
+			found, err := runSelection(ctx, s, find(v), payload)
+			return appendWords(nil, append(found, uint64(samples))), err
 		},
 		deal:   dealSelection(find),
 		finish: finishRanked,
 	}.complete(Microprotocol{
 		Name:    "KthElement",
 		Summary: "The k-th smallest of all parties' values.",
-		Hops:    25,
+		Hops:    26,
 		Input: json.RawMessage(`{"description":"numbers, or one object with the numbers and the rank, as clients of the reference give them","anyOf":[{"type":"number"},{"type":"array","items":{"type":"number"}},` +
 			`{"type":"array","minItems":1,"maxItems":1,"items":` + rankedSchema + `},` + rankedSchema + `]}`),
 		Result: json.RawMessage(`{"type":"object","properties":{"samples":{"type":"integer","minimum":0,"description":"how many numbers all parties gave together"},` +

@@ -46,6 +46,41 @@ func OpenSum(ctx context.Context, s Session, l Label, x ring.Vector) (ring.Vecto
 	return total(s, y, bodies)
 }
 
+// openShares adds the shares that the two evaluators of a gate have, and gives every party the total. The evaluators mask them
+// with a stream of their own, so that a dealer who receives them as well learns the total and no share: from a share it could
+// find what went into the gate. x counts at the evaluators. One hop, 8 bytes for each word from each evaluator to each party.
+func openShares(ctx context.Context, s Session, g gateSeats, l Label, x []uint64) ([]uint64, error) {
+	var body []byte
+	if b := g.evaluator(s.Self()); b >= 0 {
+		mask, err := s.Stream(Opening, g.evaluators[1-b], l)
+		if err != nil {
+			return nil, fmt.Errorf("mask shared by the evaluators: %w", err)
+		}
+		y := wordsVector(x)
+		if b == 0 {
+			y.AddStream(mask)
+		} else {
+			y.SubStream(mask)
+		}
+		body = y.Bytes()
+	}
+	from := g.evaluators[:]
+	if from[0] > from[1] {
+		from = []int{from[1], from[0]}
+	}
+	bodies, err := s.Exchange(ctx, from, l, body)
+	if err != nil {
+		return nil, fmt.Errorf("exchanging shares of %q: %w", l.Vector, err)
+	}
+	sum := ring.New(wordsLayout(len(x)))
+	for i, b := range bodies {
+		if err := sum.AddBytes(b); err != nil {
+			return nil, fmt.Errorf("shares of %q of seat %d: %w", l.Vector, from[i], err)
+		}
+	}
+	return wordsOf(sum), nil
+}
+
 // masked returns x plus the masks shared with higher seats minus those shared with lower ones. Session.Stream refuses the
 // second use of a label, so no two vectors can leave under one mask.
 func masked(s Session, l Label, x ring.Vector) (ring.Vector, error) {

@@ -58,7 +58,7 @@ func readForOrder(data io.Reader, v values) ([]byte, int, error) {
 }
 
 // runSelection is a party's part in a selection from its stored values.
-func runSelection(ctx context.Context, s Session, sel selection, payload []byte, also ...uint64) ([]uint64, error) {
+func runSelection(ctx context.Context, s Session, sel selection, payload []byte) ([]uint64, error) {
 	own, err := storedWords(payload)
 	if err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func runSelection(ctx context.Context, s Session, sel selection, payload []byte,
 	if err != nil {
 		return nil, err
 	}
-	return sel.run(ctx, s, seats, own, also...)
+	return sel.run(ctx, s, seats, own)
 }
 
 // middle is the mean of two selected elements, rounded once.

@@ -2,6 +2,7 @@ package simon
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -48,22 +49,19 @@ func MinimumMaximum() Microprotocol {
 			if len(payload) < 8 {
 				return nil, errors.New("the stored input is cut off: submit the computation again")
 			}
-			own, err := storedWords(payload[8:])
+			own := decodeWords(payload[8:])
+			samples, err := openCount(ctx, s, int(binary.LittleEndian.Uint64(payload)))
 			if err != nil {
 				return nil, err
 			}
-			seats, err := gateSeatsOf(s)
+			found, err := runSelection(ctx, s, find(v), payload[8:])
 			if err != nil {
-				return nil, err
-			}
-			found, err := find(v).run(ctx, s, seats, own, decodeWords(payload[:8])...)
-			if err != nil || found == nil {
 				return nil, err
 			}
 			if len(own) > 0 && (found[0] > own[0] || found[1] < own[len(own)-1]) {
 				return nil, errors.New("the minimum or maximum is not that of this party's own values: a helper did not follow the protocol")
 			}
-			return appendWords(nil, found), nil
+			return appendWords(nil, append(found, uint64(samples))), nil
 		},
 		deal: dealSelection(find),
 		finish: func(v values, _ int, opened []byte) (object, error) {
@@ -76,7 +74,7 @@ func MinimumMaximum() Microprotocol {
 	}.complete(Microprotocol{
 		Name:    "MinimumMaximum",
 		Summary: "The least and the largest of all parties' values.",
-		Hops:    25,
+		Hops:    26,
 		Input: json.RawMessage(`{"description":"numbers, a number, or objects with a minimum and a maximum, which count as one sample each","anyOf":[{"type":"number"},` +
 			`{"type":"array","items":{"anyOf":[{"type":"number"},{"type":"object","properties":{"minimum":{"type":"number"},"maximum":{"type":"number"}},"required":["minimum","maximum"],"additionalProperties":false}]}}]}`),
 		Result: json.RawMessage(`{"type":"object","properties":{"samples":{"type":"integer","minimum":0,"description":"how many numbers or objects all parties gave together"},` +

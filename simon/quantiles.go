@@ -33,25 +33,15 @@ func SecureQuantiles() Microprotocol {
 		layout: func(v values) (ring.Layout, error) { return wordsLayout(2*len(v.list("probabilities")) + 1), nil },
 		read:   readForOrder,
 		run: func(ctx context.Context, s Session, v values, payload []byte) ([]byte, error) {
-			q, samples := quantilesOf(v), []uint64{uint64(len(payload) / 8)}
+			q, samples := quantilesOf(v), int64(0)
 			if !q.secret() {
-				all, err := openWords(ctx, s, Label{Round: 2, Vector: "samples"}, samples, false)
-				if err != nil {
+				var err error
+				if samples, err = openCount(ctx, s, len(payload)/8); err != nil {
 					return nil, err
 				}
-				if all[0] > mostPooled {
-					return nil, impossible("a number of samples is impossible")
-				}
-				samples = all
 			}
-			found, err := runSelection(ctx, s, q.selection(int64(samples[0])), payload)
-			if err != nil || found == nil {
-				return nil, err
-			}
-			if q.secret() {
-				samples[0] = 0
-			}
-			return appendWords(appendWords(nil, samples), found), nil
+			found, err := runSelection(ctx, s, q.selection(samples), payload)
+			return appendWords(nil, append(found, uint64(samples))), err
 		},
 		deal: func(ctx context.Context, s Session, seats gateSeats, v values) error {
 			return quantilesOf(v).selection(1).deal(ctx, s, seats) // the shape is the same for every size of the pool
@@ -176,7 +166,7 @@ func (q quantiles) between(p *big.Rat, n int64) (j int64, w *big.Rat) {
 // finish computes the quantiles from the number of values, 0 if it is secret, and the selected elements.
 func (q quantiles) finish(v values, x []uint64) (object, error) {
 	var o object
-	n, x := int64(x[0]), x[1:]
+	n, x := int64(x[len(x)-1]), x[:len(x)-1]
 	each := 2
 	if q.secret() {
 		each = 1

@@ -94,10 +94,9 @@ func (sel selection) deal(ctx context.Context, s Session, seats gateSeats) error
 	return nil
 }
 
-// run is a party's part: own are its words in ascending order, and also are numbers whose sums are opened with the last digit. It
-// returns the wanted elements and then the sums; nil where the session's seat is no recipient. Where the pool does not have
-// an element, its word is all ones or all zeros.
-func (sel selection) run(ctx context.Context, s Session, seats gateSeats, own []uint64, also ...uint64) ([]uint64, error) {
+// run is a party's part: own are its words in ascending order. It returns the wanted elements. Where the pool does not have
+// one, its word is all ones or all zeros.
+func (sel selection) run(ctx context.Context, s Session, seats gateSeats, own []uint64) ([]uint64, error) {
 	found := make([]uint64, len(sel.wanted))
 	used := 0
 	for level := range sel.levels() {
@@ -109,13 +108,8 @@ func (sel selection) run(ctx context.Context, s Session, seats gateSeats, own []
 		if err != nil {
 			return nil, err
 		}
-		shares = sumOfEach(shares, 1<<w-1)
-		last := level+1 == sel.levels()
-		if last {
-			shares = append(shares, also...)
-		}
-		digits, err := openWords(ctx, s, Label{Round: uint32(level + 1), Vector: "digits"}, shares, last)
-		if err != nil || digits == nil {
+		digits, err := openShares(ctx, s, seats, Label{Round: uint32(level + 1), Vector: "digits"}, sumOfEach(shares, 1<<w-1))
+		if err != nil {
 			return nil, err
 		}
 		for r := range found {
@@ -124,11 +118,8 @@ func (sel selection) run(ctx context.Context, s Session, seats gateSeats, own []
 			}
 			found[r] = found[r]<<w | digits[r]
 		}
-		if last {
-			return append(found, digits[len(found):]...), nil
-		}
 	}
-	return nil, errors.New("a word without digits")
+	return found, nil
 }
 
 // contribution is what this party adds to the sums that are compared with 0: for each wanted element, whose digits so far are
@@ -149,17 +140,13 @@ func (sel selection) contribution(s Session, own, found []uint64, w, rest int) [
 	return z
 }
 
-// openWords adds the parties' words up: for all parties, or for the recipients as the last opening.
-func openWords(ctx context.Context, s Session, l Label, x []uint64, last bool) ([]uint64, error) {
-	sum := MaskedSum
-	if last {
-		sum = OpenSum
+// openCount adds the parties' numbers of samples up, for all parties. One hop.
+func openCount(ctx context.Context, s Session, samples int) (int64, error) {
+	v, err := MaskedSum(ctx, s, Label{Round: 1, Vector: "samples"}, wordsVector([]uint64{uint64(samples)}))
+	if err != nil {
+		return 0, err
 	}
-	v, err := sum(ctx, s, l, wordsVector(x))
-	if err != nil || v.Bytes() == nil {
-		return nil, err
-	}
-	return wordsOf(v), nil
+	return samplesIn(v, 0, 0)
 }
 
 // sumOfEach adds every n words to one.

@@ -61,7 +61,7 @@ func (g signs) deal(ctx context.Context, s Session, seats gateSeats) error {
 }
 
 // run is a party's part: z is its own contribution to the sums. It returns the evaluators' shares of [sum < 0] mod 2^64 and
-// zeros at the other parties, to be added up and opened by a masked sum. One hop, 8 bytes a gate to each evaluator.
+// zeros at the other parties, for openShares. One hop, 8 bytes a gate to each evaluator.
 func (g signs) run(ctx context.Context, s Session, seats gateSeats, z []uint64) ([]uint64, error) {
 	if len(z) != g.gates {
 		return nil, fmt.Errorf("%d numbers for %d gates", len(z), g.gates)
