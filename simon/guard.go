@@ -15,6 +15,7 @@ type Guard struct {
 	Samples      int // least samples of all parties together, where sums of values or squares are opened
 	Moments      int // the same where sums of higher powers are opened, which tell more of single values
 	Contributors int // least parties that have samples
+	Suppress     int // least count that tables may show
 }
 
 // rowsEach is how many samples a pool must have for each column or coefficient: k columns open sums of k·(k+1)/2 products,
@@ -65,6 +66,17 @@ func (g Guard) check(v values, order, width int) error {
 		return &InputError{"parameters.least_samples", fmt.Sprintf("must be at least %d: this party's policy asks for it, %d for each of %d columns or coefficients", least, rowsEach, width)}
 	}
 	return &InputError{"parameters.least_samples", fmt.Sprintf("must be at least %d: this party's policy asks for it", least)}
+}
+
+// suppress sets the least count that is shown as the policy asks, where the client has left it open, and refuses a lower one.
+func (g Guard) suppress(v values) error {
+	if !v.has("suppress_below") {
+		v["suppress_below"] = int64(g.Suppress)
+	}
+	if v.whole("suppress_below") < int64(g.Suppress) {
+		return &InputError{"parameters.suppress_below", fmt.Sprintf("must be at least %d: this party's policy asks for it", g.Suppress)}
+	}
+	return nil
 }
 
 // poolBytes ends the descriptions of what statistics send.

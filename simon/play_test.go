@@ -29,7 +29,7 @@ func play(t testing.TB, m simon.Microprotocol, o simontest.Options, g simon.Guar
 		}
 	}
 	c := simon.Common{Parties: len(data), Parameters: prepared[0].Parameters}
-	r := simontest.Run(t, len(data), withHelpers(m, len(data), o), func(ctx context.Context, s simon.Session) ([]byte, error) {
+	r := simontest.Run(t, len(data), withHelpers(m, c, o), func(ctx context.Context, s simon.Session) ([]byte, error) {
 		if s.Self() >= s.N() {
 			return nil, m.Deal(ctx, s, c)
 		}
@@ -57,9 +57,16 @@ func play(t testing.TB, m simon.Microprotocol, o simontest.Options, g simon.Guar
 }
 
 // withHelpers gives the first two parties the evaluators' seats and adds a dealer, where m needs them and o has none.
-func withHelpers(m simon.Microprotocol, n int, o simontest.Options) simontest.Options {
-	if len(m.Roles) > 0 && o.Roles == nil {
-		o.Roles = map[simon.Role]int{simon.S0: 0, simon.S1: 1, simon.Dealer: n}
+func withHelpers(m simon.Microprotocol, c simon.Common, o simontest.Options) simontest.Options {
+	roles := m.Roles
+	if m.RolesFor != nil {
+		roles = m.RolesFor(c.Parameters)
+	}
+	switch {
+	case len(roles) == 0:
+		o.Roles = nil
+	case o.Roles == nil:
+		o.Roles = map[simon.Role]int{simon.S0: 0, simon.S1: 1, simon.Dealer: c.Parties}
 	}
 	return o
 }

@@ -42,7 +42,10 @@ func prepare(t testing.TB, m simon.Microprotocol, parameters string, data []stri
 
 func (p prepared) run(t testing.TB, o simontest.Options) *simontest.Record {
 	t.Helper()
-	return simontest.MustRun(t, len(p.inputs), o, func(ctx context.Context, s simon.Session) ([]byte, error) {
+	return simontest.MustRun(t, len(p.inputs), withHelpers(p.m, p.common, o), func(ctx context.Context, s simon.Session) ([]byte, error) {
+		if s.Self() >= s.N() {
+			return nil, p.m.Deal(ctx, s, p.common)
+		}
 		return p.m.Run(ctx, s, p.common, p.inputs[s.Self()])
 	})
 }

@@ -31,10 +31,19 @@ type statistic struct {
 	// finish computes the result from what was opened. It must not trust it: a party may not have followed the protocol.
 	finish func(v values, parties int, opened []byte) (object, error)
 
-	// deal is the part of a dealer that is no party, for statistics with gates; nil: there are none.
-	deal func(ctx context.Context, s Session, seats gateSeats, v values) error
+	// deal is the part of a dealer that is no party, for statistics with gates; nil: there are none. helped says whether the
+	// gates are needed; nil: always.
+	deal   func(ctx context.Context, s Session, seats gateSeats, v values) error
+	helped func(v values) bool
 	// secret says whether the size of the pool is no part of the result: it is compared and not opened. Needs deal. nil: no.
 	secret func(v values) bool
+}
+
+// suppressing lets the parameter suppress_below hide small counts. The size of the pool is then secret.
+func (st statistic) suppressing(deal func(ctx context.Context, s Session, seats gateSeats, v values) error) statistic {
+	st.own = append(slices.Clone(st.own), suppressible())
+	st.deal, st.helped, st.secret = deal, hiding, hiding
+	return st
 }
 
 // tally is a statistic whose parties add up one vector.
@@ -45,6 +54,8 @@ type tally struct {
 	layout func(v values) (ring.Layout, error)
 	read   func(data io.Reader, v values) (x ring.Vector, samples int, err error)
 	finish func(v values, parties int, x ring.Vector) (object, error)
+	// open opens the vector that x is this party's part of; nil: by OpenSum.
+	open func(ctx context.Context, s Session, v values, x ring.Vector) ([]byte, error)
 }
 
 func (t tally) statistic() statistic {
@@ -62,6 +73,9 @@ func (t tally) statistic() statistic {
 			x, err := ring.View(l, payload)
 			if err != nil {
 				return nil, fmt.Errorf("the stored input: %w", err)
+			}
+			if t.open != nil {
+				return t.open(ctx, s, v, x)
 			}
 			sum, err := OpenSum(ctx, s, Label{Round: 2, Vector: "sums"}, x)
 			return sum.Bytes(), err
@@ -108,13 +122,23 @@ func (st statistic) complete(m Microprotocol) Microprotocol {
 	}
 	known := withTiming(m.Round, m.Limit, append(slices.Clone(st.own), guarded()...)...)
 	m.Parameters = schemaOf(known)
-	if st.secret != nil {
+	if st.helped != nil {
+		m.Leakage += poolLeakage + " With suppress_below they learn only whether there are enough."
+	} else if st.secret != nil {
 		m.Leakage += secretPoolLeakage
 	} else {
 		m.Leakage += poolLeakage
 	}
 	if st.deal != nil {
 		m.Roles = []Role{S0, S1, Dealer}
+		if st.helped != nil {
+			m.RolesFor = func(canonical []byte) []Role {
+				if v, err := readParameters(canonical, known); err == nil && !st.helped(v) {
+					return nil
+				}
+				return m.Roles
+			}
+		}
 		m.Deal = func(ctx context.Context, s Session, c Common) error {
 			v, err := readParameters(c.Parameters, known)
 			if err != nil {
@@ -127,6 +151,11 @@ func (st statistic) complete(m Microprotocol) Microprotocol {
 		v, err := readParameters(parameters, known)
 		if err != nil {
 			return Prepared{}, err
+		}
+		if _, ok := v["suppress_below"]; ok && st.helped != nil {
+			if err := g.suppress(v); err != nil {
+				return Prepared{}, err
+			}
 		}
 		payload, samples, err := st.read(data, v)
 		if err != nil {
@@ -150,6 +179,11 @@ func (st statistic) complete(m Microprotocol) Microprotocol {
 		v, err := readParameters(canonical, known)
 		if err != nil {
 			return err
+		}
+		if _, ok := v["suppress_below"]; ok && st.helped != nil {
+			if err := g.suppress(v); err != nil {
+				return err
+			}
 		}
 		order, width := st.size(v)
 		return g.check(v, order, width)
@@ -186,7 +220,7 @@ func (st statistic) open(ctx context.Context, s Session, v values, input []byte)
 		return append([]byte{openedTooFew}, pool.Bytes()...), nil
 	}
 	opened, err := st.run(ctx, s, v, payload)
-	if err != nil || opened == nil {
+	if err != nil || opened == nil || !slices.Contains(s.Recipients(), s.Self()) {
 		return nil, err
 	}
 	return slices.Concat([]byte{openedResult}, pool.Bytes(), opened), nil

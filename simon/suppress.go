@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/weftmpc/weft/simon/fss"
+	"github.com/weftmpc/weft/simon/ring"
 )
 
 // survivors keeps the pooled counts that reach a least one and turns the others into 0, before anybody sees them. Like signs
@@ -15,6 +16,86 @@ type survivors struct {
 	least uint64 // counts below it become 0; 1 to 2^32
 	gates int    // counts, each of less than 2^62
 }
+
+// hiding says whether small counts are hidden.
+func hiding(v values) bool { return v.whole("suppress_below") > 0 }
+
+// countGates hide the small ones of n counts.
+func countGates(v values, n int) survivors {
+	return survivors{label: Label{Round: 2, Vector: "counts"}, least: uint64(v.whole("suppress_below")), gates: n}
+}
+
+// openCounts opens the pooled counts of a vector that has nothing else, to the recipients; where suppress_below says so those
+// below it as 0, and then to all parties.
+func openCounts(ctx context.Context, s Session, v values, x ring.Vector) ([]byte, error) {
+	if !hiding(v) {
+		sum, err := OpenSum(ctx, s, Label{Round: 2, Vector: "counts"}, x)
+		return sum.Bytes(), err
+	}
+	counts, err := openSurvivors(ctx, s, v, wordsOf(x))
+	return appendWords(nil, counts), err
+}
+
+func openSurvivors(ctx context.Context, s Session, v values, counts []uint64) ([]uint64, error) {
+	seats, err := gateSeatsOf(s)
+	if err != nil {
+		return nil, err
+	}
+	shares, err := countGates(v, len(counts)).run(ctx, s, seats, counts)
+	if err != nil {
+		return nil, err
+	}
+	return openShares(ctx, s, seats, Label{Round: 2, Vector: "surviving counts"}, shares)
+}
+
+// dealCounts is a dealer's part in openCounts.
+func dealCounts(layout func(v values) (ring.Layout, error)) func(ctx context.Context, s Session, seats gateSeats, v values) error {
+	return func(ctx context.Context, s Session, seats gateSeats, v values) error {
+		l, err := layout(v)
+		if err != nil {
+			return err
+		}
+		if cells := l.Size() / 8; cells <= suppressedCells {
+			return countGates(v, cells).deal(ctx, s, seats)
+		}
+		return errTooManyCells
+	}
+}
+
+var errTooManyCells = fmt.Errorf("the table has more than the %d cells whose small counts can be hidden", suppressedCells)
+
+// checkCount refuses an opened count that should have been hidden.
+func checkCount(v values, n int64) error {
+	if n > 0 && n < v.whole("suppress_below") {
+		return impossible("a count that is below suppress_below was opened")
+	}
+	return nil
+}
+
+// shown is a count in a result: null where small ones are hidden and it may be one.
+func shown(hides bool, n int64) any {
+	if n == 0 && hides {
+		return nil
+	}
+	return n
+}
+
+// noteHidden says what null stands for in a member of a result.
+func (o *object) noteHidden(v values, name string) {
+	if hiding(v) {
+		o.note(name, fmt.Sprintf("null stands for fewer than %d samples, perhaps none; samples and all sums are of the counts that are shown", v.whole("suppress_below")))
+	}
+}
+
+// suppressionLeakage ends the descriptions of tables whose small counts can be hidden, and suppressionHelper says what a dealer
+// could do.
+const (
+	suppressionLeakage = " With suppress_below t > 0, counts below t are null before anybody sees them, indistinguishable from 0, and the number of samples stays secret, but for the sum of the counts that are shown. " +
+		"Then any coalition of parties without the two evaluators learns nothing else, also with the dealer; the two evaluators together, or one of them with the dealer, learn the hidden counts of all parties together. " +
+		"Differences of several results can show what one of them hides. Experimental: the comparisons are published, their composition is not, and helpers must follow the protocol; one that does not can make results wrong."
+	suppressionHelper = "With suppress_below, the dealer sends keys and receives nothing. With one evaluator it learns the hidden counts of all parties together."
+	suppressionBytes  = "; with suppress_below 8 bytes for each count to each evaluator, 2,135 from the dealer to each evaluator, and 8 from each evaluator to each party"
+)
 
 const survivorBits = 63 // of the comparison: words without their highest bit
 
