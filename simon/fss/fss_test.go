@@ -60,7 +60,7 @@ func (c comparison) evalAll(k *fss.Keys, party int, keys []byte, xs, out []uint6
 	return k.EvalAll(party, c.bits, keys, xs, out)
 }
 
-// below says whether the shares of f(x) add up to f(x).
+// right says whether the shares of f(x) add up to f(x).
 func (c comparison) right(t *testing.T, k *fss.Keys, keys [2][]byte, alpha uint64, beta []uint64, x uint64) bool {
 	t.Helper()
 	v0, err0 := c.eval(k, 0, keys[0], x)
@@ -116,10 +116,14 @@ func TestExhaustive(t *testing.T) {
 // Alphas and xs of many bits that are at the ends, equal, neighbours, equal up to some bit, or anything.
 func TestManyBits(t *testing.T) {
 	k, r := testKeys(), rand.New(seeded(2))
+	others := 60
+	if testing.Short() {
+		others = 4
+	}
 	for _, bits := range []int{9, 31, 32, 39, 62, 63} {
 		top := uint64(1)<<bits - 1
 		alphas := []uint64{0, 1, top - 1, top, 1 << (bits - 1), 1<<(bits-1) - 1}
-		for range 60 {
+		for range others {
 			alphas = append(alphas, r.Uint64()&top)
 		}
 		for i, alpha := range alphas {
@@ -288,9 +292,9 @@ func TestAllocations(t *testing.T) {
 			return eval, gen
 		}
 		eval1, gen1 := allocations(1)
-		eval, gen := allocations(1000)
+		eval, gen := allocations(200)
 		if eval != eval1 || gen != gen1 || eval > 4 || gen > 4 {
-			t.Errorf("%v: evaluation allocates %v times for one and %v for 1000, generation %v and %v", c, eval1, eval, gen1, gen)
+			t.Errorf("%v: evaluation allocates %v times for one and %v for 200, generation %v and %v", c, eval1, eval, gen1, gen)
 		}
 	}
 }
