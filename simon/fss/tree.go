@@ -3,7 +3,8 @@ package fss
 import "encoding/binary"
 
 // lanes is how many nodes a block has. Their AES calls do not wait for each other, so the processor has several under way.
-const lanes = 16
+// More than 4 gain nothing measurable, as the three or four calls at one node are independent already.
+const lanes = 8
 
 // block is the state of independent walks down trees, level by level, one walk in a lane.
 type block struct {
@@ -28,70 +29,70 @@ func (k *Keys) expand(b *block, n, words int) {
 
 // last expands the seeds of the last nodes to numbers, which leaf reads.
 func (k *Keys) last(b *block, n, words int) {
+	if words == 1 {
+		return
+	}
 	for j := range n {
-		if words == 2 {
-			k.k[4].Encrypt(b.v[j][:], b.s[j][:])
-		}
+		k.k[4].Encrypt(b.v[j][:], b.s[j][:])
 	}
 }
 
 // leaf are the numbers of lane j's last node.
 func (b *block) leaf(j, words int) [2]uint64 {
-	lo, hi := load(b.s[j][:])
+	lo, hi := load(&b.s[j])
 	if words == 1 {
 		return [2]uint64{hi, 0}
 	}
-	v0, v1 := load(b.v[j][:])
+	v0, v1 := load(&b.v[j])
 	return [2]uint64{v0 ^ lo, v1 ^ hi}
 }
 
-// child is one side of an expanded node.
-type child struct {
-	lo, hi uint64 // seed
-	t      uint64 // control bit
-	v      [2]uint64
+// side is the child of the node in lane j that bit says, 0 is left: its seed and its control bit.
+func (b *block) side(j int, bit uint64) (lo, hi, t uint64) {
+	s0, s1 := load(&b.s[j])
+	l0, l1 := load(&b.l[j])
+	r0, r1 := load(&b.r[j])
+	lo = pick(bit, l0, r0) ^ s0
+	return lo &^ 1, pick(bit, l1, r1) ^ s1, lo & 1
 }
 
-// children are the two sides of the node in lane j.
-func (b *block) children(j, words int) (l, r child) {
-	lo, hi := load(b.s[j][:])
-	l.lo, l.hi = load(b.l[j][:])
-	r.lo, r.hi = load(b.r[j][:])
-	v0, v1 := load(b.v[j][:])
-	l.lo, l.hi, r.lo, r.hi = l.lo^lo, l.hi^hi, r.lo^lo, r.hi^hi
-	l.t, r.t = l.lo&1, r.lo&1
-	l.lo, r.lo = l.lo&^1, r.lo&^1
+// number is the number of that child.
+func (b *block) number(j int, bit uint64) uint64 {
+	s0, s1 := load(&b.s[j])
+	v0, v1 := load(&b.v[j])
+	return pick(bit, v0^s0, v1^s1)
+}
+
+// pair are the numbers of that child where the payload is a pair.
+func (b *block) pair(j int, bit uint64) (uint64, uint64) {
+	s0, s1 := load(&b.s[j])
+	v0, v1 := load(&b.v[j])
+	w0, w1 := load(&b.w[j])
+	return pick(bit, v0, w0) ^ s0, pick(bit, v1, w1) ^ s1
+}
+
+// numbers is number or pair.
+func (b *block) numbers(j int, bit uint64, words int) [2]uint64 {
 	if words == 1 {
-		l.v[0], r.v[0] = v0^lo, v1^hi
-		return l, r
+		return [2]uint64{b.number(j, bit), 0}
 	}
-	l.v = [2]uint64{v0 ^ lo, v1 ^ hi}
-	w0, w1 := load(b.w[j][:])
-	r.v = [2]uint64{w0 ^ lo, w1 ^ hi}
-	return l, r
+	v0, v1 := b.pair(j, bit)
+	return [2]uint64{v0, v1}
 }
 
 // pick is l where bit is 0, and r where it is 1.
-func pick(bit uint64, l, r child) child {
-	m := -bit
-	return child{
-		lo: l.lo ^ m&(l.lo^r.lo),
-		hi: l.hi ^ m&(l.hi^r.hi),
-		t:  l.t ^ bit&(l.t^r.t),
-		v:  [2]uint64{l.v[0] ^ m&(l.v[0]^r.v[0]), l.v[1] ^ m&(l.v[1]^r.v[1])},
-	}
-}
+func pick(bit, l, r uint64) uint64 { return l ^ -bit&(l^r) }
 
 // negate is -x where bit is 1, and x where it is 0.
 func negate(bit, x uint64) uint64 { return (x ^ -bit) + bit }
 
-func load(b []byte) (lo, hi uint64) {
-	return binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
-}
+func word(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
 
-func store(b []byte, lo, hi uint64) {
-	binary.LittleEndian.PutUint64(b, lo)
-	binary.LittleEndian.PutUint64(b[8:], hi)
+func load(s *[Lambda]byte) (lo, hi uint64) { return word(s[:8]), word(s[8:]) }
+
+func store(s *[Lambda]byte, lo, hi uint64) {
+	binary.LittleEndian.PutUint64(s[:8], lo)
+	binary.LittleEndian.PutUint64(s[8:], hi)
 }
 
 // eval evaluates up to lanes keys (Fig. 1, Eval).
@@ -115,24 +116,26 @@ func (k *Keys) eval(b *block, party uint64, s shape, keys []byte, xs, out []uint
 		end := keys[(j+1)*size-8*s.words:]
 		v := b.leaf(j, s.words)
 		for w := range s.words {
-			c := binary.LittleEndian.Uint64(end[8*w:])
-			out[j*s.words+w] = negate(party, b.sum[j][w]+v[w]+c&-b.t[j])
+			out[j*s.words+w] = negate(party, b.sum[j][w]+v[w]+-b.t[j]&word(end[8*w:]))
 		}
 	}
 }
 
 // down goes from the expanded node in lane j to the side that bit says, with the correction cw of this level.
 func (b *block) down(j int, bit uint64, words int, cw []byte) {
-	l, r := b.children(j, words)
-	c := pick(bit, l, r)
-	m := -b.t[j]
-	for w := range words {
-		b.sum[j][w] += c.v[w] + m&binary.LittleEndian.Uint64(cw[Lambda+8*w:])
+	t := b.t[j]
+	if words == 1 {
+		b.sum[j][0] += b.number(j, bit) + -t&word(cw[Lambda:])
+	} else {
+		v0, v1 := b.pair(j, bit)
+		b.sum[j][0] += v0 + -t&word(cw[Lambda:])
+		b.sum[j][1] += v1 + -t&word(cw[Lambda+8:])
 	}
-	lo, hi := load(cw)
-	store(b.s[j][:], c.lo^m&lo, c.hi^m&hi)
-	control := uint64(cw[len(cw)-1]) >> (bit & 1)
-	b.t[j] = c.t ^ b.t[j]&control
+	lo, hi, next := b.side(j, bit)
+	c0, c1 := load((*[Lambda]byte)(cw))
+	store(&b.s[j], lo^-t&c0, hi^-t&c1)
+	controls := uint64(cw[len(cw)-1])
+	b.t[j] = next ^ t&pick(bit, controls, controls>>1)
 }
 
 // gen makes up to lanes/2 pairs of keys from their roots, which are there already (Fig. 1, Gen). Evaluator b's walk for key j
@@ -170,27 +173,26 @@ func (k *Keys) gen(b *block, s shape, alphas, betas []uint64, keys0, keys1 []byt
 // correct writes the correction of one level, at which alpha has bit, and goes down alpha's way in both walks. Fig. 1 calls
 // the side of alpha Keep and the other one Lose.
 func (b *block) correct(j int, bit uint64, words int, beta []uint64, cw []byte) {
-	l0, r0 := b.children(2*j, words)
-	l1, r1 := b.children(2*j+1, words)
-	keep0, keep1 := pick(bit, l0, r0), pick(bit, l1, r1)
-	lose0, lose1 := pick(bit, r0, l0), pick(bit, r1, l1)
 	t0, t1 := b.t[2*j], b.t[2*j+1]
-
-	lo, hi := lose0.lo^lose1.lo, lose0.hi^lose1.hi
-	store(cw, lo, hi)
+	keep0, keep1 := b.numbers(2*j, bit, words), b.numbers(2*j+1, bit, words)
+	lose0, lose1 := b.numbers(2*j, bit^1, words), b.numbers(2*j+1, bit^1, words)
 	for w := range words {
 		sum := &b.sum[2*j][w]
-		v := lose1.v[w] - lose0.v[w] - *sum + beta[w]&-bit // x goes left where alpha goes right: x < alpha
-		v = negate(t1, v)
-		*sum += keep0.v[w] - keep1.v[w] + negate(t1, v)
-		binary.LittleEndian.PutUint64(cw[Lambda+8*w:], v)
+		v := lose1[w] - lose0[w] - *sum + beta[w]&-bit // who goes left where alpha goes right has x < alpha
+		*sum += keep0[w] - keep1[w] + v
+		binary.LittleEndian.PutUint64(cw[Lambda+8*w:], negate(t1, v))
 	}
-	tl := l0.t ^ l1.t ^ bit ^ 1
-	tr := r0.t ^ r1.t ^ bit
-	cw[len(cw)-1] = byte(tl | tr<<1)
 
-	t := tl ^ bit&(tl^tr)
-	store(b.s[2*j][:], keep0.lo^lo&-t0, keep0.hi^hi&-t0)
-	store(b.s[2*j+1][:], keep1.lo^lo&-t1, keep1.hi^hi&-t1)
-	b.t[2*j], b.t[2*j+1] = keep0.t^t0&t, keep1.t^t1&t
+	lo0, hi0, tl0 := b.side(2*j, bit^1)
+	lo1, hi1, tl1 := b.side(2*j+1, bit^1)
+	lo, hi, lose := lo0^lo1, hi0^hi1, tl0^tl1
+	lo0, hi0, tk0 := b.side(2*j, bit)
+	lo1, hi1, tk1 := b.side(2*j+1, bit)
+	keep := tk0 ^ tk1 ^ 1
+	store((*[Lambda]byte)(cw), lo, hi)
+	cw[len(cw)-1] = byte(pick(bit, keep, lose) | pick(bit, lose, keep)<<1)
+
+	store(&b.s[2*j], lo0^-t0&lo, hi0^-t0&hi)
+	store(&b.s[2*j+1], lo1^-t1&lo, hi1^-t1&hi)
+	b.t[2*j], b.t[2*j+1] = tk0^t0&keep, tk1^t1&keep
 }
