@@ -33,11 +33,10 @@ const (
 // A selection of two elements of the pool of each party's own least and largest value. Recipients learn them and the number
 // of samples.
 func MinimumMaximum() Microprotocol {
-	find := func(v values) selection { return newSelection(int(v.whole("digit_bits")), smallest, largest) }
 	return statistic{
 		own:    []parameter{digitBits(6), valuesAs()},
 		order:  func(values) int { return 1 },
-		layout: selectionLayout(find),
+		layout: selectionLayout(findExtremes),
 		read: func(data io.Reader, v values) ([]byte, int, error) {
 			e, err := readExtremes(data, v)
 			if err != nil {
@@ -49,21 +48,14 @@ func MinimumMaximum() Microprotocol {
 			if len(payload) < 8 {
 				return nil, errors.New("the stored input is cut off: submit the computation again")
 			}
-			own := decodeWords(payload[8:])
 			samples, err := openCount(ctx, s, int(binary.LittleEndian.Uint64(payload)))
 			if err != nil {
 				return nil, err
 			}
-			found, err := runSelection(ctx, s, find(v), payload[8:])
-			if err != nil {
-				return nil, err
-			}
-			if len(own) > 0 && (found[0] > own[0] || found[1] < own[len(own)-1]) {
-				return nil, errors.New("the minimum or maximum is not that of this party's own values: a helper did not follow the protocol")
-			}
-			return appendWords(nil, append(found, uint64(samples))), nil
+			found, err := runExtremes(ctx, s, v, payload)
+			return appendWords(nil, append(found, uint64(samples))), err
 		},
-		deal: dealSelection(find),
+		deal: dealSelection(findExtremes),
 		finish: func(v values, _ int, opened []byte) (object, error) {
 			x, err := openedWords(opened, 3)
 			if err != nil {
@@ -92,18 +84,48 @@ func finishExtremes(v values, x []uint64) (object, error) {
 		return o, impossible("a number of samples is impossible")
 	}
 	o.put("samples", int64(x[2]))
+	both, err := shownExtremes(v, int64(x[2]), x[:2])
 	for i, name := range []string{"minimum", "maximum"} {
-		if x[2] == 0 {
+		if both == nil {
 			o.null(name, noSamples)
-			continue
+		} else {
+			o.put(name, both[i])
 		}
-		e, err := element(v, x[i])
-		if err != nil {
-			return o, impossible("there are samples and no " + name)
-		}
-		o.put(name, e)
 	}
-	return o, nil
+	return o, err
+}
+
+// findExtremes is the selection of the least and the largest value.
+func findExtremes(v values) selection {
+	return newSelection(int(v.whole("digit_bits")), smallest, largest)
+}
+
+// runExtremes is a party's part in that selection, from the payload of extremes.
+func runExtremes(ctx context.Context, s Session, v values, payload []byte) ([]uint64, error) {
+	own := decodeWords(payload)[1:]
+	found, err := runSelection(ctx, s, findExtremes(v), payload[8:])
+	if err != nil {
+		return nil, err
+	}
+	if len(own) > 0 && (found[0] > own[0] || found[1] < own[1]) {
+		return nil, errors.New("the minimum or maximum is not that of this party's own values: a helper did not follow the protocol")
+	}
+	return found, nil
+}
+
+// shownExtremes are the least and the largest of n values as a result shows them; nil where there are none.
+func shownExtremes(v values, n int64, found []uint64) ([]any, error) {
+	if n == 0 {
+		return nil, nil
+	}
+	both := make([]any, 2)
+	for i := range both {
+		var err error
+		if both[i], err = element(v, found[i]); err != nil {
+			return nil, impossible("there are samples and no minimum or maximum")
+		}
+	}
+	return both, nil
 }
 
 // extremes are the least and the largest of a party's values so far.
@@ -125,12 +147,17 @@ func (e *extremes) add(at place, least, most []byte) error {
 	if w[0] > w[1] {
 		return at.bad("has a minimum that is larger than its maximum")
 	}
-	if e.samples == 0 {
-		e.words = w
-	}
-	e.words = [2]uint64{min(e.words[0], w[0]), max(e.words[1], w[1])}
-	e.samples++
+	e.take(w[0], w[1])
 	return nil
+}
+
+// take takes in one sample.
+func (e *extremes) take(least, most uint64) {
+	if e.samples == 0 {
+		e.words = [2]uint64{least, most}
+	}
+	e.words = [2]uint64{min(e.words[0], least), max(e.words[1], most)}
+	e.samples++
 }
 
 // payload is the number of samples, and the extremes if there are any.

@@ -208,3 +208,29 @@ func TestSumAboveAThreshold(tt *testing.T) {
 		}
 	})
 }
+
+func TestUnivariateExtremesOfThePool(tt *testing.T) {
+	rapid.Check(tt, func(t *rapid.T) {
+		var rows []string
+		var sorted []float64
+		for range rapid.IntRange(0, 9).Draw(t, "values") {
+			x := float64(rapid.IntRange(-999, 999).Draw(t, "cents")) / 100
+			rows, sorted = append(rows, textOf(x)), append(sorted, x+0)
+		}
+		slices.Sort(sorted)
+		data := split(t, rapid.IntRange(2, 5).Draw(t, "parties"), rows)
+		got, err := playRoles(tt, t, simon.StatisticsUnivariate(), data, `{"outputs": ["mean", "maximum", "minimum"], "digit_bits": 3}`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(sorted) == 0 {
+			if got["minimum"] != nil || got["maximum"] != nil {
+				t.Fatalf("nothing gives %v", got)
+			}
+			return
+		}
+		if !sameNumber(got["minimum"], sorted[0]) || !sameNumber(got["maximum"], sorted[len(sorted)-1]) || !sameNumber(got["samples"], float64(len(sorted))) {
+			t.Fatalf("%v gives %v", sorted, got)
+		}
+	})
+}

@@ -65,6 +65,15 @@ func Double(text []byte) (float64, error) {
 	return x, nil
 }
 
+// Nearest is the double next to a number whose text an encoding has accepted.
+func Nearest(text []byte) float64 {
+	x, err := strconv.ParseFloat(string(text), 64)
+	if err != nil {
+		panic(err) // encodings accept neither other texts nor numbers beyond the doubles
+	}
+	return x
+}
+
 // Integer64 is a whole number, given as JSON writes numbers; 2.0 and 1e3 are 2 and 1000.
 func Integer64(text []byte) (int64, error) {
 	c, err := NewInteger(text)
