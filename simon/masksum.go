@@ -3,6 +3,7 @@ package simon
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/weftmpc/weft/simon/ring"
 )
@@ -79,6 +80,43 @@ func openShares(ctx context.Context, s Session, g gateSeats, l Label, x []uint64
 		}
 	}
 	return wordsOf(sum), nil
+}
+
+// maskedPrimeSum is MaskedSum of elements of the prime field.
+func maskedPrimeSum(ctx context.Context, s Session, l Label, x []uint64) ([]uint64, error) {
+	y, mask := slices.Clone(x), make([]uint64, len(x))
+	for peer := range s.N() {
+		if peer == s.Self() {
+			continue
+		}
+		stream, err := s.Stream(Mask, peer, l)
+		if err != nil {
+			return nil, fmt.Errorf("mask shared with seat %d: %w", peer, err)
+		}
+		fillPrime(mask, stream)
+		for k, m := range mask {
+			if s.Self() < peer {
+				y[k] = addPrime(y[k], m)
+			} else {
+				y[k] = subPrime(y[k], m)
+			}
+		}
+	}
+	bodies, err := s.Exchange(ctx, nil, l, appendWords(nil, y))
+	if err != nil {
+		return nil, fmt.Errorf("exchanging masked numbers %q: %w", l.Vector, err)
+	}
+	sum := make([]uint64, len(x))
+	for seat, b := range bodies {
+		part, err := elements(b, len(x))
+		if err != nil {
+			return nil, fmt.Errorf("masked numbers %q of seat %d: %w", l.Vector, seat, err)
+		}
+		for k := range sum {
+			sum[k] = addPrime(sum[k], part[k])
+		}
+	}
+	return sum, nil
 }
 
 // masked returns x plus the masks shared with higher seats minus those shared with lower ones. Session.Stream refuses the

@@ -28,10 +28,20 @@ const (
 	selectionHelper = "The dealer sends keys and receives nothing. With one evaluator it learns how many values of the pool lie below the values that were compared with."
 )
 
+// The same for minimum and maximum.
+const (
+	extremesBytes   = "16 bytes for each possible digit but one of minimum and maximum, from each party to each other, at every step; the dealer sends one party 32 bytes for each of them"
+	extremesLeakage = "While they are found, the parties learn their digits one after the other. Any coalition of up to n-1 parties learns nothing else, but what follows for the party that is left. " +
+		"The dealer with one party learns how many of the other parties have each of the digits. Where a party deals, in place of a helper, the two evaluators together, or one of them with the dealer, learn how many of the others' " +
+		"least and largest values lie below the values that were compared with. " +
+		"Broker and coordinator learn neither inputs nor result. Helpers must follow the protocol; one that does not can make results wrong, but no larger than the least and no less than the largest value of an honest party."
+	extremesHelper = "The dealer sends random numbers and receives nothing, not even the result. With one party it learns how many of the other parties have each of the digits."
+)
+
 // MinimumMaximum is the least and the largest of all parties' values.
 //
-// A selection of two elements of the pool of each party's own least and largest value. Recipients learn them and the number
-// of samples.
+// Digit by digit the parties ask whether anybody's value goes on with at least a digit, for both ends at once; where a party
+// deals, a selection of two elements of the pool of each party's own least and largest value takes its place.
 func MinimumMaximum() Microprotocol {
 	return statistic{
 		own:    []parameter{digitBits(6), valuesAs()},
@@ -55,7 +65,7 @@ func MinimumMaximum() Microprotocol {
 			found, err := runExtremes(ctx, s, v, payload)
 			return appendWords(nil, append(found, uint64(samples))), err
 		},
-		deal: dealSelection(findExtremes),
+		deal: dealExtremes,
 		finish: func(v values, _ int, opened []byte) (object, error) {
 			x, err := openedWords(opened, 3)
 			if err != nil {
@@ -72,9 +82,10 @@ func MinimumMaximum() Microprotocol {
 		Result: json.RawMessage(`{"type":"object","properties":{"samples":{"type":"integer","minimum":0,"description":"how many numbers or objects all parties gave together"},` +
 			`"minimum":{"type":["number","null"],"description":"null where there are no samples"},"maximum":{"type":["number","null"],"description":"null where there are no samples"},` +
 			notesSchema + `},"required":["samples","minimum","maximum"]}`),
-		Bytes:      selectionBytes + poolBytes,
-		Leakage:    "Recipients learn the minimum, the maximum and the number of samples of all parties together." + selectionLeakage,
-		WithHelper: selectionHelper,
+		Bytes: extremesBytes + poolBytes,
+		Leakage: "Recipients learn the minimum, the maximum and the number of samples of all parties together. Both are exact values of single samples; whose they are does not show. " +
+			extremesLeakage,
+		WithHelper: extremesHelper,
 	})
 }
 
@@ -95,15 +106,41 @@ func finishExtremes(v values, x []uint64) (object, error) {
 	return o, err
 }
 
-// findExtremes is the selection of the least and the largest value.
+// findExtremes is the selection of the least and the largest value, where a party deals.
 func findExtremes(v values) selection {
 	return newSelection(int(v.whole("digit_bits")), smallest, largest)
 }
 
-// runExtremes is a party's part in that selection, from the payload of extremes.
+// twoEnds finds the largest word and the largest complement of one, which is that of the least.
+func twoEnds(v values) largestDigits {
+	return largestDigits{kinds: 2, digit: int(v.whole("digit_bits"))}
+}
+
+// dealExtremes is the part of a dealer that is no party.
+func dealExtremes(ctx context.Context, s Session, _ gateSeats, v values) error {
+	return twoEnds(v).deal(ctx, s)
+}
+
+// runExtremes finds the least and the largest value from the payload of extremes: with a dealer that is no party by asking
+// whether anybody has a digit, which withstands any coalition of parties, else by a selection.
 func runExtremes(ctx context.Context, s Session, v values, payload []byte) ([]uint64, error) {
 	own := decodeWords(payload)[1:]
-	found, err := runSelection(ctx, s, findExtremes(v), payload[8:])
+	seats, err := gateSeatsOf(s)
+	if err != nil {
+		return nil, err
+	}
+	var found []uint64
+	if seats.dealer < s.N() {
+		found, err = findExtremes(v).run(ctx, s, seats, own)
+	} else {
+		var ends []uint64
+		if len(own) > 0 {
+			ends = []uint64{^own[0], own[1]}
+		}
+		if found, err = twoEnds(v).run(ctx, s, seats.dealer, ends); err == nil {
+			found[0] = ^found[0]
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -71,7 +71,7 @@ func StatisticsUnivariate() Microprotocol {
 			sum, err := OpenSum(ctx, s, Label{Round: 2, Vector: "sums"}, x)
 			return appendWords(sum.Bytes(), found), err
 		},
-		deal:   dealSelection(findExtremes),
+		deal:   dealExtremes,
 		helped: namesExtremes,
 		finish: func(v values, _ int, opened []byte) (object, error) {
 			l, err := layout(v)
@@ -104,12 +104,12 @@ func StatisticsUnivariate() Microprotocol {
 		Input:      json.RawMessage(`{"description":"a number, or a list of numbers","anyOf":[{"type":"number"},{"type":"array","items":{"type":"number"}}]}`),
 		Result:     fields.schema(),
 		Bytes:      "416 bytes to each receiver for all fields, 72 for mean and variance" + poolBytes,
-		WithHelper: "Where outputs names minimum or maximum: " + selectionHelper,
+		WithHelper: "Where outputs names minimum or maximum: " + extremesHelper,
 		Leakage: "Recipients learn the exact sums from which the wanted fields are computed: the number of samples and the sums of the first to the sixth powers, " +
 			"of logarithms and of reciprocals, as far as outputs needs them, of all parties together. " +
 			"Sums of many powers determine a small pool completely: six of them up to six values, and more where values are coarse, so let least_samples be 100 or more. " +
 			"Any coalition of up to n-1 parties learns the same sums of the others: with two parties those are the other party's own. " +
-			"Broker and coordinator learn neither inputs nor result. Where outputs names minimum or maximum, both are found as in MinimumMaximum:" + selectionLeakage,
+			"Broker and coordinator learn neither inputs nor result. Where outputs names minimum or maximum, both are found as in MinimumMaximum. " + extremesLeakage,
 	})
 }
 
