@@ -52,6 +52,12 @@ var goals = []goal{
 	{letter: "s", what: "logistic regression, 3 x 427 rows, 10 columns", weft: "s.logistic", unit: "ms", wanted: 300},
 	{letter: "s", what: "1,000 private categories, 3 parties", weft: "s.categories", unit: "ms", wanted: 300},
 	{letter: "s", what: "vector of 10,000, 20 parties", weft: "s.wide", unit: "ms", wanted: 2000},
+	{letter: "", what: "sum of 3, in the same run as the following", weft: "o.sum", unit: "ms"},
+	{letter: "o", what: "minimum and maximum of 3 x 100 numbers", weft: "o.extremes", unit: "ms", wanted: 200},
+	{letter: "o", what: "median of 3 x 100 numbers", weft: "o.median", unit: "ms", wanted: 300},
+	{letter: "o", what: "7 quantiles of 3 x 100 numbers", weft: "o.quantiles", unit: "ms", wanted: 1000},
+	{letter: "o", what: "100 categories, counts below 5 hidden, 3 parties", weft: "o.hidden", unit: "ms", wanted: 150},
+	{letter: "o", what: "median of 3 x 1,000,000 numbers", weft: "o.median-large", unit: "ms", wanted: 1500},
 	{letter: "f", what: "64 sums of 3 at once, one process", weft: "f.weft", floor: "f.floor", unit: "/s", wanted: 0.6, least: true},
 }
 
