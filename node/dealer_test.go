@@ -76,6 +76,16 @@ func TestDealerOfTwo(t *testing.T) {
 	f.wantSum(map[string]jobs.Job{"alice": f.members["alice"].ended(a.ID, patience), "bob": f.members["bob"].ended(b.ID, patience)}, "3", "2")
 }
 
+// signer is the name of the party that has signed a notice.
+func (f *fleet) signer(n session.Notice) string {
+	for _, p := range f.peers {
+		if p.FP == n.FP {
+			return p.Name
+		}
+	}
+	return ""
+}
+
 func (f *fleet) listed() []policy.Helper {
 	return []policy.Helper{{Name: "coordinator", FP: f.center.FP(), Roles: []simon.Role{simon.Dealer}, Microprotocols: []string{"DealtSum"}}}
 }
@@ -138,13 +148,25 @@ func TestDealerDiesBeforeItConfirms(t *testing.T) {
 		}
 	}
 	d.step.Store(&die)
-	all := f.submitAll(uuid.New(), data)
+	id := uuid.New()
+	all := f.submitAll(id, data)
 	<-dying
 	for name, j := range all {
 		f.members[name].reached(j, jobs.Committed)
 	}
 	f.deal(seat.DealerConfig{})
+	f.settle()
 	f.ahead.Store(int64(3 * time.Minute))
+	f.mu.Lock()
+	notices := slices.Clone(f.notices)
+	f.mu.Unlock()
+	for name, m := range f.members { // a sign of life, upon which the clock is looked at
+		for _, n := range notices {
+			if from := f.signer(n); from != name {
+				m.receive(from, append(bytes.Clone(id[:]), n.Encode()...))
+			}
+		}
+	}
 	for name, j := range f.endedAll(all) {
 		if j.State != jobs.Failed || j.Problem.Reason != "not-confirmed" || !strings.Contains(j.Problem.Message, "not confirmed by coordinator in time") {
 			t.Errorf("%s: %s %v", name, j.State, j.Problem)
