@@ -311,6 +311,47 @@ func TestDealersJoinIsTampered(t *testing.T) {
 	}
 }
 
+// A START with a dealer that differs in a single byte starts nothing, as one without.
+func TestAlteredStartWithDealer(t *testing.T) {
+	f := newFleet(t, simontest.Faults{}, three...)
+	dealtFleet(t, f, DealtSum("{}"))
+	stride := 13
+	if testing.Short() {
+		stride = 37
+	}
+	alterStarts(f, three[:1], stride)
+}
+
+// All that was ever sent is sent again, to the dealer, too, and to one that has forgotten everything: no party sends a share,
+// no record changes, nobody contradicts what he has signed.
+func TestReplayWithDealer(t *testing.T) {
+	f := newFleet(t, simontest.Faults{}, three...)
+	dealtFleet(t, f, DealtSum("{}"))
+	w := f.watch()
+	f.wantSum(f.sumAll(uuid.New(), data), "85", "3")
+	for _, point := range []string{"after send 1", "line committed"} {
+		f.crash(point, uuid.New())
+	}
+	f.settle()
+	all := w.seen(nil)
+	shares := func() int {
+		return len(w.seen(func(d sent) bool { return d.kind() == kindShare && d.from != "coordinator" }))
+	}
+	before, sharesBefore := f.state(), shares()
+	for _, process := range []string{"the same", "a new dealer"} {
+		for order, list := range orders(all) {
+			f.replay(list)
+			if n := shares(); n != sharesBefore {
+				t.Errorf("%s, %s: %d share messages left", process, order, n-sharesBefore)
+			}
+			wantState(t, process+", "+order, f.state(), before)
+			f.checkInvariants()
+		}
+		f.deal(seat.DealerConfig{})
+	}
+	f.wantSum(f.sumAll(uuid.New(), data), "85", "3")
+}
+
 // refusedBefore wants that all jobs fail by the policy, and that no JOIN has left.
 func (f *fleet) refusedBefore(w *watch, id uuid.UUID, ended map[string]jobs.Job, text string) {
 	f.t.Helper()
