@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/weftmpc/weft/simon"
 	"github.com/weftmpc/weft/simon/simontest"
@@ -377,6 +378,9 @@ func TestDealerHearsNothing(t *testing.T) {
 		l := newLab(t, 3, labOptions{helpers: 1, change: withDealer(3, 0, 1)})
 		defer l.close()
 		_, errs := l.play(func(ctx context.Context, s simon.Session) ([]byte, error) {
+			if s.Self() == 3 {
+				time.Sleep(time.Second) // it plays still when the body comes
+			}
 			if s.Self() != 0 {
 				return nil, nil
 			}
