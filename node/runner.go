@@ -53,8 +53,9 @@ type runner struct {
 	job     jobs.Job // own copy, for the goroutine that runs; the store has the truth
 	m       simon.Microprotocol
 	input   []byte
-	parties []seat.Peer // in the job's order, as admitted
-	left    *seat.Run   // of a committed job after a restart
+	parties []seat.Peer   // in the job's order, as admitted
+	places  policy.Places // of the helpers and evaluators, as admitted
+	left    *seat.Run     // of a committed job after a restart
 
 	ran     bool                                    // an attempt of this process has started
 	playing atomic.Pointer[context.CancelCauseFunc] // ends the protocol that runs
@@ -248,7 +249,12 @@ func (r *runner) admit(p policy.Policy) error {
 		parties[i] = p
 	}
 	r.parties = parties
-	return p.Check(r.m, r.job.Parameters, parties)
+	if err := p.Check(r.m, r.job.Parameters, parties); err != nil {
+		return err
+	}
+	places, err := p.Places(r.m, r.job.Parameters, r.job.UUID, parties)
+	r.places = places
+	return err
 }
 
 // common is the part of the JOIN that all parties must sign alike.
@@ -265,7 +271,7 @@ func (r *runner) common() coordinator.Common {
 	c := coordinator.Common{
 		UUID: r.job.UUID, Microprotocol: r.job.Microprotocol, Version: r.job.Version, Parameters: r.job.Parameters,
 		RoundMS: uint32(r.job.Round.Milliseconds()), LimitMS: uint32(r.job.Limit.Milliseconds()),
-		Layout: r.job.Layout, Coordinator: r.node.cfg.Coordinator,
+		Layout: r.job.Layout, Coordinator: r.node.cfg.Coordinator, S0: r.places.S0, S1: r.places.S1, Dealer: r.places.Dealer,
 	}
 	for _, p := range places {
 		c.Parties = append(c.Parties, p.fp)

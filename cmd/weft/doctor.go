@@ -167,7 +167,7 @@ func (d *doctor) files() {
 // identity looks at the certificate that other parties see.
 func (d *doctor) identity() {
 	c := d.config
-	id, _, err := c.Identity.load(c.CA, d.now())
+	id, _, err := c.Identity.load(c.CA, d.now(), identity.UsageParty)
 	if err != nil {
 		d.wrong("identity", advice(err, "bring back the files that `weft ca issue` wrote, or have new ones issued"), "%v", err)
 		return
@@ -291,6 +291,7 @@ func (d *doctor) askCoordinator(ctx context.Context, nc *nats.Conn) {
 	} else {
 		d.ok("coordinator", "%s answers", oneLine(s.Name))
 	}
+	defer d.dealer(ctx, nc, s)
 	off := began.Add(took / 2).Sub(s.Time)
 	text := fmt.Sprintf("this machine's clock is %s %s the coordinator's", off.Abs().Round(10*time.Millisecond), beforeOrAfter(off))
 	switch advice := "let both machines take their time from NTP"; {

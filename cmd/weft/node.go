@@ -30,8 +30,12 @@ type nodeConfig struct {
 	Hub         linkConfig     `yaml:"hub" doc:"The broker between the institutions."`
 	Coordinator string         `yaml:"coordinator" doc:"The fingerprint of the coordinator, which brings the parties of a computation together. It sees who computes what with whom, and no data."`
 	Parties     []member       `yaml:"parties" doc:"Whom this party computes with, its own entry included, and nobody else. Compare each fingerprint with the one that the institution tells you by another way. gateways are the URLs under which clients name a party."`
-	Gateway     gatewayConfig  `yaml:"gateway" doc:"The HTTP API for this party's own people."`
-	Log         logConfig      `yaml:"log" doc:"The log, on standard error. It never holds data."`
+	Helpers     []helperConfig `yaml:"helpers" doc:"Who may help as dealer where it could read data together with one party: name, fingerprint, roles (dealer), microprotocols. The coordinator needs no entry to deal for three parties or more where all that it could do is spoil the result. Empty: nobody."`
+
+	ExcludeEvaluators []string `yaml:"exclude_evaluators" doc:"Names of parties that never evaluate comparisons. All parties of a computation must list the same, or it does not start."`
+
+	Gateway gatewayConfig `yaml:"gateway" doc:"The HTTP API for this party's own people."`
+	Log     logConfig     `yaml:"log" doc:"The log, on standard error. It never holds data."`
 }
 
 type gatewayConfig struct {
@@ -49,7 +53,7 @@ type gatewayConfig struct {
 func defaultNode() nodeConfig {
 	return nodeConfig{
 		Identity: identityConfig{Cert: "identity.crt", Key: "identity.key"}, CA: "ca.crt", State: "state",
-		Durability: "power", Profile: "strict", Drain: 30 * time.Second, Hub: defaultLink(),
+		Durability: "power", Profile: "strict", Drain: 30 * time.Second, Hub: defaultLink(), Helpers: []helperConfig{}, ExcludeEvaluators: []string{},
 		Gateway: gatewayConfig{
 			Listen: "127.0.0.1:55501", BehindProxy: []string{}, Hosts: []string{}, CORS: []string{}, Deadline: 5 * time.Minute,
 			Access: accessConfig{Certificates: map[string]string{}, OIDC: oidcConfig{Roles: map[string]string{}}},
@@ -118,7 +122,8 @@ func (c nodeConfig) check() error {
 		}
 		names[p.Name], prints[p.Fingerprint] = true, p.Name
 	}
-	return nil
+	_, err := c.helperPolicy()
+	return err
 }
 
 func (p *program) nodeCommand() *cobra.Command {
@@ -157,7 +162,7 @@ func (p *program) runNode(ctx context.Context, file string, stderr io.Writer) (e
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	id, roots, err := c.Identity.load(c.CA, p.now())
+	id, roots, err := c.Identity.load(c.CA, p.now(), identity.UsageParty)
 	if err != nil {
 		return err
 	}
@@ -241,7 +246,10 @@ func (c nodeConfig) party(id *identity.Identity) (partyConfig, error) {
 	}
 	p := partyConfig{
 		identity: id, coordinator: coordinator, profile: profile, power: c.Durability == "power",
-		cors: c.Gateway.CORS, hosts: c.Gateway.Hosts, deadline: c.Gateway.Deadline,
+		cors: c.Gateway.CORS, hosts: c.Gateway.Hosts, deadline: c.Gateway.Deadline, excluded: c.ExcludeEvaluators,
+	}
+	if p.helpers, err = c.helperPolicy(); err != nil {
+		return p, err
 	}
 	own := false
 	for _, m := range c.Parties {

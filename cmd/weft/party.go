@@ -31,8 +31,10 @@ type partyConfig struct {
 	urls        []gateway.Party
 	coordinator identity.Fingerprint
 	profile     policy.Profile
-	power       bool // every write survives a power cut
-	loopback    bool // localhost, 127.0.0.1 and [::1] are one
+	helpers     []policy.Helper
+	excluded    []string // from evaluating
+	power       bool     // every write survives a power cut
+	loopback    bool     // localhost, 127.0.0.1 and [::1] are one
 	cors        []string
 	hosts       []string
 	deadline    time.Duration
@@ -44,6 +46,11 @@ type partyConfig struct {
 	listener    net.Listener
 	logger      *slog.Logger
 	now         func() time.Time // nil: time.Now
+}
+
+// policy is what the node takes part in.
+func (c partyConfig) policy(maxParties int) policy.Policy {
+	return policy.Policy{Profile: c.profile, MaxParties: maxParties, Helpers: c.helpers, ExcludeEvaluators: c.excluded}
 }
 
 // party is a node with its private broker, its stores and its gateway.
@@ -77,7 +84,7 @@ func startParty(ctx context.Context, c partyConfig) (_ *party, err error) {
 	}
 	p.node, err = node.New(node.Config{
 		Identity: c.identity, Roots: c.roots, Parties: c.parties, Coordinator: c.coordinator,
-		Policy: policy.Policy{Profile: c.profile, MaxParties: c.maxParties}, Catalogue: simon.Catalogue(), Jobs: p.jobs, Fabric: c.fabric,
+		Policy: c.policy(c.maxParties), Catalogue: simon.Catalogue(), Jobs: p.jobs, Fabric: c.fabric,
 		StoreKey: c.state.derive("nonce"), Room: c.state.room, Now: c.now, Logger: c.logger,
 	})
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -22,7 +23,6 @@ import (
 	"github.com/weftmpc/weft/broker"
 	"github.com/weftmpc/weft/broker/identity"
 	"github.com/weftmpc/weft/gateway"
-	"github.com/weftmpc/weft/node/policy"
 )
 
 // directory is a gateway's list of parties that a reload replaces.
@@ -76,13 +76,13 @@ func (r *reloader) reload() {
 	}
 	var taken []string
 	restart := differences(reflect.ValueOf(r.config), reflect.ValueOf(next), "")
-	if next.Profile != r.config.Profile || !same(reflect.ValueOf(r.config.Parties), reflect.ValueOf(next.Parties)) {
+	if !reflect.DeepEqual(ruled(r.config), ruled(next)) {
 		own, err := r.rules(next)
 		if err != nil {
 			r.log.Error("the profile and the parties are not reloaded", "error", err)
 		} else {
-			taken = append(taken, "profile", "parties")
-			r.config.Profile, r.config.Parties = next.Profile, next.Parties
+			taken = append(taken, "profile", "parties", "helpers", "exclude_evaluators")
+			r.config.Profile, r.config.Parties, r.config.Helpers, r.config.ExcludeEvaluators = next.Profile, next.Parties, next.Helpers, next.ExcludeEvaluators
 		}
 		if own {
 			restart = append(restart, "parties (this party's own gateways)")
@@ -104,7 +104,12 @@ func (r *reloader) reload() {
 	r.log.Info("the configuration was read again", "reloaded", strings.Join(taken, ", "), "needs_restart", strings.Join(restart, ", "))
 }
 
-// rules takes over profile and parties. own says that this party's own gateways differ, whose names the gateway knows from
+// ruled is what decides whom the node computes with, and what.
+func ruled(c nodeConfig) nodeConfig {
+	return nodeConfig{Profile: c.Profile, Parties: c.Parties, Helpers: c.Helpers, ExcludeEvaluators: c.ExcludeEvaluators}
+}
+
+// rules takes over profile, parties and helpers. own says that this party's own gateways differ, whose names the gateway knows from
 // its start.
 func (r *reloader) rules(next nodeConfig) (own bool, err error) {
 	p, err := next.party(r.party.identity)
@@ -115,7 +120,7 @@ func (r *reloader) rules(next nodeConfig) (own bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if err := r.running.node.SetRules(policy.Policy{Profile: p.profile, MaxParties: r.party.maxParties}, p.parties); err != nil {
+	if err := r.running.node.SetRules(p.policy(r.party.maxParties), p.parties); err != nil {
 		return false, err
 	}
 	r.running.gateway.SetGuard(p.profile.Guard())
@@ -151,7 +156,7 @@ func differences(a, b reflect.Value, path string) (keys []string) {
 	for f := range fields(a.Type()) {
 		x, y, key := a.FieldByIndex(f.Index), b.FieldByIndex(f.Index), join(path, keyOf(f))
 		switch {
-		case key == "profile" || key == "parties":
+		case slices.Contains([]string{"profile", "parties", "helpers", "exclude_evaluators"}, key):
 		case isGroup(x.Type()):
 			keys = append(keys, differences(x, y, key)...)
 		case !reflect.DeepEqual(x.Interface(), y.Interface()):
@@ -220,7 +225,7 @@ func (p *program) reloadNode(file string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	id, _, err := c.Identity.load(c.CA, p.now())
+	id, _, err := c.Identity.load(c.CA, p.now(), identity.UsageParty)
 	if err != nil {
 		return err
 	}

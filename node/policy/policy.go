@@ -4,8 +4,8 @@ package policy
 import (
 	"errors"
 	"fmt"
-	"strings"
 
+	"github.com/weftmpc/weft/broker/identity"
 	"github.com/weftmpc/weft/node/seat"
 	"github.com/weftmpc/weft/simon"
 )
@@ -45,6 +45,10 @@ func ParseProfile(s string) (Profile, error) {
 type Policy struct {
 	Profile    Profile // zero: Strict
 	MaxParties int     // zero: 32; at most 128
+
+	Coordinator       identity.Fingerprint // who deals where no party does
+	Helpers           []Helper             // who may have roles that need permission
+	ExcludeEvaluators []string             // names of parties that are never evaluators; all parties must exclude the same
 }
 
 // Refusal says which rule forbids a computation, and what would satisfy it.
@@ -95,7 +99,7 @@ func (p Policy) Check(m simon.Microprotocol, parameters []byte, parties []seat.P
 	}
 	seen := map[string]string{}
 	for _, party := range parties {
-		org := strings.ToLower(strings.TrimSpace(party.Organisation))
+		org := organisation(party)
 		if other, ok := seen[org]; ok {
 			return refuse("profile strict: %s and %s belong to one organisation (%s); parties must be of distinct organisations",
 				other, party.Name, party.Organisation)
