@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 
 	"github.com/weftmpc/weft/simon/ring"
 )
@@ -37,6 +38,17 @@ func gateSeatsOf(s Session) (g gateSeats, err error) {
 		return g, errors.New("the dealer is an evaluator, who would see everything")
 	}
 	return g, nil
+}
+
+// dealerParty is the parameter by which a party deals, in place of the coordinator's helper.
+func dealerParty() parameter {
+	name := regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
+	return parameter{"dealer", nil, func(v any) (any, error) {
+		if s, ok := v.(string); ok && name.MatchString(s) {
+			return s, nil
+		}
+		return nil, errors.New("must be the name of a party, such as alice")
+	}, `"type":"string","pattern":"^[a-z0-9-]{1,63}$"`, "the party that deals, where at least three compute; by default the coordinator does"}
 }
 
 // evaluator is 0 or 1 at the evaluators' seats, -1 at others.

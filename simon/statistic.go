@@ -120,7 +120,11 @@ func (st statistic) complete(m Microprotocol) Microprotocol {
 	if m.Round == 0 {
 		m.Round, m.Limit = 20*time.Second, 120*time.Second
 	}
-	known := withTiming(m.Round, m.Limit, append(slices.Clone(st.own), guarded()...)...)
+	own := append(slices.Clone(st.own), guarded()...)
+	if st.deal != nil {
+		own = append(own, dealerParty())
+	}
+	known := withTiming(m.Round, m.Limit, own...)
 	m.Parameters = schemaOf(known)
 	if st.helped != nil {
 		m.Leakage += poolLeakage + " With suppress_below they learn only whether there are enough."
