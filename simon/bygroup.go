@@ -57,14 +57,15 @@ func StatisticsByGroup() Microprotocol {
 // openGroups opens the sums of all groups; where small counts are hidden, first the counts of the groups that have enough, and
 // then the sums of these groups.
 func openGroups(ctx context.Context, s Session, v values, x ring.Vector) ([]byte, error) {
+	var shown []uint64
 	if hiding(v) {
 		x = x.Clone() // the stored input is that of the next attempt too
 		counts := make([]uint64, x.Layout()[0].Count)
 		for g := range counts {
 			x.Limbs(0, g, counts[g:g+1])
 		}
-		shown, err := openSurvivors(ctx, s, v, counts)
-		if err != nil {
+		var err error
+		if shown, err = openSurvivors(ctx, s, v, counts); err != nil {
 			return nil, err
 		}
 		var zero big.Int
@@ -78,7 +79,16 @@ func openGroups(ctx context.Context, s Session, v values, x ring.Vector) ([]byte
 		}
 	}
 	sum, err := OpenSum(ctx, s, Label{Round: 3, Vector: "sums"}, x)
-	return sum.Bytes(), err
+	if err != nil || sum.Bytes() == nil {
+		return nil, err
+	}
+	for g, n := range shown {
+		var counted [1]uint64
+		if sum.Limbs(0, g, counted[:]); counted[0] != n {
+			return nil, impossible("the sums are of other counts than those that were shown")
+		}
+	}
+	return sum.Bytes(), nil
 }
 
 func readByGroup(data io.Reader, v values) (ring.Vector, int, error) {
