@@ -1,6 +1,7 @@
 package simon
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -44,7 +45,7 @@ func StatisticsByGroup() Microprotocol {
 		Input: json.RawMessage(`{"description":"a list of rows [number, group]","type":"array","items":{"type":"array",` +
 			`"prefixItems":[{"type":"number"},` + categoryItems + `],"minItems":2,"maxItems":2}}`),
 		Result: byGroupSchema(),
-		Bytes:  "72 bytes for each group to each receiver" + suppressionBytes + poolBytes,
+		Bytes:  "72 bytes for each group to each receiver" + suppressionBytes + ", and 8 from each party to each other" + poolBytes,
 		Leakage: "Recipients learn the number of samples and the exact sums of numbers and of squares of each group, of all parties together. " +
 			"least_samples counts the samples of all groups: a group of one sample shows its number, one of two samples both, and a group that only one party has shows that party's sums, " +
 			"so name groups that are large everywhere. " +
@@ -68,6 +69,10 @@ func openGroups(ctx context.Context, s Session, v values, x ring.Vector) ([]byte
 		if shown, err = openSurvivors(ctx, s, v, counts); err != nil {
 			return nil, err
 		}
+		// Parties that were shown different counts would leave out different groups, and the sums were then of some parties only.
+		if err := agree(ctx, s, Label{Round: 3, Vector: "shown counts"}, shown); err != nil {
+			return nil, err
+		}
 		var zero big.Int
 		for g, n := range shown {
 			if n > 0 {
@@ -89,6 +94,22 @@ func openGroups(ctx context.Context, s Session, v values, x ring.Vector) ([]byte
 		}
 	}
 	return sum.Bytes(), nil
+}
+
+// agree fails unless all parties have the same public words. A party calls it before it sends what depends on them. One hop, 8
+// bytes a word to each party.
+func agree(ctx context.Context, s Session, l Label, x []uint64) error {
+	body := appendWords(nil, x)
+	bodies, err := s.Exchange(ctx, nil, l, body)
+	if err != nil {
+		return fmt.Errorf("comparing %q: %w", l.Vector, err)
+	}
+	for _, b := range bodies {
+		if !bytes.Equal(b, body) {
+			return impossible("the parties were shown different counts")
+		}
+	}
+	return nil
 }
 
 func readByGroup(data io.Reader, v values) (ring.Vector, int, error) {

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/weftmpc/weft/simon"
@@ -184,6 +185,30 @@ func TestEvaluatorLiesOnCounts(t *testing.T) {
 	p = prepare(t, simon.SecureCompare(), `{"threshold":3}`, []string{"1", "1", "5"})
 	_, errs = lied(t, p, added(0, "above", 2, 0, 1))
 	outcomes(t, "compare", errs, "neither yes nor no", 1, 2)
+}
+
+// TestEvaluatorShowsTwoTables: an evaluator that tells one party of a hidden group that it is shown, or another that a group is
+// hidden, would learn sums of single parties. Nobody sends any.
+func TestEvaluatorShowsTwoTables(t *testing.T) {
+	p := prepare(t, simon.StatisticsByGroup(), `{"groups":["a","b"],"suppress_below":4}`, tableOf([]string{`[1,"a"]`, `[2,"b"]`}, 5, 3))
+	for group, more := range map[int]uint64{0: ^uint64(4), 1: 4} {
+		var sent atomic.Bool
+		_, errs := lied(t, p, rewritten(func(m simontest.Message) []byte {
+			if m.Label == (simon.Label{Round: 3, Vector: "sums"}) {
+				sent.Store(true)
+			}
+			if m.From != 1 || m.To != 2 || m.Label.Vector != "surviving counts" {
+				return m.Body
+			}
+			b := slices.Clone(m.Body)
+			binary.LittleEndian.PutUint64(b[8*group:], binary.LittleEndian.Uint64(b[8*group:])+more)
+			return b
+		}))
+		if sent.Load() {
+			t.Errorf("group %d: a party sends its sums: %v", group, errs)
+		}
+		outcomes(t, "two tables", errs, "the parties were shown different counts", 0, 2)
+	}
 }
 
 // TestDealersKeysThatAreNone: whatever the dealer sends, parties end with a result or an error that says who it is about.

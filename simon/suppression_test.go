@@ -198,8 +198,11 @@ func TestNothingElseIsOpened(t *testing.T) {
 				if got := fmt.Sprint(sums[simon.Label{Round: 2, Vector: "surviving counts"}]); got != "[0 4 0 8]" && (c.m.Name != "StatisticsFrequency" && c.m.Name != "Histogram" || got == "") {
 					t.Errorf("%s: the counts %s are opened", c.m.Name, got)
 				}
-				if c.m.Name == "StatisticsByGroup" {
-					want++
+				if c.m.Name == "StatisticsByGroup" { // the parties tell each other what they were shown
+					if got := fmt.Sprint(sums[simon.Label{Round: 3, Vector: "shown counts"}]); got != "[0 12 0 24]" {
+						t.Errorf("what was shown is compared as %s", got)
+					}
+					want += 2
 					words := sums[simon.Label{Round: 3, Vector: "sums"}]
 					if len(words) != 36 || fmt.Sprint(words[:4]) != "[0 4 0 8]" {
 						t.Errorf("the groups' sums begin with %v", words)
