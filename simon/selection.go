@@ -147,8 +147,8 @@ func (sel selection) contribution(s Session, own, found []uint64, w, rest int) [
 		}
 		for j := uint64(1); j < 1<<w; j++ {
 			threshold := (found[r]<<w | j) << rest
-			// What is read here, and for how long, depends on this party's own values alone. Who measures when its messages leave
-			// may guess how many these are, to a power of two; that is left open.
+			// What is read here depends on this party's own values alone. Who measures when its messages leave may guess how many
+			// these are, as reading a million takes milliseconds; no other party's can be guessed.
 			below := sort.Search(len(own), func(i int) bool { return own[i] >= threshold })
 			z = append(z, uint64(c.below*int64(below)+alike))
 		}
