@@ -1,6 +1,7 @@
 package simon
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -44,7 +45,7 @@ func StatisticsByGroup() Microprotocol {
 		Input: json.RawMessage(`{"description":"a list of rows [number, group]","type":"array","items":{"type":"array",` +
 			`"prefixItems":[{"type":"number"},` + categoryItems + `],"minItems":2,"maxItems":2}}`),
 		Result: byGroupSchema(),
-		Bytes:  "72 bytes for each group to each receiver" + suppressionBytes + poolBytes,
+		Bytes:  "72 bytes for each group to each receiver" + suppressionBytes + ", and 8 from each party to each other" + poolBytes,
 		Leakage: "Recipients learn the number of samples and the exact sums of numbers and of squares of each group, of all parties together. " +
 			"least_samples counts the samples of all groups: a group of one sample shows its number, one of two samples both, and a group that only one party has shows that party's sums, " +
 			"so name groups that are large everywhere. " +
@@ -57,14 +58,19 @@ func StatisticsByGroup() Microprotocol {
 // openGroups opens the sums of all groups; where small counts are hidden, first the counts of the groups that have enough, and
 // then the sums of these groups.
 func openGroups(ctx context.Context, s Session, v values, x ring.Vector) ([]byte, error) {
+	var shown []uint64
 	if hiding(v) {
 		x = x.Clone() // the stored input is that of the next attempt too
 		counts := make([]uint64, x.Layout()[0].Count)
 		for g := range counts {
 			x.Limbs(0, g, counts[g:g+1])
 		}
-		shown, err := openSurvivors(ctx, s, v, counts)
-		if err != nil {
+		var err error
+		if shown, err = openSurvivors(ctx, s, v, counts); err != nil {
+			return nil, err
+		}
+		// Parties that were shown different counts would leave out different groups, and the sums were then of some parties only.
+		if err := agree(ctx, s, Label{Round: 3, Vector: "shown counts"}, shown); err != nil {
 			return nil, err
 		}
 		var zero big.Int
@@ -78,7 +84,32 @@ func openGroups(ctx context.Context, s Session, v values, x ring.Vector) ([]byte
 		}
 	}
 	sum, err := OpenSum(ctx, s, Label{Round: 3, Vector: "sums"}, x)
-	return sum.Bytes(), err
+	if err != nil || sum.Bytes() == nil {
+		return nil, err
+	}
+	for g, n := range shown {
+		var counted [1]uint64
+		if sum.Limbs(0, g, counted[:]); counted[0] != n {
+			return nil, impossible("the sums are of other counts than those that were shown")
+		}
+	}
+	return sum.Bytes(), nil
+}
+
+// agree fails unless all parties have the same public words. A party calls it before it sends what depends on them. One hop, 8
+// bytes a word to each party.
+func agree(ctx context.Context, s Session, l Label, x []uint64) error {
+	body := appendWords(nil, x)
+	bodies, err := s.Exchange(ctx, nil, l, body)
+	if err != nil {
+		return fmt.Errorf("comparing %q: %w", l.Vector, err)
+	}
+	for _, b := range bodies {
+		if !bytes.Equal(b, body) {
+			return impossible("the parties were shown different counts")
+		}
+	}
+	return nil
 }
 
 func readByGroup(data io.Reader, v values) (ring.Vector, int, error) {

@@ -84,7 +84,7 @@ func SecureCompare() Microprotocol {
 		Bytes:   "8 bytes to each of the two evaluators and to each party; the dealer sends each evaluator 1,607 bytes",
 		Leakage: "Recipients learn whether the sum is above the threshold. Whoever asks again and again with other thresholds finds the sum. " +
 			"Any coalition of parties without the two evaluators learns nothing else, also with the dealer. The two evaluators together, or one of them with the dealer, learn the sum of the other parties' numbers. " +
-			"Broker and coordinator learn neither inputs nor result. Helpers must follow the protocol; one that does not can make the answer wrong.",
+			"Broker and coordinator learn neither inputs nor result. Evaluators and dealer must follow the protocol; one that does not can make the answer wrong, or the answer to another question.",
 		WithHelper: "The dealer sends keys and receives nothing. With one evaluator it learns the sum of the other parties' numbers.",
 	})
 }

@@ -158,8 +158,8 @@ func tooFewSecretly(v values, x ring.Vector) error {
 	x.Limbs(0, 0, samples[:])
 	x.Limbs(1, 0, contributors[:])
 	switch {
-	case samples[0] > 1 || contributors[0] > 1:
-		return impossible("the answer about the size of the pool is neither yes nor no")
+	case samples[0] > 1 || contributors[0] > 1, samples[0] == 0 && v.whole("least_samples") == 0, contributors[0] == 0 && v.whole("least_contributors") == 0:
+		return impossible("the answer about the size of the pool is none")
 	case samples[0] == 0:
 		return &OutcomeError{fmt.Sprintf("all parties together have fewer samples than the %d that are needed (least_samples): nothing else was opened", v.whole("least_samples"))}
 	case contributors[0] == 0:

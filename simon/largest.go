@@ -1,9 +1,6 @@
 package simon
 
-import (
-	"context"
-	"errors"
-)
+import "context"
 
 // largestDigits finds the largest of all parties' words, for several kinds of words at a time, digit by digit from the highest:
 // for each value of the next digit the parties learn whether anybody has a word that begins like the largest one so far and
@@ -56,7 +53,7 @@ func (d largestDigits) run(ctx context.Context, s Session, dealer int, own []uin
 			digit, ended := uint64(0), false
 			for _, is := range any[k*(1<<w-1) : (k+1)*(1<<w-1)] {
 				if is && ended {
-					return nil, errors.New("a digit of a result is contradictory: a helper or a party did not follow the protocol")
+					return nil, impossible("a digit of a result is contradictory")
 				}
 				if ended = !is; is {
 					digit++

@@ -24,7 +24,7 @@ const (
 	selectionLeakage = " While an element is found, the parties learn its digits one after the other, and nothing of counts or positions. It is the exact value of one sample. " +
 		"Any coalition of parties without the two evaluators learns nothing else, also with the dealer. The two evaluators together, or one of them with the dealer, learn how many values of the pool lie below the values that were " +
 		"compared with, never those of a single party; with two parties that is what the other party has. " +
-		"Broker and coordinator learn neither inputs nor result. Experimental: the comparisons are published, their composition is not, and helpers must follow the protocol; one that does not can make results wrong."
+		"Broker and coordinator learn neither inputs nor result. Experimental: the comparisons are published, their composition is not, and evaluators and dealer must follow the protocol; one that does not can make results wrong, or have them show something else of the pool."
 	selectionHelper = "The dealer sends keys and receives nothing. With one evaluator it learns how many values of the pool lie below the values that were compared with."
 )
 
@@ -124,6 +124,9 @@ func dealExtremes(ctx context.Context, s Session, _ gateSeats, v values) error {
 // runExtremes finds the least and the largest value from the payload of extremes: with a dealer that is no party by asking
 // whether anybody has a digit, which withstands any coalition of parties, else by a selection.
 func runExtremes(ctx context.Context, s Session, v values, payload []byte) ([]uint64, error) {
+	if n := len(payload); n != 8 && n != 24 {
+		return nil, errors.New("the stored input is cut off: submit the computation again")
+	}
 	own := decodeWords(payload)[1:]
 	seats, err := gateSeatsOf(s)
 	if err != nil {
@@ -145,7 +148,7 @@ func runExtremes(ctx context.Context, s Session, v values, payload []byte) ([]ui
 		return nil, err
 	}
 	if len(own) > 0 && (found[0] > own[0] || found[1] < own[1]) {
-		return nil, errors.New("the minimum or maximum is not that of this party's own values: a helper did not follow the protocol")
+		return nil, impossible("the minimum or maximum is not that of this party's own values")
 	}
 	return found, nil
 }
@@ -154,6 +157,9 @@ func runExtremes(ctx context.Context, s Session, v values, payload []byte) ([]ui
 func shownExtremes(v values, n int64, found []uint64) ([]any, error) {
 	if n == 0 {
 		return nil, nil
+	}
+	if found[0] > found[1] {
+		return nil, impossible("the minimum is larger than the maximum")
 	}
 	both := make([]any, 2)
 	for i := range both {
@@ -237,7 +243,10 @@ func readExtremes(data io.Reader, v values) (*extremes, error) {
 
 // selectionLayout is the layout of what is opened last, which the parties compare in their JOINs.
 func selectionLayout(find func(v values) selection) func(v values) (ring.Layout, error) {
-	return func(v values) (ring.Layout, error) { return wordsLayout(len(find(v).wanted)), nil }
+	return func(v values) (ring.Layout, error) {
+		sel := find(v)
+		return wordsLayout(len(sel.wanted)), sel.check()
+	}
 }
 
 // dealSelection is a dealer's part in a selection.

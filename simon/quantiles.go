@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"math/big"
+	"slices"
 
 	"github.com/weftmpc/weft/simon/ring"
 )
@@ -22,16 +24,18 @@ const (
 // Type 1 is a selection of one element for each probability, and the number of values stays secret. The other types need the
 // number of values, which is opened first, and two neighbouring elements for each probability.
 func SecureQuantiles() Microprotocol {
-	return statistic{
+	m := statistic{
 		own: []parameter{
 			digitBits(6),
 			probabilities(),
 			wholeOf("type", 7, []int64{1, 2, 6, 7}, "the definition of quantiles, as R numbers them: 1 takes a value of the data, 2 averages at steps, 6 and 7 interpolate"),
 			valuesAs(),
 		},
-		order:  func(values) int { return 1 },
-		layout: func(v values) (ring.Layout, error) { return wordsLayout(2*len(v.list("probabilities")) + 1), nil },
-		read:   readForOrder,
+		order: func(values) int { return 1 },
+		layout: func(v values) (ring.Layout, error) {
+			return wordsLayout(2*len(v.list("probabilities")) + 1), quantilesOf(v).selection(1).check()
+		},
+		read: readForOrder,
 		run: func(ctx context.Context, s Session, v values, payload []byte) ([]byte, error) {
 			q, samples := quantilesOf(v), int64(0)
 			if !q.secret() {
@@ -60,12 +64,14 @@ func SecureQuantiles() Microprotocol {
 		Input:   json.RawMessage(orderedSchema),
 		Result: json.RawMessage(`{"type":"object","properties":{"samples":{"type":"integer","minimum":0,"description":"how many numbers all parties gave together; absent with type 1"},` +
 			`"quantiles":{"type":"array","items":{"type":"object","properties":{"probability":{"type":"number"},"value":{"type":"number"}},"required":["probability","value"]}},` +
-			`"interquartile_range":{"type":"number","description":"where 0.25 and 0.75 are among the probabilities"}},"required":["quantiles"]}`),
+			`"interquartile_range":{"type":["number","null"],"description":"where 0.25 and 0.75 are among the probabilities"},` + notesSchema + `},"required":["quantiles"]}`),
 		Bytes: selectionBytes + poolBytes,
-		Leakage: "Recipients learn the quantiles; with types 2, 6 and 7 they learn the number of values and the two neighbouring values that each quantile lies between; with type 1 the number of values stays secret." +
+		Leakage: "Recipients learn the quantiles; with types 2, 6 and 7 they learn the number of values and, of each quantile that lies between two neighbouring values, these two; with type 1 the number of values stays secret." +
 			selectionLeakage,
 		WithHelper: selectionHelper,
 	})
+	m.Leakage += " With type 1 they learn only whether there are enough."
+	return m
 }
 
 // probabilities are the wanted quantiles.
@@ -129,8 +135,8 @@ func (q quantiles) selection(n int64) selection {
 		case q.secret():
 			wanted = append(wanted, quantile(p.Num().Int64(), p.Denom().Int64()))
 		default:
-			j, _ := q.between(p, n)
-			wanted = append(wanted, kth(max(1, min(j, n))), kth(max(1, min(j+1, n))))
+			lower, upper := q.neighbours(p, n)
+			wanted = append(wanted, kth(lower), kth(upper))
 		}
 	}
 	sel := newSelection(q.digit, wanted...)
@@ -163,6 +169,20 @@ func (q quantiles) between(p *big.Rat, n int64) (j int64, w *big.Rat) {
 	return j, w
 }
 
+// neighbours are the ranks of the elements that the quantile of p lies between in a pool of n values: one rank twice where it is
+// an element itself, so that no element is opened that the result does not have.
+func (q quantiles) neighbours(p *big.Rat, n int64) (lower, upper int64) {
+	j, w := q.between(p, n)
+	lower, upper = max(1, min(j, n)), max(1, min(j+1, n))
+	switch {
+	case w.Sign() == 0:
+		upper = lower
+	case w.Cmp(big.NewRat(1, 1)) == 0:
+		lower = upper
+	}
+	return lower, upper
+}
+
 // finish computes the quantiles from the number of values, 0 if it is secret, and the selected elements.
 func (q quantiles) finish(v values, x []uint64) (object, error) {
 	var o object
@@ -184,11 +204,13 @@ func (q quantiles) finish(v values, x []uint64) (object, error) {
 	}
 	var list []any
 	var quartiles [2]*big.Rat
+	all := make([]*big.Rat, len(q.probabilities))
 	for i, p := range q.probabilities {
 		value, exact, err := q.value(v, p, n, x[each*i:each*(i+1)])
 		if err != nil {
 			return o, err
 		}
+		all[i] = exact
 		for k, quarters := range []int64{1, 3} {
 			if p.Cmp(big.NewRat(quarters, 4)) == 0 {
 				quartiles[k] = exact
@@ -199,11 +221,29 @@ func (q quantiles) finish(v values, x []uint64) (object, error) {
 		one.put("value", value)
 		list = append(list, one)
 	}
+	if !q.ascending(all) {
+		return o, impossible("a quantile is less than that of a smaller probability")
+	}
 	o.put("quantiles", list)
 	if quartiles[0] != nil && quartiles[1] != nil {
-		o.put("interquartile_range", new(big.Rat).Sub(quartiles[1], quartiles[0]))
+		d := new(big.Rat).Sub(quartiles[1], quartiles[0])
+		if x, _ := d.Float64(); math.IsInf(x, 0) {
+			o.null("interquartile_range", "it is larger than any double")
+		} else {
+			o.put("interquartile_range", d)
+		}
 	}
 	return o, nil
+}
+
+// ascending says whether the quantiles of all probabilities are in the order of these.
+func (q quantiles) ascending(all []*big.Rat) bool {
+	order := make([]int, len(all))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(i, j int) int { return q.probabilities[i].Cmp(q.probabilities[j]) })
+	return slices.IsSortedFunc(order, func(i, j int) int { return all[i].Cmp(all[j]) })
 }
 
 // value is the quantile of p, as a result shows it and exactly.
@@ -218,6 +258,9 @@ func (q quantiles) value(v values, p *big.Rat, n int64, x []uint64) (any, *big.R
 	case a.Cmp(b) == 0:
 		e, err := element(v, x[0])
 		return e, a, err
+	}
+	if lower, upper := q.neighbours(p, n); lower == upper {
+		return nil, nil, impossible("there are two elements of one rank")
 	}
 	_, w := q.between(p, n)
 	exact := new(big.Rat).Sub(b, a)

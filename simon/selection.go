@@ -2,7 +2,7 @@ package simon
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"sort"
 )
 
@@ -59,6 +59,17 @@ type selection struct {
 // mostDigit bounds a digit: at 11 bits each step has 2,047 comparisons for each wanted element.
 const mostDigit = 11
 
+// mostGates bounds the comparisons of a step: the dealer holds the keys of all of them, 2 kB for each, and every evaluator half.
+const mostGates = 1 << 14
+
+// check refuses steps that would be too large.
+func (sel selection) check() error {
+	if n := sel.gates(0).gates; n > mostGates {
+		return &InputError{"parameters.digit_bits", fmt.Sprintf("make a step of %d comparisons: at most %d are possible; give fewer bits, or ask for fewer elements", n, mostGates)}
+	}
+	return nil
+}
+
 func newSelection(digit int, wanted ...condition) selection {
 	sel := selection{wanted: wanted, digit: digit, bits: 40}
 	for _, c := range wanted {
@@ -86,6 +97,9 @@ func (sel selection) gates(level int) signs {
 // deal is the part of a dealer that is no party. It sends the keys of all digits, one digit after the other, and waits for
 // nothing: while the parties work on a digit, the keys of the next are under way.
 func (sel selection) deal(ctx context.Context, s Session, seats gateSeats) error {
+	if err := sel.check(); err != nil {
+		return err
+	}
 	for level := range sel.levels() {
 		if err := sel.gates(level).deal(ctx, s, seats); err != nil {
 			return err
@@ -114,7 +128,7 @@ func (sel selection) run(ctx context.Context, s Session, seats gateSeats, own []
 		}
 		for r := range found {
 			if digits[r] > 1<<w-1 {
-				return nil, errors.New("a digit of a result is out of range: a helper did not follow the protocol")
+				return nil, impossible("a digit of a result is out of range")
 			}
 			found[r] = found[r]<<w | digits[r]
 		}
@@ -133,6 +147,8 @@ func (sel selection) contribution(s Session, own, found []uint64, w, rest int) [
 		}
 		for j := uint64(1); j < 1<<w; j++ {
 			threshold := (found[r]<<w | j) << rest
+			// What is read here depends on this party's own values alone. Who measures when its messages leave may guess how many
+			// these are, as reading a million takes milliseconds; no other party's can be guessed.
 			below := sort.Search(len(own), func(i int) bool { return own[i] >= threshold })
 			z = append(z, uint64(c.below*int64(below)+alike))
 		}

@@ -128,7 +128,7 @@ func (st statistic) complete(m Microprotocol) Microprotocol {
 	m.Parameters = schemaOf(known)
 	if st.helped != nil {
 		m.Leakage += poolLeakage + " With suppress_below they learn only whether there are enough."
-	} else if st.secret != nil {
+	} else if st.secret != nil && st.secret(values{}) { // with all parameters
 		m.Leakage += secretPoolLeakage
 	} else {
 		m.Leakage += poolLeakage

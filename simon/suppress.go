@@ -2,6 +2,7 @@ package simon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/weftmpc/weft/simon/fss"
@@ -55,10 +56,14 @@ func dealCounts(layout func(v values) (ring.Layout, error)) func(ctx context.Con
 		if err != nil {
 			return err
 		}
-		if cells := l.Size() / 8; cells <= suppressedCells {
+		switch cells := l.Size() / 8; {
+		case cells < 1 || !hiding(v):
+			return errors.New("the parameters are of no table whose small counts are hidden")
+		case cells > suppressedCells:
+			return errTooManyCells
+		default:
 			return countGates(v, cells).deal(ctx, s, seats)
 		}
-		return errTooManyCells
 	}
 }
 
@@ -92,7 +97,7 @@ func (o *object) noteHidden(v values, name string) {
 const (
 	suppressionLeakage = " With suppress_below t > 0, counts below t are null before anybody sees them, indistinguishable from 0, and the number of samples stays secret, but for the sum of the counts that are shown. " +
 		"Then any coalition of parties without the two evaluators learns nothing else, also with the dealer; the two evaluators together, or one of them with the dealer, learn the hidden counts of all parties together. " +
-		"Differences of several results can show what one of them hides. Experimental: the comparisons are published, their composition is not, and helpers must follow the protocol; one that does not can make results wrong."
+		"Differences of several results can show what one of them hides. Experimental: the comparisons are published, their composition is not, and evaluators and dealer must follow the protocol; one that does not can make results wrong, or have them show what is below t."
 	suppressionHelper = "With suppress_below, the dealer sends keys and receives nothing. With one evaluator it learns the hidden counts of all parties together."
 	suppressionBytes  = "; with suppress_below 8 bytes for each count to each evaluator, 2,135 from the dealer to each evaluator, and 8 from each evaluator to each party"
 )

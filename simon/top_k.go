@@ -38,12 +38,15 @@ func SecureTopK() Microprotocol {
 			}
 			list := []any{}
 			for i, word := range x {
+				if i > 0 && word > x[i-1] {
+					return o, impossible("the values are not in order")
+				}
 				if word == 0 { // the pool has no more
-					break
+					continue
 				}
 				e, err := element(v, word)
-				if err != nil || i > 0 && word > x[i-1] {
-					return o, impossible("the values are not in order")
+				if err != nil {
+					return o, impossible("a value is none")
 				}
 				list = append(list, e)
 			}
