@@ -140,6 +140,8 @@ func TestDealerDies(t *testing.T) {
 func TestDealerDiesBeforeItConfirms(t *testing.T) {
 	f := newFleet(t, simontest.Faults{}, three...)
 	d := dealtFleet(t, f, DealtSum("{}"))
+	f.wantSum(f.sumAll(uuid.New(), data), "85", "3") // with warm channels nothing that it has dealt is missing
+	f.settle()
 	dying := make(chan struct{})
 	die := func(step string) {
 		if step == "before send 4" && d.dead.CompareAndSwap(false, true) {
@@ -263,6 +265,21 @@ func TestDealerIsSentShares(t *testing.T) {
 	f.wantFirst(f.sumAll(id, data), "85")
 	if n := d.Stats().Session.Dropped; n < 3*8 {
 		t.Errorf("the dealer has dropped %d share messages", n)
+	}
+}
+
+// A dealer that may not hold what a computation needs ends it for good.
+func TestDealerMemory(t *testing.T) {
+	for name, c := range map[string]seat.DealerConfig{"of one": {Memory: 100}, "of a party": {OfParty: 100}, "of all": {Total: 100}} {
+		f := newFleet(t, simontest.Faults{}, three...)
+		f.catalogue = []simon.Microprotocol{DealtSum("{}")}
+		f.deal(c)
+		f.again()
+		for party, j := range f.endedAll(f.submitAll(uuid.New(), data)) {
+			if j.State != jobs.Failed || j.Attempt != 1 || !strings.Contains(j.Problem.Message, "coordinator ended the computation: it refused") {
+				t.Errorf("%s: %s: %s in attempt %d, %v", name, party, j.State, j.Attempt, j.Problem)
+			}
+		}
 	}
 }
 

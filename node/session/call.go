@@ -307,7 +307,7 @@ func (c *call) Send(ctx context.Context, to []int, l simon.Label, body []byte) e
 func (c *call) Receive(ctx context.Context, from []int, l simon.Label) ([][]byte, error) {
 	self, input := c.s.cfg.Self, c.own(l)
 	at, asksSelf := slices.BinarySearch(from, self)
-	if !ascending(from, len(c.s.peers)) || (asksSelf && input == nil) {
+	if !ascending(from, len(c.s.peers)) || (asksSelf && (input == nil || input.taken())) {
 		return nil, misuse("senders %v: give other seats in ascending order", from)
 	}
 	if c.s.deaf() {
