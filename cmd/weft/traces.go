@@ -37,20 +37,21 @@ type tracesConfig struct {
 
 // Bounds of what spans may take.
 const (
-	spanQueue   = 2048             // spans that wait to be sent; what comes beyond is dropped
-	spanBatch   = 512              // spans of one request to the collector
-	spanEvery   = 2 * time.Second  // between two requests
-	spanSend    = 5 * time.Second  // for one request
-	spanGiveUp  = 20 * time.Second // after which a batch is dropped, with its repetitions
-	spanFlush   = 2 * time.Second  // for what is left at the end of the process
-	spanWarn    = time.Minute      // between two lines in the log on a collector that does not take spans
-	mostHeaders = 16
+	spanQueue    = 2048             // spans that wait to be sent; what comes beyond is dropped
+	spanBatch    = 512              // spans of one request to the collector
+	spanEvery    = 2 * time.Second  // between two requests
+	spanSend     = 5 * time.Second  // for one request
+	spanGiveUp   = 20 * time.Second // after which a batch is dropped, with its repetitions
+	spanFlush    = 2 * time.Second  // for what is left at the end of the process
+	spanWarn     = time.Minute      // between two lines in the log on a collector that does not take spans
+	mostHeaders  = 16
+	mostOfHeader = 8 << 10 // bytes
 )
 
 // Headers as people write them; RFC 9110 §5.1 and §5.5 allow some more.
 var (
 	headerName  = regexp.MustCompile(`^[A-Za-z0-9_-]{1,100}$`)
-	headerValue = regexp.MustCompile(`^[!-~]([ -~]{0,8000}[!-~])?$`)
+	headerValue = regexp.MustCompile(`^[!-~]([ -~]*[!-~])?$`)
 )
 
 func defaultTraces() tracesConfig { return tracesConfig{Sample: 100} }
@@ -102,7 +103,7 @@ func (c tracesConfig) start(party string, log *slog.Logger) (trace.Tracer, func(
 	// Everything is set here that the exporter would else take from the environment's OTEL_… variables.
 	sender, err := otlptracehttp.New(context.Background(),
 		otlptracehttp.WithEndpointURL(c.Endpoint), otlptracehttp.WithHeaders(headers), otlptracehttp.WithTimeout(spanSend),
-		otlptracehttp.WithCompression(otlptracehttp.GzipCompression),
+		otlptracehttp.WithCompression(otlptracehttp.GzipCompression), otlptracehttp.WithEncoding(otlptracehttp.EncodingProtobuf),
 		otlptracehttp.WithRetry(otlptracehttp.RetryConfig{Enabled: true, InitialInterval: time.Second, MaxInterval: 5 * time.Second, MaxElapsedTime: spanGiveUp}),
 		otlptracehttp.WithHTTPClient(&http.Client{
 			Transport: transport, Timeout: spanSend,
@@ -158,7 +159,7 @@ func (c tracesConfig) headers() (map[string]string, error) {
 		}
 		name, value, _ := strings.Cut(line, ":")
 		value = strings.TrimSpace(value)
-		if !headerName.MatchString(name) || !headerValue.MatchString(value) || len(all) == mostHeaders {
+		if !headerName.MatchString(name) || !headerValue.MatchString(value) || len(value) > mostOfHeader || len(all) == mostHeaders {
 			return nil, fmt.Errorf("%s, line %d: a header is expected, such as Authorization: Bearer TOKEN, and %d at most", c.Headers, n, mostHeaders)
 		}
 		all[name] = value
@@ -200,7 +201,7 @@ func (s *spanSender) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) 
 // plainCause is an exporter's error without what the collector has answered, in one line of bounded length.
 func plainCause(err error) string {
 	text, _, _ := strings.Cut(err.Error(), " (body:")
-	text, _, _ = strings.Cut(text, "body:")
+	text, _, _ = strings.Cut(strings.TrimPrefix(text, "traces export: "), "body:")
 	const most = 300
 	if text = oneLine(text); len(text) > most {
 		text = strings.ToValidUTF8(text[:most], "") + "…"
