@@ -43,7 +43,7 @@ func (p *party) spans(all *tracetest.InMemoryExporter, n int) []tracetest.SpanSt
 func attributes(s tracetest.SpanStub) string {
 	var b strings.Builder
 	for _, a := range s.Attributes {
-		fmt.Fprintf(&b, "%s=%s ", a.Key, a.Value.Emit())
+		fmt.Fprintf(&b, "%s=%s ", a.Key, a.Value.String())
 	}
 	return b.String()
 }

@@ -65,7 +65,7 @@ func (s *spans) ended(name string, n int) map[string][]tracetest.SpanStub {
 func attr(span tracetest.SpanStub, key string) string {
 	for _, a := range span.Attributes {
 		if string(a.Key) == key {
-			return a.Value.Emit()
+			return a.Value.String()
 		}
 	}
 	return ""

@@ -195,11 +195,12 @@ func (p *program) runNode(ctx context.Context, file string, stderr io.Writer) (e
 		return err
 	}
 	defer party.fabric.Close()
-	endTraces := func() {}
-	if party.tracer, endTraces, err = c.Traces.start(id.Name(), log); err != nil {
+	tracer, endTraces, err := c.Traces.start(id.Name(), log)
+	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
 	defer endTraces()
+	party.tracer = tracer
 	running, err := startParty(context.WithoutCancel(ctx), party)
 	if err != nil {
 		return err
