@@ -97,6 +97,13 @@ func TestTraceOfASum(t *testing.T) {
 	f.logger = slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	all := f.trace(sdk.ParentBased(sdk.AlwaysSample()))
 	w, id := f.watch(), uuid.New()
+	lost := map[string]bool{}
+	w.rule(func(d sent) bool { // bob's first INIT and carol's first share are lost on their way to alice, who waits for them to come again
+		kind := d.kind()
+		first := d.to == "alice" && !lost[kind] && (kind == kindInit && d.from == "bob" || kind == kindShare && d.from == "carol")
+		lost[kind] = lost[kind] || first
+		return !first
+	})
 	f.from = asked
 	mine := f.submit("alice", id, data["alice"], patience)
 	alice := all["alice"]
@@ -131,6 +138,14 @@ func TestTraceOfASum(t *testing.T) {
 	}
 	if s := attr(by["hop"][0], "weft.step"); s == "" || strings.Contains(s, "unreadable") {
 		t.Errorf("the hop's step is called %q", s)
+	}
+	if !slices.ContainsFunc(by["key"], func(s tracetest.SpanStub) bool { return attr(s, "weft.last") == "bob" }) {
+		t.Errorf("no wait for a key was for bob's: %v", by["key"])
+	}
+	if !slices.ContainsFunc(by["hop"], func(s tracetest.SpanStub) bool {
+		return attr(s, "weft.last") == "carol" && s.EndTime.Sub(s.StartTime) > 200*time.Millisecond
+	}) {
+		t.Errorf("no hop says that carol came last: %v", by["hop"])
 	}
 	var told []attribute.Value
 	for _, e := range join.Events {
@@ -218,9 +233,31 @@ func TestRetryAndRestartStayInTheTrace(t *testing.T) {
 		t.Errorf("the first attempt: %v %v", failed.Status, failed.Attributes)
 	}
 	below(t, by["job"][0], by["attempt"]...)
-	i := slices.IndexFunc(by["hop"], func(s tracetest.SpanStub) bool { return s.Status.Code == codes.Error })
-	if i < 0 || !strings.Contains(attr(by["hop"][i], "weft.missing"), "carol") {
-		t.Errorf("no hop says that carol was missing: %v", by["hop"])
+}
+
+// A hop that fails says who was missing, and so does its attempt.
+func TestTraceNamesWhoIsMissing(t *testing.T) {
+	f := newFleet(t, simontest.Faults{}, three...)
+	f.terms.round, f.terms.attempts = time.Second, 1
+	all := f.trace(sdk.AlwaysSample())
+	w, id := f.watch(), uuid.New()
+	w.rule(func(d sent) bool { return !is(kindShare, id)(d) || d.from != "carol" })
+	f.endedAll(f.submitAll(id, data))
+	by := all["alice"].ended("job", 1)
+	if hop := by["hop"][0]; hop.Status.Code != codes.Error || attr(hop, "weft.missing") != `["carol"]` || attr(hop, "weft.last") != "" {
+		t.Errorf("the hop: %v %v", hop.Status, hop.Attributes)
+	}
+	attempt := by["attempt"][0]
+	if r := attr(attempt, "weft.reason"); attempt.Status.Code != codes.Error || r != "timeout" && r != "peer" {
+		t.Errorf("the attempt: %v %v", attempt.Status, attempt.Attributes)
+	}
+	if missing, by := attr(attempt, "weft.missing"), attr(attempt, "weft.ended_by"); missing != `["carol"]` && by == "" {
+		t.Errorf("the attempt: %v", attempt.Attributes)
+	}
+	for _, span := range all["alice"].GetSpans() {
+		if span.Status.Description != "" && strings.ContainsAny(span.Status.Description, "0123456789\"") || len(span.Events) > 0 && span.Events[0].Name == "exception" {
+			t.Errorf("%s has the text of an error: %v %v", span.Name, span.Status, span.Events)
+		}
 	}
 }
 
