@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -132,6 +133,9 @@ func TestJobRecordNamesItsRequestsSpan(t *testing.T) {
 		if own := p.spans(all, 1)[0]; len(own.Links) != 0 {
 			t.Errorf("%q became a link to %v", header, own.Links)
 		}
+	}
+	if from := clientSpan(&http.Request{Header: http.Header{"Traceparent": {clientParent, clientParent}}}); from.IsValid() {
+		t.Errorf("two headers became a link to %v", from)
 	}
 	free := newParty(t, nil)
 	v = free.post(`{"microprotocol":"Add","data":[1],"parties":["alice","bob"]}`)
