@@ -1,0 +1,187 @@
+package gateway
+
+import (
+	"bufio"
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/weftmpc/weft/gateway/access"
+	"github.com/weftmpc/weft/jobs"
+)
+
+// revocable is an authenticator whose tokens can be revoked while a gateway runs.
+type revocable struct {
+	mu    sync.Mutex
+	list  []access.Token
+	ahead atomic.Int64 // of the time; nanoseconds
+}
+
+func (v *revocable) authenticator() access.Authenticator {
+	return access.NewTokens(func() ([]byte, error) {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		return access.FormatTokens(v.list), nil
+	}, func() time.Time { return time.Now().Add(time.Duration(v.ahead.Load())) })
+}
+
+// revoke ends all tokens and lets so much time pass that the list is read again.
+func (v *revocable) revoke() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for i := range v.list {
+		v.list[i].Revoked = time.Now()
+	}
+	v.ahead.Add(int64(2 * time.Second))
+}
+
+func newRevocable(t *testing.T, change func(*Config)) (*party, *people, *revocable) {
+	t.Helper()
+	v := &revocable{}
+	p, who := newGuarded(t, func(c *Config) {
+		c.Access.Authenticators = []access.Authenticator{v.authenticator()}
+		if change != nil {
+			change(c)
+		}
+	})
+	v.list = who.list
+	return p, who, v
+}
+
+// waitingJobOf is a job of a caller that waits for the other parties.
+func (p *party) waitingJobOf(caller string) string {
+	p.t.Helper()
+	j, err := p.gateway.submit(p.t.Context(), request{
+		id: uuid.New(), caller: caller, microprotocol: p.gateway.microprotocol["Add"], parties: []string{"alice", "bob"}, uuid: uuid.New(), deadline: time.Minute, data: []byte("[1]"),
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.move(j.ID.String(), nil, jobs.Waiting)
+	return j.ID.String()
+}
+
+// A stream of events ends when the credential that opened it is revoked, and tells nothing after that.
+func TestStreamsEndWithTheirCredential(t *testing.T) {
+	p, who, v := newRevocable(t, nil)
+	p.gateway.beat = 20 * time.Millisecond
+	job := p.waitingJobOf("token:analyst")
+	url, stop := p.serve()
+	defer stop()
+	for _, path := range []string{"/v1/events", "/v1/jobs/" + job + "/events"} {
+		v.mu.Lock()
+		for i := range v.list {
+			v.list[i].Revoked = time.Time{}
+		}
+		v.ahead.Add(int64(2 * time.Second))
+		v.mu.Unlock()
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		r, err := http.NewRequestWithContext(ctx, "GET", url+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+who.tokens["analyst"])
+		transport := &http.Transport{DisableKeepAlives: true}
+		res, err := transport.RoundTrip(r)
+		if err != nil || res.StatusCode != 200 {
+			t.Fatalf("%s: %v %v", path, res, err)
+		}
+		defer res.Body.Close()
+		lines := bufio.NewScanner(res.Body)
+		for lines.Scan() && !strings.HasPrefix(lines.Text(), "data:") { // the job as it stands
+		}
+		v.revoke()
+		for lines.Scan() { // to the stream's end
+		}
+		if ctx.Err() != nil {
+			t.Errorf("%s goes on after its token was revoked", path)
+		}
+	}
+}
+
+// A request that waits for a job is not answered with it once its credential has been revoked.
+func TestWaitsEndWithTheirCredential(t *testing.T) {
+	p, who, v := newRevocable(t, nil)
+	id := p.waitingJobOf("token:analyst")
+	got := make(chan answer)
+	paths := []string{"/v1/jobs/" + id + "?wait=20s", "/v1/jobs/" + id + "/result", "/representation/" + id}
+	for _, path := range paths {
+		go func() {
+			a, _ := p.try(t.Context(), "GET", path, "", who.as("analyst"))
+			got <- a
+		}()
+	}
+	p.waitFor(len(paths))
+	v.revoke()
+	body, err := p.jobs.Put(t.Context(), []byte(`{"sum":`+secretValue+`}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.move(id, func(j *jobs.Job) { j.Result = body }, jobs.Started, jobs.Committed, jobs.Done)
+	for range paths {
+		if a := <-got; a.code != 401 || strings.Contains(a.body, secretValue) {
+			t.Errorf("a revoked token fetches a result: %d %s", a.code, a.body)
+		}
+	}
+}
+
+// One caller does not take all the places that are there for waiting and listening.
+func TestOneCallerDoesNotTakeAllPlaces(t *testing.T) {
+	p, who := newGuarded(t, func(c *Config) { c.MaxWaiting, c.MaxWatchers = 4, 4 })
+	url, stop := p.serve()
+	defer stop()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	open := func(name, path string) int {
+		r, err := http.NewRequestWithContext(ctx, "GET", url+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+who.tokens[name])
+		res, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { res.Body.Close() })
+		return res.StatusCode
+	}
+	served := 0
+	for range 4 {
+		if open("viewer", "/v1/events") == 200 {
+			served++
+		}
+	}
+	if served == 0 {
+		t.Error("nobody may listen")
+	}
+	if code := open("analyst", "/v1/events"); code != 200 {
+		t.Errorf("with %d streams of one caller another one's is answered with %d", served, code)
+	}
+
+	greedy, other := p.waitingJobOf("token:viewer"), p.waitingJobOf("token:analyst")
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	var refused atomic.Int64
+	for range 4 {
+		wg.Go(func() {
+			if a, err := p.try(ctx, "GET", "/v1/jobs/"+greedy+"?wait=30s", "", who.as("viewer")); err == nil && a.code == 503 {
+				refused.Add(1)
+			}
+		})
+	}
+	for end := time.Now().Add(10 * time.Second); p.gateway.waiting.Load()+refused.Load() < 4; {
+		if time.Now().After(end) {
+			t.Fatalf("%d wait, %d are refused", p.gateway.waiting.Load(), refused.Load())
+		}
+		<-time.After(time.Millisecond)
+	}
+	p.want(p.do("GET", "/v1/jobs/"+other+"?wait=50ms", "", who.as("analyst")), 200, `"state":"waiting"`)
+}
