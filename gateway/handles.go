@@ -297,7 +297,7 @@ func (g *Gateway) stored(ctx context.Context, caller string, id uuid.UUID) (thin
 		}
 		expired = errors.Is(err, jobs.ErrExpired)
 	}
-	r, err := g.config.Objects.Get(ctx, id)
+	r, err := g.object(ctx, id)
 	switch {
 	case err == nil && sees(caller, r):
 		return thing{record: &r}, nil

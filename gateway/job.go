@@ -282,7 +282,7 @@ func (g *Gateway) resultOf(w http.ResponseWriter, r *http.Request, j jobs.Job) (
 	if e := problemOf(j); e != nil {
 		return j, nil, false, e
 	}
-	result, err = g.config.Jobs.Read(r.Context(), j.Result)
+	result, err = g.readResult(r.Context(), j)
 	if err != nil {
 		return j, nil, false, fmt.Errorf("reading the result of job %s: %w", j.ID, err)
 	}

@@ -5,6 +5,11 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/weftmpc/weft/jobs"
+	"github.com/weftmpc/weft/jobs/objects"
 )
 
 // Bounds of the memory that bodies take.
@@ -63,6 +68,38 @@ func (l *loan) take(ctx context.Context, n int64) error {
 			return ctx.Err()
 		}
 	}
+}
+
+type loanKey struct{}
+
+// in is a context in which what is read from the stores belongs to the loan.
+func (l *loan) in(ctx context.Context) context.Context { return context.WithValue(ctx, loanKey{}, l) }
+
+// borrow takes the memory for n bytes from the stores. A request reads one thing after the other, so its loan is as large as
+// the largest.
+func borrow(ctx context.Context, n int64) error {
+	if l, ok := ctx.Value(loanKey{}).(*loan); ok && n > l.size {
+		return l.take(ctx, n-l.size)
+	}
+	return nil
+}
+
+// object reads a stored object, once there is memory for it.
+func (g *Gateway) object(ctx context.Context, id uuid.UUID) (objects.Record, error) {
+	if err := borrow(ctx, g.config.Objects.Large(id)); err != nil {
+		return objects.Record{}, err
+	}
+	return g.config.Objects.Get(ctx, id)
+}
+
+// readResult reads the result of a job, once there is memory for it.
+func (g *Gateway) readResult(ctx context.Context, j jobs.Job) ([]byte, error) {
+	if j.Result.Size > jobs.MaxInline {
+		if err := borrow(ctx, j.Result.Size); err != nil {
+			return nil, err
+		}
+	}
+	return g.config.Jobs.Read(ctx, j.Result)
 }
 
 // giveBack ends the loan.

@@ -3,6 +3,8 @@ package gateway
 import (
 	"bufio"
 	"context"
+	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -184,4 +186,52 @@ func TestOneCallerDoesNotTakeAllPlaces(t *testing.T) {
 		<-time.After(time.Millisecond)
 	}
 	p.want(p.do("GET", "/v1/jobs/"+other+"?wait=50ms", "", who.as("analyst")), 200, `"state":"waiting"`)
+}
+
+// slowReaders download the upload at the same time, and do not read what comes. It returns how far the heap grew.
+func (p *party) slowReaders(path string, n int, header ...string) uint64 {
+	p.t.Helper()
+	url, stop := p.serve()
+	defer stop()
+	var open []net.Conn
+	defer func() {
+		for _, c := range open {
+			c.Close()
+		}
+	}()
+	return peak(func() {
+		for range n {
+			c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+			if err != nil {
+				p.t.Fatal(err)
+			}
+			open = append(open, c)
+			fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: localhost\r\n", path)
+			for _, h := range header {
+				fmt.Fprintf(c, "%s\r\n", h)
+			}
+			fmt.Fprint(c, "\r\n")
+		}
+		for _, c := range open { // the answer has begun, so the value is in memory
+			_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
+			if _, err := c.Read(make([]byte, 1)); err != nil {
+				p.t.Error(err)
+			}
+		}
+	})
+}
+
+// Downloads take no more memory at a time than the bodies of requests may.
+func TestDownloadsAreBounded(t *testing.T) {
+	const size, readers = 4 << 20, 40
+	p := newParty(t, func(c *Config) { c.MaxBody = size + 1000 })
+	p.gateway.memory.wait = 50 * time.Millisecond
+	upload := p.uuid("PUT", "/representations", `{"args":["`+strings.Repeat("x", size)+`"],"kwargs":{}}`)
+	job := p.compute()
+	p.finish(job, `{"values":"`+strings.Repeat("y", size)+`"}`)
+	for _, path := range []string{"/representation/" + upload, "/representation/" + upload + "/x", "/representation/" + job, "/v1/jobs/" + job + "/result"} {
+		if grown := p.slowReaders(path, readers); grown > readers*size/2+bodiesAtOnce*size {
+			t.Errorf("%s: %d readers made the heap grow by %d MiB", path, readers, grown>>20)
+		}
+	}
 }
