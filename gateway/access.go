@@ -171,7 +171,9 @@ func (g *Gateway) authenticate(w http.ResponseWriter, r *http.Request) (access.I
 		case errors.As(err, &refused):
 			return id, g.loginFailed(w, r, refused.Message)
 		}
-		g.config.Logger.Warn("gateway: a credential cannot be checked", "error", err)
+		if g.failures.take(g.proxies.place(r), g.config.Now()) == 0 { // as many lines as for refused ones
+			g.config.Logger.Warn("gateway: a credential cannot be checked", "error", err)
+		}
 		return id, uncheckable(err)
 	}
 	if _, ok := access.Bearer(r); ok {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -233,5 +234,32 @@ func TestDownloadsAreBounded(t *testing.T) {
 		if grown := p.slowReaders(path, readers); grown > readers*size/2+bodiesAtOnce*size {
 			t.Errorf("%s: %d readers made the heap grow by %d MiB", path, readers, grown>>20)
 		}
+	}
+}
+
+// Strangers do not fill the log while credentials cannot be checked.
+func TestUncheckableCredentialsDoNotFloodTheLog(t *testing.T) {
+	p := newParty(t, func(c *Config) {
+		c.Access = &Access{Authenticators: []access.Authenticator{broken{err: errors.New("no provider")}}}
+	})
+	for range 5 * failuresAtOnce {
+		a := p.do("GET", "/v1/me", "", "Authorization: Bearer a.b.c")
+		p.want(a, 503, "cannot check credentials")
+	}
+	if n := strings.Count(p.log.String(), "cannot be checked"); n == 0 || n > failuresAtOnce {
+		t.Errorf("%d lines for %d requests", n, 5*failuresAtOnce)
+	}
+}
+
+// The metrics have refused credentials apart from requests without one.
+func TestLoginFailuresAreAMetric(t *testing.T) {
+	p, who := newGuarded(t, nil)
+	for range failuresAtOnce + 2 { // the last two are answered with 429
+		p.do("GET", "/v1/me", "", "Authorization: Bearer x")
+	}
+	p.do("GET", "/v1/me", "")
+	a, err := p.try(t.Context(), "GET", "/metrics", "", who.as("viewer"))
+	if err != nil || !strings.Contains(a.body, fmt.Sprintf("\nweft_login_failures_total %d\n", failuresAtOnce+2)) {
+		t.Errorf("%v\n%s", err, a.body)
 	}
 }
