@@ -37,6 +37,12 @@ type Limits struct {
 	PerCaller int   // unfinished jobs of one caller; zero: 1,000
 	Jobs      int   // job records in all; zero: 100,000
 	Body      int64 // bytes of one body; zero: 64 MiB
+
+	// What one caller may keep, ended jobs included, where callers do not trust each other to leave room. Results count, too,
+	// and are never refused. Zero: no bound.
+	Kept   int   // job records
+	Inside int64 // bytes that records carry themselves: parameters and small bodies
+	Beside int64 // bytes of larger bodies
 }
 
 // Options configures a Store. The zero value works.
@@ -162,11 +168,17 @@ func (s *Store) Submit(ctx context.Context, j Job, input []byte) (Job, error) {
 		}
 		j.ID = id
 	}
-	j.State, j.Problem, j.Opened, j.Result = Submitted, nil, Body{}, Body{}
+	j.State, j.Problem, j.Input, j.Opened, j.Result = Submitted, nil, Body{}, Body{}, Body{}
 	if j.Created.IsZero() {
 		j.Created = s.o.Now().UTC()
 	}
-	release, err := s.reserve(j.ID, j.Caller)
+	inside, beside := j.bytes()
+	if n := int64(len(input)); n > MaxInline {
+		beside += n
+	} else {
+		inside += n
+	}
+	release, err := s.reserve(j.ID, j.Caller, inside, beside)
 	if err != nil {
 		return Job{}, fmt.Errorf("submitting a job: %w", err)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/weftmpc/weft/broker/identity"
 	"github.com/weftmpc/weft/gateway"
 	"github.com/weftmpc/weft/gateway/access"
+	"github.com/weftmpc/weft/jobs"
 )
 
 // gatewayTLS is the gateway's own end of TLS.
@@ -171,6 +172,14 @@ type gate struct {
 	proxies []netip.Prefix
 	access  *gateway.Access
 	run     []func(context.Context)
+}
+
+// shares bound what one caller of several may keep: half of the store's 100,000 jobs and of what there is for them on disk.
+func (g gate) shares() jobs.Limits {
+	if g.access == nil {
+		return jobs.Limits{}
+	}
+	return jobs.Limits{Kept: 50_000, Inside: 1 << 30, Beside: 6 << 30}
 }
 
 // openGate reads the files of the configuration. state is the node's state folder.

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/weftmpc/weft/gateway/access"
+	"github.com/weftmpc/weft/jobs"
 )
 
 func TestGatewayConfig(t *testing.T) {
@@ -282,6 +283,9 @@ func TestGateWithProvider(t *testing.T) {
 	g, err := c.openGate(dir, time.Now, slog.New(slog.DiscardHandler))
 	if err != nil || len(g.access.Authenticators) != 2 || len(g.run) != 2 {
 		t.Fatalf("%+v, %v", g, err)
+	}
+	if l := g.shares(); l.Kept == 0 || l.Inside == 0 || l.Beside == 0 || (gate{}).shares() != (jobs.Limits{}) {
+		t.Errorf("shares: %+v", l)
 	}
 	server, err := g.tls.GetConfigForClient(nil)
 	if err != nil || server.ClientAuth != tls.VerifyClientCertIfGiven || server.ClientCAs == nil {
