@@ -63,7 +63,7 @@ func (p proxies) secure(r *http.Request) bool {
 	if !p.has(peer(r)) {
 		return false
 	}
-	protocols := strings.Split(r.Header.Get("X-Forwarded-Proto"), ",")
+	protocols := strings.Split(strings.Join(r.Header.Values("X-Forwarded-Proto"), ","), ",")
 	return strings.EqualFold(strings.TrimSpace(protocols[len(protocols)-1]), "https")
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"time"
+	"unicode"
 )
 
 const methodCertificate = "certificate"
@@ -28,9 +29,10 @@ func NewCertificates(roles map[string]Role, now func() time.Time) (*Certificates
 	return &Certificates{roles, now}, nil
 }
 
-// checkCaller refuses what cannot be an owner's name.
+// checkCaller refuses what cannot be an owner's name. Logs, lists and terminals show it, so nothing in it may be invisible,
+// write backwards or steer them.
 func checkCaller(method, name string) error {
-	if name == "" || len(method)+1+len(name) > maxCaller || strings.ContainsFunc(name, func(c rune) bool { return c < ' ' || c == 0x7f || c == 0xfffd }) {
+	if name == "" || len(method)+1+len(name) > maxCaller || strings.ContainsFunc(name, func(c rune) bool { return !unicode.IsPrint(c) || c == unicode.ReplacementChar }) {
 		return fmt.Errorf("cannot be used: it is empty, longer than %d bytes, or has characters that do not print", maxCaller-len(method)-1)
 	}
 	return nil
