@@ -187,8 +187,8 @@ func (c gatewayConfig) openGate(state string, now func() time.Time, log *slog.Lo
 	if g.proxies, err = c.proxies(); err != nil {
 		return g, err
 	}
+	files := &tlsFiles{config: c.TLS, now: now, log: log}
 	if c.TLS.Cert != "" {
-		files := &tlsFiles{config: c.TLS, now: now, log: log}
 		if err := files.read(); err != nil {
 			return g, withHint(fmt.Errorf("gateway.tls: %w", err), "%s", advice(err, "correct the files or their paths; without TLS leave gateway.tls empty"))
 		}
@@ -207,8 +207,11 @@ func (c gatewayConfig) openGate(state string, now func() time.Time, log *slog.Lo
 		return g, err
 	}
 	for _, a := range list {
-		if provider, ok := a.(*access.OIDC); ok {
-			g.run = append(g.run, provider.Run)
+		switch a := a.(type) {
+		case *access.OIDC:
+			g.run = append(g.run, a.Run)
+		case *access.Certificates:
+			a.Trust(files.authorities)
 		}
 	}
 	g.access = &gateway.Access{Authenticators: list, Rate: c.Access.Rate}
@@ -267,6 +270,12 @@ func (f *tlsFiles) current(*tls.ClientHelloInfo) (*tls.Config, error) {
 		}
 	}
 	return f.server, nil
+}
+
+// authorities are those of clients as the files are now.
+func (f *tlsFiles) authorities() *x509.CertPool {
+	server, _ := f.current(nil) // it has no errors
+	return server.ClientCAs
 }
 
 // warn logs once a day, from seven days before, that the certificate ends.
