@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/weftmpc/weft/gateway/access"
 	"github.com/weftmpc/weft/jobs"
+	"github.com/weftmpc/weft/jobs/objects"
 )
 
 // revocable is an authenticator whose tokens can be revoked while a gateway runs.
@@ -261,5 +263,116 @@ func TestLoginFailuresAreAMetric(t *testing.T) {
 	a, err := p.try(t.Context(), "GET", "/metrics", "", who.as("viewer"))
 	if err != nil || !strings.Contains(a.body, fmt.Sprintf("\nweft_login_failures_total %d\n", failuresAtOnce+2)) {
 		t.Errorf("%v\n%s", err, a.body)
+	}
+}
+
+// from is a connection that says it comes from an address.
+type from struct {
+	net.Conn
+	address net.Addr
+}
+
+func (f from) RemoteAddr() net.Addr { return f.address }
+
+// crowd is a listener with connections from addresses.
+type crowd struct {
+	net.Listener
+	addresses []string
+}
+
+func (c *crowd) Accept() (net.Conn, error) {
+	if len(c.addresses) == 0 {
+		return nil, net.ErrClosed
+	}
+	near, _ := net.Pipe()
+	address := net.TCPAddrFromAddrPort(netip.MustParseAddrPort(c.addresses[0]))
+	c.addresses = c.addresses[1:]
+	return from{near, address}, nil
+}
+
+// A stranger who opens connections and says nothing leaves half of the places to others.
+func TestOneAddressDoesNotTakeAllConnections(t *testing.T) {
+	var open atomic.Int64
+	many := func(address string) (list []string) {
+		for range 8 {
+			list = append(list, address)
+		}
+		return list
+	}
+	for _, x := range []struct {
+		name, crowd, other string
+		most               int64 // of the crowd's 8 connections
+	}{
+		{"an address", "198.51.100.1:5", "203.0.113.9:5", 2},
+		{"a network", "[2001:db8:1:2:3::4]:5", "[2001:db8:1:3::1]:5", 2},
+		{"this machine", "127.0.0.1:5", "", 4},
+		{"a proxy", "192.0.2.7:5", "", 4},
+	} {
+		in := &crowd{addresses: many(x.crowd)}
+		l := newListener(in, 4, proxies{netip.MustParsePrefix("192.0.2.7/32")}, &open)
+		var held []net.Conn
+		for range x.most {
+			c, err := l.Accept()
+			if err != nil {
+				t.Fatalf("%s: %v", x.name, err)
+			}
+			held = append(held, c)
+		}
+		if x.other != "" {
+			in.addresses = append(in.addresses, x.other)
+			c, err := l.Accept()
+			if err != nil || c.RemoteAddr().String() != x.other || open.Load() != x.most+1 {
+				t.Errorf("%s: then came %v, %v, %d are open", x.name, c, err, open.Load())
+			}
+			held = append(held, c)
+		}
+		for _, c := range held {
+			c.Close()
+		}
+		in.addresses = []string{x.crowd}
+		if c, err := l.Accept(); err != nil {
+			t.Errorf("%s, when all have gone: %v", x.name, err)
+		} else {
+			c.Close()
+		}
+		if open.Load() != 0 || len(l.from) != 0 {
+			t.Errorf("%s: %d are open, %v", x.name, open.Load(), l.from)
+		}
+	}
+}
+
+// Identifiers that somebody invents do not hold up others who ask for what is remembered.
+func TestInventedIdentifiersHoldNobodyUp(t *testing.T) {
+	h := newHandles(make([]byte, 32))
+	all := make([]objects.Record, 2*mostIndexed) // of several callers, so that no more is remembered than of some
+	for i := range all {
+		all[i] = objects.Record{ID: uuid.New(), Kind: objects.Task}
+	}
+	root := h.rootID(anyone, h.roots[0])
+	looking, took := make(chan struct{}), make(chan time.Duration)
+	go func() {
+		start := time.Now()
+		_, _, err := h.find("mallory", uuid.New(), func() ([]objects.Record, error) { close(looking); return all, nil })
+		if err != nil {
+			t.Error(err)
+		}
+		took <- time.Since(start)
+	}()
+	<-looking
+	var longest time.Duration
+	for {
+		start := time.Now()
+		if _, ok := h.remembered(anyone, root); !ok {
+			t.Fatal("a root is unknown")
+		}
+		longest = max(longest, time.Since(start))
+		select {
+		case whole := <-took:
+			if longest > whole/3 {
+				t.Errorf("of the %v of a search others waited %v", whole, longest)
+			}
+			return
+		case <-time.After(time.Millisecond):
+		}
 	}
 }
