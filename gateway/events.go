@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
 
@@ -223,15 +222,10 @@ func (g *Gateway) events(w http.ResponseWriter, r *http.Request) error {
 
 // present tells where the jobs stand as a stream begins, the oldest change first.
 func (g *Gateway) present(s *stream, caller string, since uint64) error {
-	all, err := g.config.Jobs.List(s.ctx, caller)
-	if err != nil {
-		return err
-	}
-	slices.SortFunc(all, func(a, b jobs.Job) int { return cmp.Compare(a.Revision, b.Revision) })
+	all := g.config.Jobs.Select(caller, func(j *jobs.Job) bool {
+		return !j.Terminal() || since != 0 && j.Revision+overlap >= since
+	}, func(a, b *jobs.Job) int { return cmp.Compare(a.Revision, b.Revision) }, 0)
 	for _, j := range all {
-		if j.Terminal() && (since == 0 || j.Revision+overlap < since) {
-			continue
-		}
 		s.event("job", j.Revision, mustJSON(g.view(j)))
 		if s.b.Len() > freeBody {
 			if err := s.flush(); err != nil {

@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/google/uuid"
 
@@ -374,5 +377,26 @@ func TestInventedIdentifiersHoldNobodyUp(t *testing.T) {
 			return
 		case <-time.After(time.Millisecond):
 		}
+	}
+}
+
+// A page of a long list of jobs does not take the memory of the whole list, however many ask for it at once.
+func TestAPageTakesTheMemoryOfAPage(t *testing.T) {
+	p := newParty(t, nil)
+	for range 500 {
+		p.waitingJobOf(anyone)
+	}
+	cost := func(handler func(http.ResponseWriter, *http.Request) error, path string) uint64 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if err := handler(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), "GET", path, nil)); err != nil {
+			t.Fatal(err)
+		}
+		runtime.ReadMemStats(&after)
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	one := cost(p.gateway.listJobs, "/v1/jobs?limit=1")
+	if whole := uint64(500 * unsafe.Sizeof(jobs.Job{})); one > whole/2 {
+		t.Errorf("a page of one job takes %d bytes, and all jobs have %d", one, whole)
 	}
 }

@@ -315,20 +315,30 @@ func (s *Store) fetch(ctx context.Context, id uuid.UUID) (Job, error) {
 // List returns the jobs of a caller, newest first; the empty caller stands for all. Records that cannot be read have no
 // known caller: Unreadable lists them.
 func (s *Store) List(_ context.Context, caller string) ([]Job, error) {
-	var found []*Job // a Job is large: they are sorted by pointer, and copied once
+	return s.Select(caller, nil, func(a, b *Job) int {
+		return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(b.Revision, a.Revision))
+	}, 0), nil
+}
+
+// Select returns the first jobs of a caller, at most so many, that keep wants, in the order of compare. The empty caller
+// stands for all, no keep for every job, 0 for no bound. Neither function changes a job. What is not returned takes a pointer's
+// memory: a Job is large, and there may be 100,000.
+func (s *Store) Select(caller string, keep func(*Job) bool, compare func(a, b *Job) int, most int) []Job {
+	var found []*Job
 	s.jobs.Each(func(_ string, e *mirror.Entry[Job]) {
-		if e.Err == nil && (caller == "" || e.Value.Caller == caller) {
+		if e.Err == nil && (caller == "" || e.Value.Caller == caller) && (keep == nil || keep(&e.Value)) {
 			found = append(found, &e.Value)
 		}
 	})
-	slices.SortFunc(found, func(a, b *Job) int {
-		return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(b.Revision, a.Revision))
-	})
+	slices.SortFunc(found, compare)
+	if most > 0 {
+		found = found[:min(most, len(found))]
+	}
 	out := make([]Job, len(found))
 	for i, j := range found {
 		out[i] = *j
 	}
-	return out, nil
+	return out
 }
 
 // Unreadable returns a *RecordError per record, of jobs and ledger, that a newer weft wrote or that is damaged, by key.
