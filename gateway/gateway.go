@@ -155,6 +155,7 @@ func New(c Config) (*Gateway, error) {
 	g.proxies, g.failures = c.Proxies, newLimits(rate.Every(failuresEach), failuresAtOnce, mostLimited)
 	if c.Access != nil {
 		g.rates = newLimits(rate.Limit(c.Access.Rate), 2*c.Access.Rate, mostLimited)
+		g.memory.each, g.files.each = (bodiesAtOnce-1)*c.MaxBody, filesAtOnce-1 // a caller who is slow leaves one to others
 		g.waiters.each, g.watchers.each = (c.MaxWaiting+1)/2, (c.MaxWatchers+1)/2
 	}
 	if err := checkPermissions(); err != nil {

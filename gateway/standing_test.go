@@ -400,3 +400,36 @@ func TestAPageTakesTheMemoryOfAPage(t *testing.T) {
 		t.Errorf("a page of one job takes %d bytes, and all jobs have %d", one, whole)
 	}
 }
+
+// One caller's large requests, however slowly they come, leave memory for another's.
+func TestOneCallerDoesNotTakeAllMemory(t *testing.T) {
+	p, who := newGuarded(t, func(c *Config) { c.MaxBody = 1 << 20 })
+	p.gateway.memory.wait, p.gateway.files.wait = 20*time.Millisecond, 20*time.Millisecond
+	greedy := principal{caller: "token:" + stranger}.as(httptest.NewRequest("GET", "/", nil)).Context()
+	large := `{"args":["` + strings.Repeat("x", 900_000) + `"]}`
+	for of, unit := range map[*memory]int64{p.gateway.memory: 1 << 20, p.gateway.files: 1} {
+		var held []*loan
+		for range bodiesAtOnce {
+			l := &loan{of: of, ends: p.gateway.draining}
+			if err := l.take(greedy, unit); err != nil {
+				break
+			}
+			held = append(held, l)
+		}
+		if len(held) != bodiesAtOnce-1 {
+			t.Errorf("one caller has %d of %d", len(held), bodiesAtOnce)
+		}
+		other := &loan{of: of, ends: p.gateway.draining}
+		if err := other.take(t.Context(), unit); err != nil {
+			t.Error(err)
+		}
+		other.giveBack()
+		p.want(p.do("PUT", "/representations", large, who.as("analyst")), 200, "uuid")
+		for _, l := range held {
+			l.giveBack()
+		}
+		if len(of.taken) != 0 {
+			t.Errorf("left: %v", of.taken)
+		}
+	}
+}
