@@ -211,6 +211,13 @@ func (g *Gateway) stillKnown(r *http.Request) error {
 	return fail(http.StatusUnauthorized, "unauthenticated", "the credential of this request has ended while it waited; send it again with another one")
 }
 
+// ranOut says whether the time of a request's credential is over. It was good for a request that came before, which waits for
+// minutes at most; one that was taken back is not.
+func (g *Gateway) ranOut(r *http.Request) bool {
+	until := principalOf(r.Context()).expires
+	return !until.IsZero() && !g.config.Now().Before(until)
+}
+
 // loginFailed counts a failure.
 func (g *Gateway) loginFailed(w http.ResponseWriter, r *http.Request, message string) error {
 	g.loginFailures.Add(1)

@@ -213,7 +213,7 @@ func (g *Gateway) await(w http.ResponseWriter, r *http.Request, j jobs.Job, most
 	defer context.AfterFunc(g.draining, func() { drain(errDraining) })()
 
 	done, err := g.config.Jobs.Wait(ctx, j.ID, until)
-	if ended := g.stillKnown(r); ended != nil && r.Context().Err() == nil {
+	if ended := g.stillKnown(r); ended != nil && r.Context().Err() == nil && !g.ranOut(r) {
 		return j, false, ended
 	}
 	switch {

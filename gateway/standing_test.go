@@ -140,6 +140,29 @@ func TestWaitsEndWithTheirCredential(t *testing.T) {
 	}
 }
 
+// A credential that runs out in its time while a request waits was good for that request: providers give them for minutes.
+func TestWaitsOutliveTheirCredentialsTime(t *testing.T) {
+	v := &revocable{}
+	clock := func() time.Time { return time.Now().Add(time.Duration(v.ahead.Load())) }
+	p, who, v2 := newRevocable(t, func(c *Config) { c.Now = clock })
+	id := p.waitingJobOf("token:analyst")
+	got := make(chan answer)
+	go func() {
+		a, _ := p.try(t.Context(), "GET", "/v1/jobs/"+id+"/result", "", who.as("analyst"))
+		got <- a
+	}()
+	p.waitFor(1)
+	v.ahead.Store(int64(2 * time.Hour))
+	v2.ahead.Store(int64(2 * time.Hour))
+	body, err := p.jobs.Put(t.Context(), []byte(`{"sum":1}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.move(id, func(j *jobs.Job) { j.Result = body }, jobs.Started, jobs.Committed, jobs.Done)
+	p.want(<-got, 200, `"sum":1`)
+	p.want(p.do("GET", "/v1/jobs/"+id+"/result", "", who.as("analyst")), 401, "has expired")
+}
+
 // One caller does not take all the places that are there for waiting and listening.
 func TestOneCallerDoesNotTakeAllPlaces(t *testing.T) {
 	p, who := newGuarded(t, func(c *Config) { c.MaxWaiting, c.MaxWatchers = 4, 4 })

@@ -308,7 +308,7 @@ func (f *tlsFiles) changed() bool {
 		if err != nil {
 			continue // between two files; or gone, which the next start tells
 		}
-		if old := f.seen[i]; old == nil || !os.SameFile(old, info) || !old.ModTime().Equal(info.ModTime()) || old.Size() != info.Size() {
+		if old := f.seen[i]; old == nil || !os.SameFile(old, info) || !old.ModTime().Equal(info.ModTime()) || old.Size() != info.Size() || old.Mode() != info.Mode() {
 			f.seen[i], any = info, true
 		}
 	}

@@ -169,6 +169,22 @@ func TestRenewedCertificateIsRead(t *testing.T) {
 	if runtime.GOOS == "windows" { // mode bits say nothing there
 		return
 	}
+	third := serial()
+	if err := os.Chmod(c.TLS.Key, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	writePair(t, dir, now.Add(time.Hour)) // keeps the mode
+	now = now.Add(time.Second)
+	if serial() != third {
+		t.Error("a key is read that others can read")
+	}
+	if err := os.Chmod(c.TLS.Key, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(time.Second)
+	if serial() == third {
+		t.Error("a certificate is not read once its key is private")
+	}
 	if err := os.Chmod(c.TLS.Key, 0o644); err != nil {
 		t.Fatal(err)
 	}
