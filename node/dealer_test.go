@@ -268,6 +268,18 @@ func TestDealerIsSentShares(t *testing.T) {
 	}
 }
 
+// Where the coordinator does not deal, a request that needs it to ends with what to do.
+func TestCoordinatorDoesNotDeal(t *testing.T) {
+	f := newFleet(t, simontest.Faults{}, three...)
+	f.catalogue = []simon.Microprotocol{DealtSum("{}")}
+	f.again()
+	for party, j := range f.endedAll(f.submitAll(uuid.New(), data)) {
+		if j.State != jobs.Failed || j.Problem.Reason != "coordinator" || !strings.Contains(j.Problem.Message, "does not deal: whoever runs it can set helper: true") {
+			t.Errorf("%s: %s %v", party, j.State, j.Problem)
+		}
+	}
+}
+
 // A dealer that may not hold what a computation needs ends it for good.
 func TestDealerMemory(t *testing.T) {
 	for name, c := range map[string]seat.DealerConfig{"of one": {Memory: 100}, "of a party": {OfParty: 100}, "of all": {Total: 100}} {
