@@ -170,7 +170,7 @@ func TestDealerDiesBeforeItConfirms(t *testing.T) {
 		}
 	}
 	for name, j := range f.endedAll(all) {
-		if j.State != jobs.Failed || j.Problem.Reason != "not-confirmed" || !strings.Contains(j.Problem.Message, "not confirmed by coordinator in time") {
+		if j.State != jobs.Failed || j.Problem.Reason != "not-confirmed" || !strings.Contains(j.Problem.Message, "coordinator in time") {
 			t.Errorf("%s: %s %v", name, j.State, j.Problem)
 		}
 	}
