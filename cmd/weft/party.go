@@ -55,6 +55,7 @@ type party struct {
 
 	directory *directory
 	conn      *nats.Conn
+	ledger    *nats.Conn // to the ledger's account
 	jobs      *jobs.Store
 	objects   *objects.Store
 	stop      context.CancelFunc
@@ -147,7 +148,11 @@ func (p *party) openStores(ctx context.Context, c partyConfig) error {
 	if err != nil {
 		return err
 	}
-	config := broker.Private(c.identity.Name(), c.state.dir, c.state.derive("jetstream"), user.Public(), c.power).Admit(c.guests)
+	ledger, err := broker.NewKey()
+	if err != nil {
+		return err
+	}
+	config := broker.Private(c.identity.Name(), c.state.dir, c.state.derive("jetstream"), user.Public(), ledger.Public(), c.power).Admit(c.guests)
 	config.Logger = c.logger
 	if p.private, err = broker.Start(config); err != nil {
 		return fmt.Errorf("starting the private broker of %s: %w", c.identity.Name(), err)
@@ -155,10 +160,16 @@ func (p *party) openStores(ctx context.Context, c partyConfig) error {
 	if p.conn, err = p.private.Connect(user); err != nil {
 		return err
 	}
-	if p.jobs, err = jobs.Open(ctx, p.conn, jobs.Options{Alone: c.guests.Listen == "", Now: c.now, Logger: c.logger, Version: version()}); err != nil {
+	if p.ledger, err = p.private.Connect(ledger); err != nil {
+		return err
+	}
+	if err := c.state.moveLedger(ctx, p.conn, p.ledger); err != nil {
+		return err
+	}
+	if p.jobs, err = jobs.Open(ctx, p.conn, jobs.Options{Alone: c.guests.Listen == "", Ledger: p.ledger, Now: c.now, Logger: c.logger, Version: version()}); err != nil {
 		return fmt.Errorf("opening the job store of %s: %w", c.identity.Name(), err)
 	}
-	if p.objects, err = objects.Open(ctx, p.conn, objects.Options{Now: c.now, Logger: c.logger, Version: version()}); err != nil {
+	if p.objects, err = objects.Open(ctx, p.conn, objects.Options{Shared: c.guests.Listen != "", Now: c.now, Logger: c.logger, Version: version()}); err != nil {
 		return fmt.Errorf("opening the object store of %s: %w", c.identity.Name(), err)
 	}
 	return nil
@@ -196,6 +207,9 @@ func (p *party) close() error {
 	}
 	if p.conn != nil {
 		p.conn.Close()
+	}
+	if p.ledger != nil {
+		p.ledger.Close()
 	}
 	if p.private != nil {
 		p.private.Shutdown()
