@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -19,6 +20,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/weftmpc/weft/broker"
 )
 
 // twins is a rack in which one party's node has no gateway of its own: two are processes of their own, behind a proxy that
@@ -215,6 +218,7 @@ func TestTwoGateways(t *testing.T) {
 	}
 	kept()
 
+	w.noDeputy()
 	w.killOne(kept)
 	w.killNode(kept)
 	w.events()
@@ -230,6 +234,26 @@ func TestTwoGateways(t *testing.T) {
 			t.Errorf("%s said:\n%s", member, l)
 		}
 	}
+}
+
+// noDeputy has a gateway ask the node to answer into a stream: the node may write there, and must not.
+func (w *twins) noDeputy() {
+	w.t.Helper()
+	seed, err := os.ReadFile(w.path("gw-1", "gateway.nk"))
+	must(w.t, err)
+	key, err := broker.ParseKey(seed)
+	must(w.t, err)
+	_, port, err := net.SplitHostPort(w.privateAt())
+	must(w.t, err)
+	nc, err := broker.Dial(broker.Remote{
+		URL: "tls://localhost:" + port, User: key,
+		TLS: &broker.TLS{Cert: w.path("gw-1", "tls.crt"), Key: w.path("gw-1", "tls.key"), CA: w.path("gw-1", "ca.crt")},
+	}, slog.New(slog.DiscardHandler), key.Inbox())
+	must(w.t, err)
+	defer nc.Close()
+	must(w.t, nc.PublishRequest(broker.SubjectNode, "$KV."+broker.BucketJobs+".x", nil))
+	must(w.t, nc.Flush())
+	w.procs[w.party].says("wants its answer somewhere else than in an inbox")
 }
 
 // killOne kills each gateway in turn while a job waits.
