@@ -16,6 +16,7 @@ import (
 	"regexp"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -224,6 +225,9 @@ func TestTwoGateways(t *testing.T) {
 	w.events()
 	w.reloadReaches()
 
+	w.reconnects()
+	w.drains()
+
 	metrics, body := w.get("GET", w.at["gw-2"]+"/metrics", "")
 	if metrics.StatusCode != 200 || !strings.Contains(body, "weft_hub_connected 1\n") || !strings.Contains(body, "weft_ready 1\n") || !strings.Contains(body, `weft_certificate_expiry_timestamp_seconds{certificate="identity"}`) {
 		t.Errorf("metrics: %d %s", metrics.StatusCode, body)
@@ -343,6 +347,54 @@ func (w *twins) events() {
 		}
 	}
 	w.t.Errorf("the other gateway did not tell of the job's end: %v", lines.Err())
+}
+
+// reconnects has a gateway read its configuration again, and with it its certificate.
+func (w *twins) reconnects() {
+	w.t.Helper()
+	must(w.t, w.procs["gw-1"].cmd.Process.Signal(syscall.SIGHUP))
+	w.procs["gw-1"].says("the configuration was read again", "reloaded=node.cert")
+	w.up("gw-1")
+}
+
+// drains asks a gateway to end while a request waits for a result, which it gets.
+func (w *twins) drains() {
+	w.t.Helper()
+	k := task{uuid: uuid.New(), data: map[string]string{"alice": "1", "bob": "2", "carol": "4"}, deadline: "5m"}
+	j, err := w.post(w.t.Context(), w.party, k)
+	must(w.t, err)
+	got := make(chan string, 1)
+	go func() {
+		answer, err := w.client.Get(w.at["gw-1"] + "/v1/jobs/" + j.ID.String() + "/result")
+		if err != nil {
+			got <- err.Error()
+			return
+		}
+		defer answer.Body.Close()
+		body, _ := io.ReadAll(answer.Body) // what is missing is missed below
+		got <- fmt.Sprint(answer.StatusCode, " ", string(body))
+	}()
+	await(w.t, "the request waits", func() bool {
+		_, body := w.get("GET", w.at["gw-1"]+"/metrics", "")
+		return strings.Contains(body, "weft_http_waiting_requests 1\n")
+	})
+	must(w.t, w.procs["gw-1"].cmd.Process.Signal(syscall.SIGTERM))
+	await(w.t, "gw-1 says that it ends", func() bool {
+		_, body := w.get("GET", w.at["gw-1"]+"/readyz", "")
+		return strings.Contains(body, "shutting down")
+	})
+	for _, p := range w.parties[1:] {
+		_, err := w.post(w.t.Context(), p, k)
+		must(w.t, err)
+	}
+	if text := <-got; !strings.HasPrefix(text, "200 ") || !strings.Contains(text, `"sum":7`) {
+		w.t.Errorf("the request that waited got %s", text)
+	}
+	if code := w.procs["gw-1"].code(); code != 0 {
+		w.t.Errorf("gw-1 ended with %d", code)
+	}
+	w.procs["gw-1"].start()
+	w.up("gw-1")
 }
 
 // reloadReaches changes the node's list of parties and has the node read it.
