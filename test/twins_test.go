@@ -32,6 +32,8 @@ type twins struct {
 	party string
 	names []string          // of the gateways
 	at    map[string]string // their own addresses, by name
+
+	private string // where the node's broker listens
 }
 
 // newTwins makes all files and starts the proxy, and nothing else. The node's broker has TLS of an authority of the house.
@@ -40,10 +42,12 @@ func newTwins(t *testing.T) *twins {
 	w := &twins{rack: prepareRack(t, rackOptions{}), party: "alice", names: []string{"gw-1", "gw-2"}, at: map[string]string{}}
 	w.weft("ca", "init", "--dir", "house", "--name", "house of alice")
 	w.weft("ca", "issue", "broker", "--ca", "house", "--out", "broker", "--host", "localhost")
-	private := freeAddress(t)
-	w.rewrite(w.party, "node.yaml", `  listen: ""`, fmt.Sprintf("  listen: %q", private))
-	w.rewrite(w.party, "node.yaml", fmt.Sprintf("  listen: %q", strings.TrimPrefix(w.urls[w.party], "http://")), `  listen: ""`)
-	w.privateTLS()
+	w.private = freeAddress(t)
+	w.rewriteIn(w.party, "node.yaml", "gateway", fmt.Sprintf("  listen: %q", strings.TrimPrefix(w.urls[w.party], "http://")), `  listen: ""`)
+	w.rewriteIn(w.party, "node.yaml", "private", `  listen: ""`, fmt.Sprintf("  listen: %q", w.private))
+	for key, file := range map[string]string{"cert": "tls.crt", "key": "tls.key", "ca": "ca.crt"} {
+		w.rewriteIn(w.party, "node.yaml", "private", "    "+key+`: ""`, fmt.Sprintf("    %s: %q", key, "../broker/"+file))
+	}
 	keys := "  gateways:\n"
 	for _, name := range w.names {
 		w.weft("ca", "issue", name, "--operator", "--ca", "house", "--out", name)
@@ -58,7 +62,7 @@ func newTwins(t *testing.T) *twins {
 func (w *twins) guest(name string) string {
 	w.t.Helper()
 	at := freeAddress(w.t)
-	_, port, err := net.SplitHostPort(w.privateAt())
+	_, port, err := net.SplitHostPort(w.private)
 	must(w.t, err)
 	out := w.weft("gateway", "init", "--node", w.party+"/node.yaml", "--out", name, "--listen", at, "--url", "tls://localhost:"+port)
 	key := regexp.MustCompile(`U[A-Z2-7]{55}`).FindString(out)
@@ -68,31 +72,6 @@ func (w *twins) guest(name string) string {
 	w.at[name] = "http://" + at
 	w.add(name, "gateway", "--config", name+"/gateway.yaml")
 	return key
-}
-
-var privateListen = regexp.MustCompile(`(?s)\nprivate:\n.*?  listen: "([^"]+)"`)
-
-func (w *twins) privateAt() string {
-	b, err := os.ReadFile(w.path(w.party, "node.yaml"))
-	must(w.t, err)
-	m := privateListen.FindSubmatch(b)
-	if m == nil {
-		w.t.Fatalf("no private.listen in\n%s", b)
-	}
-	return string(m[1])
-}
-
-var privateTLS = regexp.MustCompile(`(?s)(\nprivate:\n.*?    cert: )""(.*?    key: )""(.*?    ca: )""`)
-
-// privateTLS gives the node's broker its certificate.
-func (w *twins) privateTLS() {
-	path := w.path(w.party, "node.yaml")
-	b, err := os.ReadFile(path)
-	must(w.t, err)
-	if !privateTLS.Match(b) {
-		w.t.Fatalf("no empty private.tls in\n%s", b)
-	}
-	must(w.t, os.WriteFile(path, privateTLS.ReplaceAll(b, []byte(`${1}"../broker/tls.crt"${2}"../broker/tls.key"${3}"../broker/ca.crt"`)), 0o600))
 }
 
 // balance puts a proxy in front of the gateways, as a house's load balancer does it: requests take turns, and one that meets a
@@ -247,7 +226,7 @@ func (w *twins) noDeputy() {
 	must(w.t, err)
 	key, err := broker.ParseKey(seed)
 	must(w.t, err)
-	_, port, err := net.SplitHostPort(w.privateAt())
+	_, port, err := net.SplitHostPort(w.private)
 	must(w.t, err)
 	nc, err := broker.Dial(broker.Remote{
 		URL: "tls://localhost:" + port, User: key,
