@@ -25,6 +25,7 @@ type gatewayProcess struct {
 	Drain   time.Duration `yaml:"drain" doc:"How long the end of the process waits for requests that wait for a result, at most 10m. 0s: not at all."`
 	Gateway gatewayConfig `yaml:"gateway" doc:"The HTTP API for this party's own people."`
 	Log     logConfig     `yaml:"log" doc:"The log, on standard error. It never holds data."`
+	Traces  tracesConfig  `yaml:"traces" doc:"OpenTelemetry traces of requests, for this party's own operators. The node traces their jobs. They never hold data."`
 }
 
 // privateLink is how a guest reaches the private broker.
@@ -45,7 +46,7 @@ const (
 func defaultGatewayProcess() gatewayProcess {
 	return gatewayProcess{
 		Node: privateLink{NKey: fileGatewayNKey}, Secret: fileGatewayKey, State: "state", Drain: 30 * time.Second,
-		Gateway: defaultNode().Gateway, Log: defaultLog(),
+		Gateway: defaultNode().Gateway, Log: defaultLog(), Traces: defaultTraces(),
 	}
 }
 
@@ -55,7 +56,7 @@ func loadGatewayProcess(file string, environ []string) (gatewayProcess, error) {
 	if err := loadConfig(file, &c, environ); err != nil {
 		return c, err
 	}
-	beside(file, append(c.Gateway.paths(), &c.Node.Cert, &c.Node.Key, &c.Node.CA, &c.Node.NKey, &c.Secret, &c.State)...)
+	beside(file, append(c.Gateway.paths(), &c.Node.Cert, &c.Node.Key, &c.Node.CA, &c.Node.NKey, &c.Secret, &c.State, &c.Traces.CA, &c.Traces.Headers)...)
 	if err := c.check(); err != nil {
 		return c, fmt.Errorf("%s: %w", file, err)
 	}
@@ -84,6 +85,9 @@ func (c gatewayProcess) check() error {
 		return withHint(errors.New("gateway.files: a gateway that is a process of its own reads no files"), "leave it empty here; the node's own gateway can have it")
 	}
 	if err := c.Gateway.checkDeadline(); err != nil {
+		return err
+	}
+	if err := c.Traces.check(); err != nil {
 		return err
 	}
 	return c.Gateway.check()

@@ -14,6 +14,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/weftmpc/weft/broker"
 	"github.com/weftmpc/weft/broker/identity"
@@ -80,6 +81,12 @@ func (p *program) runGateway(ctx context.Context, file string, stderr io.Writer)
 		return fmt.Errorf("%s: node: %w", file, err)
 	}
 	defer nc.Close()
+	tracer, endTraces, err := c.Traces.start(c.Party, log)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	defer endTraces()
+	g.tracer = tracer
 	g.view = &nodeView{nc: nc, party: c.Party, log: log}
 	p.onHangup(func() { g.reload(file, p.environ()) })
 	defer p.onHangup(func() {})
@@ -118,6 +125,7 @@ type gatewayRun struct {
 	log      *slog.Logger
 	now      func() time.Time
 	key      identity.Secret
+	tracer   trace.Tracer // nil: nobody traces
 	gate     gate
 	listener *net.TCPListener
 	view     *nodeView
@@ -185,7 +193,7 @@ func (g *gatewayRun) serve(ctx context.Context) error {
 	status, _ := g.view.now()
 	serving, err := gateway.New(gateway.Config{
 		Catalogue: simon.Catalogue(), Jobs: g.jobs, Objects: g.objects, Directory: &g.view.directory, Key: g.key, Guard: status.Guard,
-		Version: version(), Deadline: c.Deadline, CORS: c.CORS, Hosts: c.Hosts, Now: g.now, Logger: g.log,
+		Version: version(), Deadline: c.Deadline, CORS: c.CORS, Hosts: c.Hosts, Now: g.now, Logger: g.log, Tracer: g.tracer,
 		Ready: g.view.ready, Room: g.view.room, Stats: g.view.stats, Facts: g.view.facts,
 		Access: g.gate.access, TLS: g.gate.tls, Proxies: g.gate.proxies,
 	})
