@@ -31,6 +31,7 @@ const (
 	subjectsLeave       = "weft.coordinator.leave."
 	subjectsStart       = "weft.start."
 	subjectsEvent       = "weft.event."
+	subjectsService     = "weft.service."
 	subjectsInbox       = "_INBOX.>"
 	subjectsDiscovery   = "$SRV.>"
 )
@@ -68,3 +69,7 @@ func StartSubject(party string) string { return subjectsStart + party }
 
 // EventSubject is where a party tells its operators that something of the kind happened; no data, no counts.
 func EventSubject(party, kind string) string { return subjectsEvent + party + "." + kind }
+
+// ServiceSubject is where a micro service of a party's private account hears calls of one of its members. It is a service's
+// endpoint; "*" stands for any name.
+func ServiceSubject(service, member string) string { return subjectsService + service + "." + member }
