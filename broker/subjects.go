@@ -16,6 +16,22 @@ const (
 	ServiceCoordinator = "weft-coordinator"
 )
 
+// The subjects of a party's private account that are none of its store's.
+const (
+	// SubjectNode is where a node tells the gateways of its party what they cannot know by themselves.
+	SubjectNode = "weft.node.status"
+
+	// ServiceNode is the node's name as a NATS micro service in its party's private account.
+	ServiceNode = "weft-node"
+
+	subjectsNode    = "weft.node.>"
+	subjectsService = "weft.service."
+)
+
+// ServiceSubject is where a micro service of the house answers in its party's private account: its name, and below it what
+// it likes.
+func ServiceSubject(service, rest string) string { return subjectsService + service + "." + rest }
+
 // The buckets of a party's private account. Provision makes them.
 const (
 	BucketJobs    = "weft_jobs"
@@ -31,8 +47,8 @@ const (
 	subjectsLeave       = "weft.coordinator.leave."
 	subjectsStart       = "weft.start."
 	subjectsEvent       = "weft.event."
-	subjectsService     = "weft.service."
-	subjectsInbox       = "_INBOX.>"
+	subjectsInboxes     = "_INBOX."
+	subjectsInbox       = subjectsInboxes + ">"
 	subjectsDiscovery   = "$SRV.>"
 )
 
@@ -69,7 +85,3 @@ func StartSubject(party string) string { return subjectsStart + party }
 
 // EventSubject is where a party tells its operators that something of the kind happened; no data, no counts.
 func EventSubject(party, kind string) string { return subjectsEvent + party + "." + kind }
-
-// ServiceSubject is where a micro service of a party's private account hears calls of one of its members. It is a service's
-// endpoint; "*" stands for any name.
-func ServiceSubject(service, member string) string { return subjectsService + service + "." + member }

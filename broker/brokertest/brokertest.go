@@ -81,14 +81,17 @@ type PrivateBroker struct {
 	Buckets  broker.Buckets
 }
 
-// Private runs a private broker over a new folder.
-func Private(t testing.TB) *PrivateBroker {
+// Private runs a private broker over a new folder, for the guests given, if any.
+func Private(t testing.TB, guests ...broker.Guests) *PrivateBroker {
 	t.Helper()
 	p := &PrivateBroker{Key: Key(t), StoreKey: make(identity.Secret, 32)}
 	if _, err := rand.Read(p.StoreKey); err != nil {
 		t.Fatal(err)
 	}
 	p.Config = broker.Private("private", t.TempDir(), p.StoreKey, p.Key.Public(), false)
+	for _, g := range guests {
+		p.Config = p.Config.Admit(g)
+	}
 	p.Config.Logger = Logger(t)
 	p.open(t)
 	return p

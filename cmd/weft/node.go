@@ -31,6 +31,7 @@ type nodeConfig struct {
 	Coordinator string         `yaml:"coordinator" doc:"The fingerprint of the coordinator, which brings the parties of a computation together. It sees who computes what with whom, and no data."`
 	Parties     []member       `yaml:"parties" doc:"Whom this party computes with, its own entry included, and nobody else. Compare each fingerprint with the one that the institution tells you by another way. gateways are the URLs under which clients name a party."`
 	Gateway     gatewayConfig  `yaml:"gateway" doc:"The HTTP API for this party's own people."`
+	Private     privateConfig  `yaml:"private" doc:"Other processes of this house at the node's own broker, which has jobs, inputs and results."`
 	Log         logConfig      `yaml:"log" doc:"The log, on standard error. It never holds data."`
 }
 
@@ -54,7 +55,7 @@ func defaultNode() nodeConfig {
 			Listen: "127.0.0.1:55501", BehindProxy: []string{}, Hosts: []string{}, CORS: []string{}, Deadline: 5 * time.Minute,
 			Access: accessConfig{Certificates: map[string]string{}, OIDC: oidcConfig{Roles: map[string]string{}}},
 		},
-		Log: defaultLog(),
+		Private: defaultPrivate(), Log: defaultLog(),
 	}
 }
 
@@ -64,7 +65,8 @@ func loadNode(file string, environ []string) (nodeConfig, error) {
 	if err := loadConfig(file, &c, environ); err != nil {
 		return c, err
 	}
-	beside(file, &c.Identity.Cert, &c.Identity.Key, &c.CA, &c.State, &c.Gateway.Files, &c.Gateway.TLS.Cert, &c.Gateway.TLS.Key, &c.Gateway.TLS.ClientCA, &c.Gateway.Access.OIDC.CA, &c.Hub.Cert, &c.Hub.Key, &c.Hub.CA, &c.Hub.NKey)
+	beside(file, append(c.Gateway.paths(), &c.Identity.Cert, &c.Identity.Key, &c.CA, &c.State, &c.Hub.Cert, &c.Hub.Key, &c.Hub.CA, &c.Hub.NKey,
+		&c.Private.TLS.Cert, &c.Private.TLS.Key, &c.Private.TLS.CA)...)
 	if err := c.check(); err != nil {
 		return c, fmt.Errorf("%s: %w", file, err)
 	}
@@ -93,6 +95,9 @@ func (c nodeConfig) check() error {
 		return fmt.Errorf("drain %s: between 0s and %s are possible", c.Drain, maxDrain)
 	}
 	if err := c.Gateway.check(); err != nil {
+		return err
+	}
+	if err := c.Private.check(); err != nil {
 		return err
 	}
 	if len(c.Parties) < 2 {
@@ -241,7 +246,7 @@ func (c nodeConfig) party(id *identity.Identity) (partyConfig, error) {
 	}
 	p := partyConfig{
 		identity: id, coordinator: coordinator, profile: profile, power: c.Durability == "power",
-		cors: c.Gateway.CORS, hosts: c.Gateway.Hosts, deadline: c.Gateway.Deadline,
+		guests: c.Private.guests(), cors: c.Gateway.CORS, hosts: c.Gateway.Hosts, deadline: c.Gateway.Deadline,
 	}
 	own := false
 	for _, m := range c.Parties {

@@ -31,8 +31,9 @@ type partyConfig struct {
 	urls        []gateway.Party
 	coordinator identity.Fingerprint
 	profile     policy.Profile
-	power       bool // every write survives a power cut
-	loopback    bool // localhost, 127.0.0.1 and [::1] are one
+	power       bool          // every write survives a power cut
+	guests      broker.Guests // of the private broker; the zero Guests: none
+	loopback    bool          // localhost, 127.0.0.1 and [::1] are one
 	cors        []string
 	hosts       []string
 	deadline    time.Duration
@@ -90,7 +91,7 @@ func startParty(ctx context.Context, c partyConfig) (_ *party, err error) {
 	p.directory = &directory{}
 	p.directory.list.Store(list)
 	serving := gateway.Config{
-		Catalogue: simon.Catalogue(), Jobs: p.jobs, Objects: p.objects, Directory: p.directory, Key: c.state.derive("representations"), Guard: c.profile.Guard(),
+		Catalogue: simon.Catalogue(), Jobs: p.jobs, Objects: p.objects, Directory: p.directory, Key: c.state.derive(representations), Guard: c.profile.Guard(),
 		Version: version(), Deadline: c.deadline, MaxParties: c.maxParties, CORS: c.cors, Hosts: c.hosts, Now: c.now, Logger: c.logger,
 		Ready: func() error { return p.missing(c) }, Room: c.state.room, Stats: func() gateway.NodeStats { return p.stats(c) },
 		Access: c.gate.access, TLS: c.gate.tls, Proxies: c.gate.proxies,
@@ -146,7 +147,7 @@ func (p *party) openStores(ctx context.Context, c partyConfig) error {
 	if err != nil {
 		return err
 	}
-	config := broker.Private(c.identity.Name(), c.state.dir, c.state.derive("jetstream"), user.Public(), c.power)
+	config := broker.Private(c.identity.Name(), c.state.dir, c.state.derive("jetstream"), user.Public(), c.power).Admit(c.guests)
 	config.Logger = c.logger
 	if p.private, err = broker.Start(config); err != nil {
 		return fmt.Errorf("starting the private broker of %s: %w", c.identity.Name(), err)
@@ -154,7 +155,7 @@ func (p *party) openStores(ctx context.Context, c partyConfig) error {
 	if p.conn, err = p.private.Connect(user); err != nil {
 		return err
 	}
-	if p.jobs, err = jobs.Open(ctx, p.conn, jobs.Options{Alone: true, Now: c.now, Logger: c.logger, Version: version()}); err != nil {
+	if p.jobs, err = jobs.Open(ctx, p.conn, jobs.Options{Alone: c.guests.Listen == "", Now: c.now, Logger: c.logger, Version: version()}); err != nil {
 		return fmt.Errorf("opening the job store of %s: %w", c.identity.Name(), err)
 	}
 	if p.objects, err = objects.Open(ctx, p.conn, objects.Options{Now: c.now, Logger: c.logger, Version: version()}); err != nil {
