@@ -157,7 +157,9 @@ func (m *microservices) take(found []Announced) {
 	defer m.mu.Unlock()
 	changed := false
 	m.notes = notesEach
-	for _, name := range slices.Sorted(maps.Keys(byName)) {
+	names := slices.Sorted(maps.Keys(byName))
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(m.rank(a), m.rank(b)) })
+	for _, name := range names {
 		changed = m.takeOne(name, byName[name]) || changed
 	}
 	for name, k := range m.known {
@@ -177,6 +179,14 @@ func (m *microservices) take(found []Announced) {
 		roots = append(roots, &r)
 	}
 	m.gateway.handles.serve(roots)
+}
+
+// rank has those that are known come before others, who might take their place.
+func (m *microservices) rank(name string) int {
+	if m.known[name] != nil {
+		return 0
+	}
+	return 1
 }
 
 // takeOne chooses among what the instances of one service announce: what was taken before while one of them says the same,
@@ -232,7 +242,7 @@ func (m *microservices) takeOne(name string, instances []Announced) bool {
 func (m *microservices) forgetOne() bool {
 	oldest := ""
 	for _, name := range slices.Sorted(maps.Keys(m.known)) {
-		if k := m.known[name]; k.absent && (oldest == "" || k.seen.Before(m.known[oldest].seen)) {
+		if k := m.known[name]; m.now().Sub(k.seen) >= absentAfter && (oldest == "" || k.seen.Before(m.known[oldest].seen)) {
 			oldest = name
 		}
 	}
