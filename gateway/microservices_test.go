@@ -112,7 +112,12 @@ func announceOn(t testing.TB, nc *nats.Conn, name, version, text string, members
 	if err := nc.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	return nc.Close
+	return func() {
+		if err := errors.Join(s.Stop(), nc.Flush()); err != nil { // the broker has taken its subscriptions away then
+			t.Error(err)
+		}
+		nc.Close()
+	}
 }
 
 // adding are the members of adder; calls counts them.
