@@ -32,14 +32,7 @@ const (
 // bytes can keep a validator busy for ever. The service checks its arguments itself.
 type announcement struct {
 	description representation.Description
-	members     []representation.Signature
-	schemas     []memberSchemas // of the members, in the same order
-}
-
-// memberSchemas are JSON schemas of a member's parameters and of what it returns; nil where there is none.
-type memberSchemas struct {
-	parameters []json.RawMessage
-	returns    json.RawMessage
+	members     []Member
 }
 
 var (
@@ -74,16 +67,16 @@ func readAnnouncement(a Announced) (announcement, error) {
 		return r, fmt.Errorf("members must be a list of 1 to %d", mostMembers)
 	}
 	for i, raw := range members {
-		signature, schemas, err := readMember(fmt.Sprintf("members[%d]", i), raw)
+		one, err := readMember(fmt.Sprintf("members[%d]", i), raw)
 		switch {
 		case err != nil:
 			return r, err
-		case slices.ContainsFunc(r.members, func(s representation.Signature) bool { return s.Name == signature.Name }):
-			return r, fmt.Errorf("it announces the member %s twice", signature.Name)
-		case !slices.Contains(a.Members, signature.Name):
-			return r, fmt.Errorf("it announces the member %s and has no endpoint weft.service.%s.%s", signature.Name, a.Name, signature.Name)
+		case slices.ContainsFunc(r.members, func(m Member) bool { return m.Name == one.Name }):
+			return r, fmt.Errorf("it announces the member %s twice", one.Name)
+		case !slices.Contains(a.Members, one.Name):
+			return r, fmt.Errorf("it announces the member %s and has no endpoint weft.service.%s.%s", one.Name, a.Name, one.Name)
 		}
-		r.members, r.schemas = append(r.members, signature), append(r.schemas, schemas)
+		r.members = append(r.members, one)
 	}
 	return r, nil
 }
@@ -158,41 +151,38 @@ func ownText(key, text string) bool {
 }
 
 // readMember reads {"name","parameters","returns"}; at names it in errors.
-func readMember(at string, raw json.RawMessage) (representation.Signature, memberSchemas, error) {
-	var (
-		s       representation.Signature
-		schemas memberSchemas
-	)
+func readMember(at string, raw json.RawMessage) (Member, error) {
+	var m Member
 	parts, err := fields(at, raw, "name", "parameters", "returns")
 	if err != nil {
-		return s, schemas, err
+		return m, err
 	}
-	if s.Name, _ = representation.Text(parts["name"]); !memberPattern.MatchString(s.Name) {
-		return s, schemas, fmt.Errorf("%s.name must begin with a letter, and go on with letters, digits and underscores, 64 at most", at)
+	if m.Name, _ = representation.Text(parts["name"]); !memberPattern.MatchString(m.Name) {
+		return m, fmt.Errorf("%s.name must begin with a letter, and go on with letters, digits and underscores, 64 at most", at)
 	}
-	if schemas.returns, err = readSchema(at+".returns", parts["returns"]); err != nil {
-		return s, schemas, err
+	if m.Returns, err = readSchema(at+".returns", parts["returns"]); err != nil {
+		return m, err
 	}
 	list, ok := representation.Elements(parts["parameters"], mostParameters+1)
 	if parts["parameters"] != nil && !ok || len(list) > mostParameters {
-		return s, schemas, fmt.Errorf("%s.parameters must be a list of at most %d", at, mostParameters)
+		return m, fmt.Errorf("%s.parameters must be a list of at most %d", at, mostParameters)
 	}
 	for i, raw := range list {
 		p, schema, err := readParameter(fmt.Sprintf("%s.parameters[%d]", at, i), raw)
 		if err != nil {
-			return s, schemas, err
+			return m, err
 		}
-		for _, q := range s.Parameters {
+		for _, q := range m.Parameters {
 			if q.Name == p.Name {
-				return s, schemas, fmt.Errorf("%s has the parameter %s twice", at, p.Name)
+				return m, fmt.Errorf("%s has the parameter %s twice", at, p.Name)
 			}
 			if q.Optional && !p.Optional {
-				return s, schemas, fmt.Errorf("%s: %s must be optional, because one before it is", at, p.Name)
+				return m, fmt.Errorf("%s: %s must be optional, because one before it is", at, p.Name)
 			}
 		}
-		s.Parameters, schemas.parameters = append(s.Parameters, p), append(schemas.parameters, schema)
+		m.Parameters, m.Schemas = append(m.Parameters, p), append(m.Schemas, schema)
 	}
-	return s, schemas, nil
+	return m, nil
 }
 
 // readParameter reads {"name","optional","schema"}.

@@ -164,15 +164,19 @@ func (h *handles) listing() []byte {
 	return h.list
 }
 
-// match is the first root, of those that are there, that meets the requirements: the gateway's own come first.
-func (h *handles) match(requirements map[string]json.RawMessage) *root {
+// present are the roots that are there, the gateway's own first.
+func (h *handles) present() []*root {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, list := range [...][]*root{h.roots, h.others} {
-		for _, r := range list {
-			if !r.absent && r.service.Description().Match(requirements) {
-				return r
-			}
+	all := slices.Concat(h.roots, h.others)
+	h.mu.Unlock()
+	return slices.DeleteFunc(all, func(r *root) bool { return r.absent })
+}
+
+// match is the first root, of those that are there, that meets the requirements.
+func (h *handles) match(requirements map[string]json.RawMessage) *root {
+	for _, r := range h.present() {
+		if r.service.Description().Match(requirements) {
+			return r
 		}
 	}
 	return nil

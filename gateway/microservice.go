@@ -24,7 +24,7 @@ type microservice struct {
 func (s *microservice) Description() representation.Description { return s.description }
 
 // Members implements Service.
-func (s *microservice) Members() []representation.Signature { return s.members }
+func (s *microservice) Members() []Member { return s.members }
 
 var errServiceLate = errors.New("the microservice takes too long")
 
@@ -101,7 +101,7 @@ func (s *microservice) encode(ctx context.Context, c Call) ([]byte, error) {
 func (s *microservice) signature(member string) representation.Signature {
 	for _, m := range s.members {
 		if m.Name == member {
-			return m
+			return m.Signature
 		}
 	}
 	panic("gateway: a call of a member that the microservice does not have")

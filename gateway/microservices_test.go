@@ -163,6 +163,8 @@ func TestAMicroserviceIsAnObject(t *testing.T) {
 	if got := h.do("GET", "/representations", "").body; got != strings.TrimSuffix(before, "]}")+","+listed+"]}" {
 		t.Error(got)
 	}
+	h.want(h.do("GET", "/v1/services", ""), 200, `{"description":`+listed+`,"members":[{"name":"add","signature":"add(a, b=None)","parameters":[{"name":"a","optional":false,"schema":{"type":"number"}},{"name":"b","optional":true}],"returns":{"type":"number"}},`)
+	h.want(h.do("GET", "/v1/services", ""), 200, `"protocol":"Simon","version":"0.6.0"},"members":[{"name":"compute","signature":"compute(microprotocol, data, network, parameters=None)",`)
 	add := h.memberOf(root, "add")
 	h.want(h.do("GET", "/representation/"+root+"/__init__", ""), 403, "underscore")
 	h.want(h.do("GET", "/representation/"+root+"/add.fail", ""), 404, "no attribute")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"net/http"
 	"slices"
 
 	"github.com/google/uuid"
@@ -16,9 +17,17 @@ import (
 type Service interface {
 	Description() representation.Description
 	// Members are the functions, each name once; the same each time.
-	Members() []representation.Signature
+	Members() []Member
 	// Invoke calls one of them. An *Error is answered as it is.
 	Invoke(ctx context.Context, c Call) (Answer, error)
+}
+
+// Member is a function of a service.
+type Member struct {
+	representation.Signature
+	// Schemas are JSON schemas of the parameters, in their order; nil where there is none, or nil for none at all.
+	Schemas []json.RawMessage
+	Returns json.RawMessage // JSON schema of what it returns; nil: there is none
 }
 
 // Call is one call of a service's member.
@@ -48,10 +57,10 @@ type builtin struct {
 func (s *builtin) Description() representation.Description { return s.description }
 
 // Members implements Service.
-func (s *builtin) Members() []representation.Signature {
-	var list []representation.Signature
+func (s *builtin) Members() []Member {
+	var list []Member
 	for _, name := range slices.Sorted(maps.Keys(s.members)) {
-		list = append(list, s.members[name].signature)
+		list = append(list, Member{Signature: s.members[name].signature})
 	}
 	return list
 }
@@ -77,9 +86,9 @@ type root struct {
 // newRoot gives a service identifiers that hang on path.
 func newRoot(s Service, path string) *root {
 	r := &root{service: s, listed: mustJSON(s.Description()), path: path, members: map[string]*function{}}
-	for _, signature := range s.Members() {
-		r.members[signature.Name] = &function{signature, func(ctx context.Context, g *Gateway, b binding) (uuid.UUID, bool, error) {
-			a, err := s.Invoke(ctx, Call{Member: signature.Name, Caller: b.caller, Args: b.args, gateway: g, request: b})
+	for _, m := range s.Members() {
+		r.members[m.Name] = &function{m.Signature, func(ctx context.Context, g *Gateway, b binding) (uuid.UUID, bool, error) {
+			a, err := s.Invoke(ctx, Call{Member: m.Name, Caller: b.caller, Args: b.args, gateway: g, request: b})
 			switch {
 			case err != nil:
 				return uuid.UUID{}, false, err
@@ -93,4 +102,52 @@ func newRoot(s Service, path string) *root {
 		}}
 	}
 	return r
+}
+
+// serviceView is an object of GET /v1/services.
+type serviceView struct {
+	Description json.RawMessage `json:"description"`
+	Members     []memberView    `json:"members"`
+}
+
+type memberView struct {
+	Name       string          `json:"name"`
+	Signature  string          `json:"signature"`
+	Parameters []parameterView `json:"parameters"`
+	Returns    json.RawMessage `json:"returns,omitempty"`
+}
+
+type parameterView struct {
+	Name     string          `json:"name"`
+	Optional bool            `json:"optional"`
+	Schema   json.RawMessage `json:"schema,omitempty"`
+}
+
+// listServices shows the objects of GET /representations with their functions.
+func (g *Gateway) listServices(w http.ResponseWriter, r *http.Request) error {
+	if _, err := readQuery(r); err != nil {
+		return err
+	}
+	if err := dropBody(w, r); err != nil {
+		return err
+	}
+	list := struct {
+		Services []serviceView `json:"services"`
+	}{[]serviceView{}}
+	for _, root := range g.handles.present() {
+		v := serviceView{Description: root.listed}
+		for _, m := range root.service.Members() {
+			shown := memberView{Name: m.Name, Signature: m.String(), Parameters: []parameterView{}, Returns: m.Returns}
+			for i, p := range m.Parameters {
+				one := parameterView{Name: p.Name, Optional: p.Optional}
+				if m.Schemas != nil {
+					one.Schema = m.Schemas[i]
+				}
+				shown.Parameters = append(shown.Parameters, one)
+			}
+			v.Members = append(v.Members, shown)
+		}
+		list.Services = append(list.Services, v)
+	}
+	return write(w, mustJSON(list))
 }
