@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -468,6 +469,21 @@ func TestAnnouncementsThatAreNotTaken(t *testing.T) {
 	r, err := readAnnouncement(Announced{"icd-10", "1.0.0-rc.1+b", `{"members":[{"name":"get","parameters":[]}],"description":{"plugin":"Codes","microservice":"ICD-10","namespace":"krankenhaus.example"}}`, []string{"get"}})
 	if err != nil || string(mustJSON(r.description)) != `{"plugin":"Codes","microservice":"ICD-10","namespace":"krankenhaus.example","version":"1.0.0-rc.1+b"}` {
 		t.Errorf("%v %s", err, mustJSON(r.description))
+	}
+}
+
+// README.md shows what the example announces.
+func TestReadmeShowsTheAnnouncement(t *testing.T) {
+	shown := readmeBlocks(t, "Your own microservice")["json"]
+	program, err := os.ReadFile("../deploy/examples/service/main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(shown) != 1 || !strings.Contains(string(program), "`"+strings.TrimSpace(shown[0])+"`") {
+		t.Fatalf("the example announces something else than %q", shown)
+	}
+	if _, err := readAnnouncement(Announced{"icd10", "1.0.0", shown[0], []string{"within"}}); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,31 +18,35 @@ import (
 	"github.com/nats-io/nats.go/micro"
 )
 
-// casesScript uploads codes, has the house's own service tell the cases, and adds them up with the other parties.
-const casesScript = `
-import sys
-import federatedsecure.client
-gateway, uuid, nodes = sys.argv[1], sys.argv[2], sys.argv[3].split(",")
-api = federatedsecure.client.Api(gateway)
-icd10 = api.create(microservice="ICD10")
-codes = api.upload(["E11.9", "i10", "E10", " e149 ", "J45.0"])
-cases = icd10.within(codes=codes, first="E10", last="E14")
-print(api.download(cases))
-simon = api.create(protocol="Simon")
-result = simon.compute(microprotocol="SecureSum", data=cases, network={"nodes": nodes, "uuid": uuid, "myself": 0})
-print(api.download(result))
-`
+// readmeService are the commands of deploy/README.md: one that makes a key, one that builds the example, one that runs it.
+func readmeService(t testing.TB) (initKey, build, run []string) {
+	t.Helper()
+	own := readMarkdown(t, "../deploy/README.md")["Programs of the house"]
+	if own == nil || len(own.blocks) != 1 {
+		t.Fatal("deploy/README.md has another section on services than this test knows")
+	}
+	lines := strings.Split(own.blocks[0], "\n")
+	if len(lines) != 3 {
+		t.Fatalf("deploy/README.md has %q", lines)
+	}
+	return strings.Fields(lines[0]), strings.Fields(lines[1]), strings.Fields(lines[2])
+}
 
-// exampleService builds the service of deploy/examples and makes it a member of the rack that runs with its key.
+// exampleService builds the service of deploy/examples and makes it a process of the rack, by the commands of deploy/README.md.
 func (r *rack) exampleService(name, url string) *rackProcess {
 	r.t.Helper()
-	program := filepath.Join(r.dir, "icd10")
+	_, build, run := readmeService(r.t)
+	program := filepath.Join(r.dir, run[0])
 	if _, err := os.Stat(program); err != nil {
-		if out, err := exec.Command("go", "build", "-o", program, "../deploy/examples/service").CombinedOutput(); err != nil {
+		build[slices.Index(build, "-o")+1] = program
+		cmd := exec.Command(build[0], build[1:]...)
+		cmd.Dir = ".."
+		if out, err := cmd.CombinedOutput(); err != nil {
 			r.t.Fatalf("%v: %s", err, out)
 		}
 	}
-	p := newRackProcess(r.t, r.dir, name, "--url", url, "--nkey", filepath.Join("services", "icd10.nk"))
+	run[slices.Index(run, "--url")+1] = url
+	p := newRackProcess(r.t, r.dir, name, run[1:]...)
 	p.wrap = []string{"sh", "-c", `shift && exec "$0" "$@"`, program} // in the place of weft
 	return p
 }
@@ -50,7 +55,8 @@ func (r *rack) exampleService(name, url string) *rackProcess {
 func (r *rack) house() string {
 	r.t.Helper()
 	at := freeAddress(r.t)
-	key := regexp.MustCompile(`icd10: (U\w{55})\n`).FindStringSubmatch(r.weft("service", "init", "icd10", "--out", "services"))
+	initKey, _, _ := readmeService(r.t)
+	key := regexp.MustCompile(`icd10: (U\w{55})\n`).FindStringSubmatch(r.weft(initKey[1:]...))
 	if key == nil {
 		r.t.Fatal("weft service init shows no key")
 	}
@@ -131,17 +137,24 @@ func TestExampleService(t *testing.T) {
 	two.stop()
 }
 
-// addsCases runs casesScript at a gateway of alice, whose codes have 3 cases in 5, beside bob and carol, and looks at the sum.
+// addsCases runs the client of gateway/README.md at a gateway of alice, whose codes have 3 cases in 5, beside bob and carol, and
+// looks at the sum.
 func (r *rack) addsCases(t *testing.T, py, gateway string) {
 	t.Helper()
+	own := readMarkdown(t, "../gateway/README.md")["Your own microservice"]
+	if own == nil || len(own.blocks) != 2 {
+		t.Fatal("gateway/README.md has another section on microservices than this test knows")
+	}
 	id := uuid.NewString()
+	script := strings.NewReplacer(`Api("http://127.0.0.1:55501")`, `Api("`+gateway+`")`, "http://127.0.0.1:55501", r.urls["alice"],
+		"http://127.0.0.1:55502", r.urls["bob"], "http://127.0.0.1:55503", r.urls["carol"], "b8a3a5ac-1ad0-4d6c-9d1e-0d7d3f0f5b3c", id).Replace(own.blocks[0])
 	for party, data := range map[string]string{"bob": "[1,0]", "carol": "[1,1,0]"} {
 		body := fmt.Sprintf(`{"microprotocol":"SecureSum","data":%s,"parties":["alice","bob","carol"],"uuid":%q}`, data, id)
 		if code, v := call(t, "POST", r.urls[party]+"/v1/jobs", body); code != http.StatusAccepted {
 			t.Fatalf("%d %v", code, v)
 		}
 	}
-	out, err := exec.Command(py, "-c", casesScript, gateway, id, strings.Join([]string{r.urls["alice"], r.urls["bob"], r.urls["carol"]}, ",")).CombinedOutput()
+	out, err := exec.Command(py, "-c", script).CombinedOutput()
 	if want := "[1, 0, 1, 1, 0]\n{'inputs': 3, 'result': {'samples': 10, 'sum': 6}}\n"; err != nil || string(out) != want {
 		t.Errorf("%v\n%s\nwant\n%s", err, out, want)
 	}
