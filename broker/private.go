@@ -10,16 +10,18 @@ import (
 	"github.com/weftmpc/weft/broker/identity"
 )
 
-// Private describes a party's own broker: jobs, inputs and results, in the folder dir, encrypted under key. user is the
-// public key of the node's own user, who connects in process. With power a write is on disk before it is acknowledged.
-func Private(name, dir string, key identity.Secret, user string, power bool) Config {
-	c := Config{
-		Name: name, StoreDir: dir, StoreKey: key, Power: power,
-		Accounts: []Account{{
-			Name: AccountPrivate, JetStream: true,
-			Users: []User{{NKey: user, Publish: []string{">"}, Subscribe: []string{">"}}},
-		}},
+// Private describes a party's own broker: jobs, inputs, results and the ledger, in the folder dir, encrypted under key. user
+// and ledger are the public keys of the node's own users, who connect in process. With power a write is on disk before it is
+// acknowledged.
+//
+// The ledger has an account of its own, in which there is nobody but the node. Permissions alone would not keep others of
+// the same account from it: whoever may ask JetStream for anything chooses the subject of the answer, and of a consumer's
+// messages, and the server publishes there in its own name, be it into a stream or to the API that purges one.
+func Private(name, dir string, key identity.Secret, user, ledger string, power bool) Config {
+	own := func(account, user string) Account {
+		return Account{Name: account, JetStream: true, Users: []User{{NKey: user, Publish: []string{">"}, Subscribe: []string{">"}}}}
 	}
+	c := Config{Name: name, StoreDir: dir, StoreKey: key, Power: power, Accounts: []Account{own(AccountPrivate, user), own(AccountLedger, ledger)}}
 	if len(key) == 0 {
 		c.err = fmt.Errorf("a private broker's store is encrypted: give a key of at least %d bytes", minStoreKey)
 	}
@@ -76,7 +78,7 @@ func gatewayUser(key string) User {
 }
 
 // readStream are the subjects of JetStream's API by which a stream is described, read and watched. What a gateway may write
-// is in the subjects of the streams themselves.
+// is in the subjects of the streams themselves: what it can write it can also empty.
 func readStream(name string) []string {
 	return []string{
 		"$JS.API.STREAM.INFO." + name,

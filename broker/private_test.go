@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -171,6 +172,49 @@ func TestServiceUser(t *testing.T) {
 		broker.ServiceSubject("other", ">"), broker.ServiceSubject("*", "call"), "weft.>", "$JS.>", ">"}, func(s string) { _, _ = service.SubscribeSync(s) })
 }
 
+// A gateway chooses where its answers and its consumers' messages go, and the server publishes them there in its own name.
+// None of this reaches the ledger.
+func TestGatewayCannotReachTheLedger(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	if _, err := h.Sids.Create(ctx, "line", []byte("truth")); err != nil {
+		t.Fatal(err)
+	}
+	nc, _ := h.dial(t, h.gateway)
+	const line, purge = "$KV.weft_sids.line", "$JS.API.STREAM.PURGE.KV_weft_sids"
+	lie := nats.NewMsg("$KV.weft_jobs.a")
+	lie.Data = []byte("{}")
+	seen := listen(t, h.Conn, ">")
+	for _, reply := range []string{line, purge} {
+		lie.Reply = reply
+		for _, err := range []error{
+			nc.PublishMsg(lie),
+			nc.PublishRequest("$JS.API.STREAM.INFO.KV_weft_jobs", reply, nil),
+			nc.PublishRequest("$JS.API.STREAM.MSG.GET.KV_weft_jobs", reply, []byte(`{"seq":1}`)),
+			nc.PublishRequest("$JS.API.DIRECT.GET.KV_weft_jobs.$KV.weft_jobs.a", reply, nil),
+		} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for i, deliver := range []string{line, purge} {
+		name := fmt.Sprint("c", i)
+		config := fmt.Sprintf(`{"stream_name":"KV_weft_jobs","config":{"name":%q,"deliver_subject":%q,"deliver_policy":"all","ack_policy":"none","filter_subject":"$KV.weft_jobs.>"}}`, name, deliver)
+		if _, err := nc.Request("$JS.API.CONSUMER.CREATE.KV_weft_jobs."+name+".$KV.weft_jobs.>", []byte(config), patience); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// In the jobs' account the answers do arrive: this is the attack, and it must have come to pass.
+	arrived := map[string]int{}
+	for arrived[line] < 4 || arrived[purge] < 4 {
+		arrived[next(t, seen).Subject]++
+	}
+	if e, err := h.Sids.Get(ctx, "line"); err != nil || string(e.Value()) != "truth" || e.Revision() != 1 {
+		t.Errorf("the ledger says %v, %v", e, err)
+	}
+}
+
 // A private broker that listens wants what other brokers want, and guests want one that listens.
 func TestAdmit(t *testing.T) {
 	key := brokertest.Key(t).Public()
@@ -186,12 +230,12 @@ func TestAdmit(t *testing.T) {
 		"a name of all":   {broker.Guests{Listen: "127.0.0.1:4333", Services: []broker.Member{{Name: "*", NKey: key}}}, "a service"},
 		"two of one name": {broker.Guests{Listen: "127.0.0.1:4333", Services: []broker.Member{{Name: "a", NKey: key}, {Name: "a", NKey: brokertest.Key(t).Public()}}}, "two services"},
 	} {
-		_, err := broker.Private("p", t.TempDir(), make(identity.Secret, 32), brokertest.Key(t).Public(), false).Admit(c.guests).Render()
+		_, err := broker.Private("p", t.TempDir(), make(identity.Secret, 32), brokertest.Key(t).Public(), brokertest.Key(t).Public(), false).Admit(c.guests).Render()
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
-	plain := broker.Private("p", "dir", make(identity.Secret, 32), key, false)
+	plain := broker.Private("p", "dir", make(identity.Secret, 32), key, brokertest.Key(t).Public(), false)
 	a, _ := plain.Render()
 	if b, err := plain.Admit(broker.Guests{}).Render(); err != nil || a != b {
 		t.Errorf("without guests the broker differs: %v", err)
@@ -199,7 +243,7 @@ func TestAdmit(t *testing.T) {
 }
 
 func TestRenderHouse(t *testing.T) {
-	c := broker.Private("alice-private", "/var/lib/weft", identity.Secret("never in the text, never!"), fixed[0], true).Admit(broker.Guests{
+	c := broker.Private("alice-private", "/var/lib/weft", identity.Secret("never in the text, never!"), fixed[0], fixed[3], true).Admit(broker.Guests{
 		Listen: "192.0.2.7:4333", TLS: &broker.TLS{Cert: "tls.crt", Key: "tls.key", CA: "ca.crt"},
 		Gateways: []string{fixed[1]}, Services: []broker.Member{{Name: "mean", NKey: fixed[2]}},
 	})

@@ -32,12 +32,13 @@ const (
 // it likes.
 func ServiceSubject(service, rest string) string { return subjectsService + service + "." + rest }
 
-// The buckets of a party's private account. Provision makes them.
+// The buckets of a party's private account, which Provision makes, and that of the ledger's account.
 const (
 	BucketJobs    = "weft_jobs"
-	BucketSids    = "weft_sids"
 	BucketObjects = "weft_objects"
 	StoreBodies   = "weft_bodies"
+
+	BucketSids = "weft_sids"
 )
 
 const (

@@ -13,6 +13,7 @@ const (
 	AccountOperators   = "OPS"
 	AccountSystem      = "SYS"
 	AccountPrivate     = "PRIVATE"
+	AccountLedger      = "LEDGER"
 )
 
 // What one member of a hub may use of it, and how long ways back are kept.

@@ -58,6 +58,7 @@ func lastName(field string) string {
 
 var (
 	errDraining = comingBack(fail(http.StatusServiceUnavailable, "draining", "this gateway is shutting down; the job goes on, ask again in a moment"))
+	errAway     = comingBack(fail(http.StatusServiceUnavailable, "away", "this party's node, which keeps jobs and objects, does not answer at present; what was accepted is not lost, ask again in a moment"))
 	errWaited   = errors.New("the wait is over")
 )
 
@@ -96,6 +97,8 @@ func asError(err error) *Error {
 		return fail(http.StatusInsufficientStorage, "full", "this gateway has no disk space left; nothing was stored, and its operator has to make room")
 	case errors.Is(err, jobs.ErrClosed), errors.Is(err, objects.ErrClosed):
 		return errDraining
+	case jobs.IsAway(err):
+		return &Error{Code: http.StatusServiceUnavailable, Reason: "away", Message: errAway.Message, retry: errAway.retry, cause: err}
 	case errors.Is(err, context.Canceled):
 		return &Error{Code: statusClientGone, Reason: "client-gone", Message: "the client has gone", cause: err}
 	}

@@ -243,6 +243,9 @@ func (c *Config) fill() error {
 // step of an orderly end. It returns at once.
 func (g *Gateway) Retire() { g.retired.Store(true) }
 
+// Waiting is how many requests wait for a job at present.
+func (g *Gateway) Waiting() int { return int(g.waiting.Load()) }
+
 // refusing says whether Retire or Drain was called.
 func (g *Gateway) refusing() bool { return g.retired.Load() || g.draining.Err() != nil }
 

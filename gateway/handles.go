@@ -341,7 +341,7 @@ var (
 func (g *Gateway) stored(ctx context.Context, caller string, id uuid.UUID) (thing, error) {
 	expired := false
 	if !g.config.Objects.Holds(id) {
-		j, err := g.config.Jobs.Get(ctx, id)
+		j, err := g.config.Jobs.Latest(ctx, id)
 		switch {
 		case err == nil && j.Caller == caller:
 			return thing{job: &j}, nil

@@ -64,8 +64,13 @@ func (g *Gateway) server() *http.Server {
 	if g.config.TLS != nil {
 		secure = g.config.TLS.Clone()
 	}
+	return httpServer(g, secure, g.config.Logger)
+}
+
+// httpServer has the bounds of every server here.
+func httpServer(h http.Handler, secure *tls.Config, log *slog.Logger) *http.Server {
 	return &http.Server{
-		Handler:   g,
+		Handler:   h,
 		TLSConfig: secure,
 		// HTTP/1.1 alone: the bounds of the gateway count connections, and one of HTTP/2 brings hundreds of requests. A proxy in
 		// front may speak HTTP/2 to the outside.
@@ -76,6 +81,6 @@ func (g *Gateway) server() *http.Server {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ConnContext:       withConnection,
-		ErrorLog:          slog.NewLogLogger(g.config.Logger.Handler(), slog.LevelDebug),
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 }

@@ -158,7 +158,7 @@ func (f *fleet) coordinate(center *simontest.Endpoint, from string, b []byte) {
 func (m *member) start() {
 	t := m.fleet.t
 	t.Helper()
-	store, err := jobs.Open(context.Background(), m.private.Conn, jobs.Options{Logger: m.fleet.logger, Now: m.fleet.now, Alone: true, Limits: jobs.Limits{Body: m.fleet.body}})
+	store, err := jobs.Open(context.Background(), m.private.Conn, jobs.Options{Ledger: m.private.Ledger, Logger: m.fleet.logger, Now: m.fleet.now, Alone: true, Limits: jobs.Limits{Body: m.fleet.body}})
 	must(t, err)
 	config := Config{
 		Identity: m.fleet.ids[m.name], Roots: m.fleet.roots, Parties: m.fleet.peers, Coordinator: m.fleet.center.FP(),
@@ -188,6 +188,7 @@ func (m *member) kill() {
 	if !m.stopped {
 		m.stopped = true
 		m.private.Conn.Close()
+		m.private.Ledger.Close()
 		m.cancel()
 	}
 }

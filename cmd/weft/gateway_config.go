@@ -79,6 +79,12 @@ func (c gatewayProcess) check() error {
 	if c.Drain < 0 || c.Drain > maxDrain {
 		return fmt.Errorf("drain %s: between 0s and %s are possible", c.Drain, maxDrain)
 	}
+	if c.Gateway.Files != "" { // how often somebody may try values against a file is counted in one process
+		return withHint(errors.New("gateway.files: a gateway that is a process of its own reads no files"), "leave it empty here; the node's own gateway can have it")
+	}
+	if err := c.Gateway.checkDeadline(); err != nil {
+		return err
+	}
 	return c.Gateway.check()
 }
 

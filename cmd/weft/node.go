@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/url"
 	"path/filepath"
 	"time"
@@ -36,7 +35,7 @@ type nodeConfig struct {
 }
 
 type gatewayConfig struct {
-	Listen      string        `yaml:"listen" doc:"host:port. On a loopback address all users of this machine are one caller, unless access below says more. Any other address needs access, and tls or behind_proxy."`
+	Listen      string        `yaml:"listen" doc:"host:port. On a loopback address all users of this machine are one caller, unless access below says more. Any other address needs access, and tls or behind_proxy. Empty, in a node with private.listen: gateways are processes of their own, and the node has none."`
 	Insecure    bool          `yaml:"insecure_without_access_control" doc:"true lets the gateway listen beyond this machine without access control and TLS: whoever reaches it can compute in this party's name."`
 	TLS         gatewayTLS    `yaml:"tls" doc:"The gateway's own TLS."`
 	BehindProxy []string      `yaml:"behind_proxy" doc:"Addresses (192.0.2.7) or networks (192.0.2.0/28) of the proxy in front, which has TLS in the gateway's stead. Its X-Forwarded-For and X-Forwarded-Proto count, and nobody else's. Without tls above the gateway answers the proxy and this machine alone."`
@@ -88,14 +87,19 @@ func (c nodeConfig) check() error {
 	if _, err := identity.ParseFingerprint(c.Coordinator); err != nil {
 		return fmt.Errorf("coordinator: %w", err)
 	}
-	if d := c.Gateway.Deadline; d <= 0 || d > time.Hour {
-		return fmt.Errorf("gateway.deadline %s: between 1ms and 1h are possible", d)
+	if err := c.Gateway.checkDeadline(); err != nil {
+		return err
 	}
 	if c.Drain < 0 || c.Drain > maxDrain {
 		return fmt.Errorf("drain %s: between 0s and %s are possible", c.Drain, maxDrain)
 	}
-	if err := c.Gateway.check(); err != nil {
-		return err
+	if c.Gateway.Listen == "" && c.Private.Listen == "" {
+		return withHint(errors.New("gateway.listen is empty, and so is private.listen: nobody could reach this node"), "set gateway.listen, such as 127.0.0.1:55501")
+	}
+	if c.Gateway.Listen != "" {
+		if err := c.Gateway.check(); err != nil {
+			return err
+		}
 	}
 	if err := c.Private.check(); err != nil {
 		return err
@@ -180,18 +184,19 @@ func (p *program) runNode(ctx context.Context, file string, stderr io.Writer) (e
 		return err
 	}
 	defer forgetPID()
-	if c.Gateway.Files != "" {
+	if c.Gateway.Files != "" && c.Gateway.Listen != "" {
 		if party.files, err = c.openFiles(); err != nil {
 			return fmt.Errorf("%s: %w", file, err)
 		}
 	}
-	if party.gate, err = c.Gateway.openGate(c.State, p.now, log); err != nil {
-		return fmt.Errorf("%s: %w", file, err)
+	own := "none"
+	if c.Gateway.Listen != "" {
+		if party.gate, party.listener, err = c.Gateway.open(c.State, file, p.now, log); err != nil {
+			return err
+		}
+		defer party.listener.Close()
+		own = c.Gateway.at(party.listener)
 	}
-	if party.listener, err = net.Listen("tcp", c.Gateway.Listen); err != nil {
-		return withHint(fmt.Errorf("gateway.listen %s: %w", c.Gateway.Listen, err), "stop what uses the port, or choose another in %s", file)
-	}
-	defer party.listener.Close()
 	if party.fabric, err = c.Hub.dial(id.Name(), log); err != nil {
 		return err
 	}
@@ -203,12 +208,12 @@ func (p *program) runNode(ctx context.Context, file string, stderr io.Writer) (e
 	defer func() { err = errors.Join(err, running.close()) }()
 	p.onHangup(newReloader(p, file, c, party, running).reload)
 	defer p.onHangup(func() {})
-	go warnExpiry(ctx, log, p.now, c.Identity.Cert, c.Hub.Cert)
-	scheme := "http"
-	if c.Gateway.TLS.Cert != "" {
-		scheme = "https"
+	certificates := []string{c.Identity.Cert, c.Hub.Cert}
+	if c.Private.Listen != "" && c.Private.TLS.Cert != "" {
+		certificates = append(certificates, c.Private.TLS.Cert)
 	}
-	log.Info("the node is running", "party", id.Name(), "gateway", scheme+"://"+party.listener.Addr().String(), "hub", c.Hub.URL,
+	go warnExpiry(ctx, log, p.now, certificates...)
+	log.Info("the node is running", "party", id.Name(), "gateway", own, "private", running.private.Addr(), "hub", c.Hub.URL,
 		"profile", c.Profile, "durability", c.Durability, "version", version())
 	select {
 	case <-ctx.Done():

@@ -86,7 +86,11 @@ func (c privateConfig) check() error {
 	if err != nil {
 		return err
 	}
-	if _, err := broker.Private("private", "state", make(identity.Secret, 32), user.Public(), false).Admit(c.guests()).Render(); err != nil {
+	ledger, err := broker.NewKey()
+	if err != nil {
+		return err
+	}
+	if _, err := broker.Private("private", "state", make(identity.Secret, 32), user.Public(), ledger.Public(), false).Admit(c.guests()).Render(); err != nil {
 		return fmt.Errorf("private: %w", errors.Unwrap(err))
 	}
 	return nil

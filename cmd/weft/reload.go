@@ -118,7 +118,7 @@ func (r *reloader) rules(next nodeConfig) (own bool, err error) {
 	if err := r.running.node.SetRules(policy.Policy{Profile: p.profile, MaxParties: r.party.maxParties}, p.parties); err != nil {
 		return false, err
 	}
-	r.running.gateway.SetGuard(p.profile.Guard())
+	r.running.setGuard(p.profile.Guard())
 	r.running.directory.list.Store(list)
 	return !reflect.DeepEqual(ownGateways(r.config, r.party), ownGateways(next, r.party)), nil
 }
