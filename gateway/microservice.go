@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"github.com/weftmpc/weft/gateway/representation"
+	"github.com/weftmpc/weft/jobs"
 )
 
 // microservice is a program beside the gateway as a Service.
@@ -122,6 +123,8 @@ func (s *microservice) problem(calling, ctx context.Context, member string, err 
 		return errDraining
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case jobs.IsAway(err): // it is not the service that is away, but the broker between
+		return err
 	}
 	s.of.log.Warn("gateway: a microservice cannot be called", "service", s.name, "member", member, "error", err)
 	return s.away()

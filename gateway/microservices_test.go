@@ -373,6 +373,24 @@ func TestACallHasBounds(t *testing.T) {
 	h.want(<-got, 503, "shutting down")
 }
 
+// Where the broker is away it is not said of the service.
+func TestACallWithoutABroker(t *testing.T) {
+	h := newHouse(t, nil, "adder")
+	var calls atomic.Int64
+	h.announce("adder", "1.0.0", adder, adding(&calls))
+	add := h.memberOf(h.service(`{"microservice":"adder"}`), "add")
+	nc := brokertest.Connect(t, h.broker.Server, h.broker.Key)
+	h.gateway.microservices.via = overNATS{broker.NewServices(nc)}
+	nc.Close()
+	h.want(h.do("PATCH", "/representation/"+add, `{"args":[1]}`), 503, "this party's node, which keeps jobs and objects, does not answer")
+	h.look()
+	h.clock.advance(absentAfter)
+	h.look()
+	if log := h.log.String(); strings.Count(log, "microservices cannot be looked for") != 1 || !strings.Contains(log, "a microservice is gone") {
+		t.Error(log)
+	}
+}
+
 // The caller's name goes to the service, and a viewer may not call.
 func TestWhoCallsAMicroservice(t *testing.T) {
 	who := newPeople(t)

@@ -133,8 +133,30 @@ func TestExampleService(t *testing.T) {
 			t.Fatalf("after an orderly end of one: %d %v", code, v)
 		}
 	}
-	r.addsCases(t, py, r.urls["alice"])
+
+	// A gateway that is a process of its own knows the same handles.
+	gate := newRackProcess(t, r.dir, "gateway-1", "gateway", "--config", "gateway-1/gateway.yaml")
+	gate.start()
+	r.urls["gateway-1"] = r.gatewayURL("gateway-1")
+	await(t, "the other gateway is ready", func() bool { return r.isReady("gateway-1") })
+	if code, v := call(t, "PATCH", r.urls["gateway-1"]+"/representation/"+within, `{"args":[["E10"],"E10"],"kwargs":{}}`); code != http.StatusOK {
+		t.Errorf("%d %v", code, v)
+	}
+	r.addsCases(t, py, r.urls["gateway-1"])
+	gate.stop()
 	two.stop()
+}
+
+// gatewayURL is where a gateway of its own listens.
+func (r *rack) gatewayURL(name string) string {
+	r.t.Helper()
+	b, err := os.ReadFile(r.path(name, "gateway.yaml"))
+	must(r.t, err)
+	m := regexp.MustCompile(`(?m)^  listen: "(.*)"$`).FindSubmatch(b)
+	if m == nil {
+		r.t.Fatalf("%s", b)
+	}
+	return "http://" + string(m[1])
 }
 
 // addsCases runs the client of gateway/README.md at a gateway of alice, whose codes have 3 cases in 5, beside bob and carol, and
