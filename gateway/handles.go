@@ -93,6 +93,8 @@ type ownObject struct {
 type static struct {
 	generation int // of the microservices among them
 	handles    map[uuid.UUID]handle
+	roots      map[string]uuid.UUID // by path
+	members    map[*function]uuid.UUID
 }
 
 // handle is what a derived identifier stands for: a root, a root's function, a member of a stored object, or a constant.
@@ -117,7 +119,7 @@ func (d handle) microservice() (*microservice, bool) {
 const (
 	mostIndexed = 15_000 // objects whose members are remembered, about 25 MB; more than the store keeps for a caller
 	mostCallers = 1_000
-	mostDerived = 100_000 // identifiers of roots and their members, about 25 MB
+	mostDerived = 100_000 // identifiers of roots and their members, about 30 MB
 )
 
 func newHandles(key []byte) *handles {
@@ -182,11 +184,30 @@ func (h *handles) match(requirements map[string]json.RawMessage) *root {
 	return nil
 }
 
+// rootID is the caller's identifier of a root, which may have been replaced since it was matched.
 func (h *handles) rootID(caller string, r *root) uuid.UUID {
-	return representation.Derive(h.key, caller, "root/"+r.path)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if id, ok := h.of(caller).roots[r.path]; ok {
+		return id
+	}
+	return h.deriveRoot(caller, r)
 }
 
 func (h *handles) memberID(caller string, r *root, name string) uuid.UUID {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if id, ok := h.of(caller).members[r.members[name]]; ok {
+		return id
+	}
+	return h.deriveMember(caller, r, name)
+}
+
+func (h *handles) deriveRoot(caller string, r *root) uuid.UUID {
+	return representation.Derive(h.key, caller, "root/"+r.path)
+}
+
+func (h *handles) deriveMember(caller string, r *root, name string) uuid.UUID {
 	return representation.Derive(h.key, caller, "member/"+r.path+"/"+name)
 }
 
@@ -199,12 +220,14 @@ func (h *handles) of(caller string) *static {
 	if s != nil {
 		h.derived -= len(s.handles)
 	}
-	s = &static{h.generation, map[uuid.UUID]handle{}}
+	s = &static{h.generation, map[uuid.UUID]handle{}, map[string]uuid.UUID{}, map[*function]uuid.UUID{}}
 	for _, list := range [...][]*root{h.roots, h.others} {
 		for _, r := range list {
-			s.handles[h.rootID(caller, r)] = handle{root: r}
+			id := h.deriveRoot(caller, r)
+			s.handles[id], s.roots[r.path] = handle{root: r}, id
 			for name, f := range r.members {
-				s.handles[h.memberID(caller, r, name)] = handle{root: r, member: f}
+				id := h.deriveMember(caller, r, name)
+				s.handles[id], s.members[f] = handle{root: r, member: f}, id
 			}
 		}
 	}
