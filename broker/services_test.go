@@ -119,8 +119,9 @@ func TestHostileAnswersToALook(t *testing.T) {
 		}
 		_ = m.Respond(make([]byte, 1<<20))
 	})
+	subscribe("$SRV.INFO.liar", func(m *nats.Msg) { _ = m.Respond([]byte(fmt.Sprintf(info, "x"))) }) // speaks for mean
 	began := time.Now()
-	found, err = broker.NewServices(p.Conn).Find(t.Context(), []string{"flood", "mean", "slow"})
+	found, err = broker.NewServices(p.Conn).Find(t.Context(), []string{"flood", "liar", "mean", "slow"})
 	n := 0
 	for _, s := range found {
 		if s.Name == "flood" {

@@ -61,7 +61,7 @@ type house struct {
 	clock *setClock
 }
 
-func newHouse(t *testing.T, change func(*Config), names ...string) *house {
+func newHouse(t testing.TB, change func(*Config), names ...string) *house {
 	t.Helper()
 	h := &house{party: &party{t: t, log: &buffer{}}, keys: map[string]broker.Key{}, clock: &setClock{}}
 	guests := broker.Guests{Listen: "127.0.0.1:-1"}
@@ -700,4 +700,15 @@ type counting struct {
 func (c *counting) Find(ctx context.Context, names []string) ([]Announced, error) {
 	c.n.Add(1)
 	return c.Microservices.Find(ctx, names)
+}
+
+// BenchmarkMicroservice is a call of a microservice by a client, what comes back released.
+func BenchmarkMicroservice(b *testing.B) {
+	h := newHouse(b, nil, "adder")
+	var calls atomic.Int64
+	h.announce("adder", "1.0.0", adder, adding(&calls))
+	add := h.memberOf(h.service(`{"microservice":"adder"}`), "add")
+	for b.Loop() {
+		h.do("DELETE", "/representation/"+h.uuid("PATCH", "/representation/"+add, `{"args":[1,2]}`), "")
+	}
 }
