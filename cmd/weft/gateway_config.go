@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -135,7 +136,7 @@ func (p *program) initGateway(node nodeConfig, dir, listen, url string) (public 
 	if url == "" {
 		cfg.Node.URL = node.Private.url()
 	}
-	if node.Private.TLS.Cert != "" {
+	if strings.HasPrefix(cfg.Node.URL, "tls:") {
 		cfg.Node.Cert, cfg.Node.Key, cfg.Node.CA = "tls.crt", "tls.key", "ca.crt"
 	}
 	cfg.Gateway.Listen, cfg.Gateway.Hosts, cfg.Gateway.CORS, cfg.Gateway.Deadline = listen, node.Gateway.Hosts, node.Gateway.CORS, node.Gateway.Deadline
