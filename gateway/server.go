@@ -34,7 +34,7 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
 		looking.Go(func() { g.microservices.keepLooking(ctx) })
 	}
 	stopped := make(chan error, 1)
-	counted := newListener(l, g.config.MaxConnections, &g.connections)
+	counted := newListener(l, g.config.MaxConnections, g.proxies, &g.connections)
 	go func() {
 		if s.TLSConfig != nil {
 			stopped <- s.ServeTLS(counted, "", "")

@@ -7,14 +7,15 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync/atomic"
 	"time"
 )
 
 // Await answers on l in the place of a gateway that has not found its node yet, until ctx ends: that the process lives, and
 // that whatever else is asked has to be asked again. l stays open, and what connects meanwhile waits for the next to serve it.
-// reason is what is missing; it must be safe to tell anybody.
-func Await(ctx context.Context, l *net.TCPListener, secure *tls.Config, reason func() string, log *slog.Logger) error {
+// reason is what is missing; it must be safe to tell anybody. behind are the proxies in front.
+func Await(ctx context.Context, l *net.TCPListener, secure *tls.Config, behind []netip.Prefix, reason func() string, log *slog.Logger) error {
 	s := httpServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Type", "application/json")
@@ -32,7 +33,7 @@ func Await(ctx context.Context, l *net.TCPListener, secure *tls.Config, reason f
 		}
 	}), secure, log)
 	stopped := make(chan error, 1)
-	counted := newListener(lent{l}, defaultConnections, new(atomic.Int64))
+	counted := newListener(lent{l}, defaultConnections, behind, new(atomic.Int64))
 	go func() {
 		if secure != nil {
 			stopped <- s.ServeTLS(counted, "", "")

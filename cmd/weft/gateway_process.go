@@ -131,7 +131,7 @@ func (g *gatewayRun) find(ctx context.Context) error {
 	defer done()
 	answering := make(chan error, 1)
 	go func() {
-		answering <- gateway.Await(waiting, g.listener, g.gate.tls, func() string {
+		answering <- gateway.Await(waiting, g.listener, g.gate.tls, g.gate.proxies, func() string {
 			if g.view.nc.IsConnected() {
 				return "this party's node does not answer"
 			}
@@ -168,7 +168,7 @@ const openTime = time.Minute
 func (g *gatewayRun) open(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, openTime)
 	defer cancel()
-	if g.jobs, err = jobs.Open(ctx, g.view.nc, jobs.Options{Now: g.now, Logger: g.log, Version: version()}); err != nil {
+	if g.jobs, err = jobs.Open(ctx, g.view.nc, jobs.Options{Now: g.now, Logger: g.log, Version: version(), Limits: g.gate.shares()}); err != nil {
 		return err
 	}
 	if g.objects, err = objects.Open(ctx, g.view.nc, objects.Options{Guest: true, Now: g.now, Logger: g.log, Version: version()}); err != nil {

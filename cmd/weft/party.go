@@ -184,7 +184,7 @@ func (p *party) openStores(ctx context.Context, c partyConfig) error {
 	if err := c.state.moveLedger(ctx, p.conn, p.ledger); err != nil {
 		return err
 	}
-	if p.jobs, err = jobs.Open(ctx, p.conn, jobs.Options{Alone: c.guests.Listen == "", Ledger: p.ledger, Now: c.now, Logger: c.logger, Version: version()}); err != nil {
+	if p.jobs, err = jobs.Open(ctx, p.conn, jobs.Options{Alone: c.guests.Listen == "", Ledger: p.ledger, Now: c.now, Logger: c.logger, Version: version(), Limits: c.gate.shares()}); err != nil {
 		return fmt.Errorf("opening the job store of %s: %w", c.identity.Name(), err)
 	}
 	if p.objects, err = objects.Open(ctx, p.conn, objects.Options{Shared: c.guests.Listen != "", Now: c.now, Logger: c.logger, Version: version()}); err != nil {
