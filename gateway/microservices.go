@@ -88,10 +88,21 @@ type knownService struct {
 }
 
 func newMicroservices(g *Gateway) *microservices {
-	return &microservices{
-		gateway: g, via: g.config.Microservices, log: g.config.Logger, now: g.config.Now, calls: newMemory(allCallsAtOnce),
+	m := &microservices{
+		gateway: g, via: g.config.Microservices, log: g.config.Logger, now: g.config.Now,
 		turn: make(chan struct{}, 1), known: map[string]*knownService{}, noted: map[string]string{},
 	}
+	m.calls = m.places(allCallsAtOnce)
+	return m
+}
+
+// places are one for each call that may be under way. A caller leaves a quarter of them to others.
+func (m *microservices) places(most int64) *memory {
+	p := newMemory(most)
+	if m.gateway.config.Access != nil {
+		p.each = most * 3 / 4
+	}
+	return p
 }
 
 // keepLooking looks at once and then every few seconds until ctx ends.
@@ -228,7 +239,7 @@ func (m *microservices) takeOne(name string, instances []Announced) bool {
 		return false
 	}
 	if k == nil {
-		k = &knownService{calls: newMemory(callsAtOnce)}
+		k = &knownService{calls: m.places(callsAtOnce)}
 		m.known[name] = k
 		m.log.Info("gateway: a microservice announces itself", "service", name, "version", best.Version)
 	}

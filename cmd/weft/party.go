@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/weftmpc/weft/broker"
 	"github.com/weftmpc/weft/broker/identity"
@@ -45,6 +46,7 @@ type partyConfig struct {
 	hubCert     string       // file of the TLS certificate for the hub; empty: none
 	listener    net.Listener // of the gateway; nil: the node has none of its own
 	logger      *slog.Logger
+	tracer      trace.Tracer     // nil: nobody traces
 	now         func() time.Time // nil: time.Now
 }
 
@@ -83,7 +85,7 @@ func startParty(ctx context.Context, c partyConfig) (_ *party, err error) {
 	p.node, err = node.New(node.Config{
 		Identity: c.identity, Roots: c.roots, Parties: c.parties, Coordinator: c.coordinator,
 		Policy: policy.Policy{Profile: c.profile, MaxParties: c.maxParties}, Catalogue: simon.Catalogue(), Jobs: p.jobs, Fabric: c.fabric,
-		StoreKey: c.state.derive("nonce"), Room: c.state.room, Now: c.now, Logger: c.logger,
+		StoreKey: c.state.derive("nonce"), Room: c.state.room, Now: c.now, Logger: c.logger, Tracer: c.tracer,
 	})
 	if err != nil {
 		return nil, err
@@ -122,7 +124,7 @@ func startParty(ctx context.Context, c partyConfig) (_ *party, err error) {
 func (p *party) openGateway(c partyConfig) (err error) {
 	serving := gateway.Config{
 		Catalogue: simon.Catalogue(), Jobs: p.jobs, Objects: p.objects, Directory: p.directory, Key: c.state.derive(representations), Guard: c.profile.Guard(),
-		Version: version(), Deadline: c.deadline, MaxParties: c.maxParties, CORS: c.cors, Hosts: c.hosts, Now: c.now, Logger: c.logger,
+		Version: version(), Deadline: c.deadline, MaxParties: c.maxParties, CORS: c.cors, Hosts: c.hosts, Now: c.now, Logger: c.logger, Tracer: c.tracer,
 		Ready: func() error { return p.missing(c) }, Room: c.state.room, Stats: func() gateway.NodeStats { return p.stats(c) },
 		Access: c.gate.access, TLS: c.gate.tls, Proxies: c.gate.proxies,
 	}
