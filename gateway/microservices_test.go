@@ -373,6 +373,42 @@ func TestACallHasBounds(t *testing.T) {
 	h.want(<-got, 503, "shutting down")
 }
 
+// Whoever calls a slow service again and again leaves places to others.
+func TestACallerLeavesPlacesOfAService(t *testing.T) {
+	who := newPeople(t)
+	h := newHouse(t, func(c *Config) {
+		c.Access = &Access{Authenticators: []access.Authenticator{who.authenticator()}, Rate: maxRate}
+	}, "slow")
+	entered, release := make(chan struct{}, 1000), make(chan struct{})
+	h.announce("slow", "1.0.0", `{"description":{"namespace":"x"},"members":[{"name":"get"}]}`, handlers{"get": func(r micro.Request) {
+		entered <- struct{}{}
+		go func() {
+			<-release
+			_ = r.Respond([]byte("1"))
+		}()
+	}})
+	h.look()
+	h.gateway.microservices.known["slow"].calls.wait = 10 * time.Millisecond
+	root := h.gateway.handles.others[0]
+	get := func(name string) answer {
+		id := h.gateway.handles.memberID("token:"+name, root, "get").String()
+		return h.do("PATCH", "/representation/"+id, `{}`, who.as(name))
+	}
+	const share = callsAtOnce * 3 / 4
+	var wg sync.WaitGroup
+	for range share {
+		wg.Go(func() { h.want(get("analyst"), 200, "uuid") })
+	}
+	for range share {
+		<-entered
+	}
+	h.want(get("analyst"), 503, "as many calls under way")
+	wg.Go(func() { h.want(get("admin"), 200, "uuid") })
+	<-entered
+	close(release)
+	wg.Wait()
+}
+
 // Where the broker is away it is not said of the service.
 func TestACallWithoutABroker(t *testing.T) {
 	h := newHouse(t, nil, "adder")
