@@ -26,9 +26,9 @@ import (
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
-		// The embedded server of the tests shares these over its life in the process.
 		// A goroutine of nats.go v1.55.0 stays when a connection is closed in the moment in which it begins to publish asynchronously.
 		goleak.IgnoreTopFunction("github.com/nats-io/nats.go/jetstream.(*jetStream).resetPendingAcksOnReconnect"),
+		// The embedded server of the tests shares these over its life in the process.
 		goleak.IgnoreTopFunction("github.com/nats-io/nats-server/v2/server.(*ipQueue[...]).pop"),
 	)
 }

@@ -16,6 +16,7 @@ import (
 	"regexp"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -31,6 +32,8 @@ type twins struct {
 	party string
 	names []string          // of the gateways
 	at    map[string]string // their own addresses, by name
+
+	private string // where the node's broker listens
 }
 
 // newTwins makes all files and starts the proxy, and nothing else. The node's broker has TLS of an authority of the house.
@@ -39,10 +42,12 @@ func newTwins(t *testing.T) *twins {
 	w := &twins{rack: prepareRack(t, rackOptions{}), party: "alice", names: []string{"gw-1", "gw-2"}, at: map[string]string{}}
 	w.weft("ca", "init", "--dir", "house", "--name", "house of alice")
 	w.weft("ca", "issue", "broker", "--ca", "house", "--out", "broker", "--host", "localhost")
-	private := freeAddress(t)
-	w.rewrite(w.party, "node.yaml", `  listen: ""`, fmt.Sprintf("  listen: %q", private))
-	w.rewrite(w.party, "node.yaml", fmt.Sprintf("  listen: %q", strings.TrimPrefix(w.urls[w.party], "http://")), `  listen: ""`)
-	w.privateTLS()
+	w.private = freeAddress(t)
+	w.rewriteIn(w.party, "node.yaml", "gateway", fmt.Sprintf("  listen: %q", strings.TrimPrefix(w.urls[w.party], "http://")), `  listen: ""`)
+	w.rewriteIn(w.party, "node.yaml", "private", `  listen: ""`, fmt.Sprintf("  listen: %q", w.private))
+	for key, file := range map[string]string{"cert": "tls.crt", "key": "tls.key", "ca": "ca.crt"} {
+		w.rewriteIn(w.party, "node.yaml", "private", "    "+key+`: ""`, fmt.Sprintf("    %s: %q", key, "../broker/"+file))
+	}
 	keys := "  gateways:\n"
 	for _, name := range w.names {
 		w.weft("ca", "issue", name, "--operator", "--ca", "house", "--out", name)
@@ -57,7 +62,7 @@ func newTwins(t *testing.T) *twins {
 func (w *twins) guest(name string) string {
 	w.t.Helper()
 	at := freeAddress(w.t)
-	_, port, err := net.SplitHostPort(w.privateAt())
+	_, port, err := net.SplitHostPort(w.private)
 	must(w.t, err)
 	out := w.weft("gateway", "init", "--node", w.party+"/node.yaml", "--out", name, "--listen", at, "--url", "tls://localhost:"+port)
 	key := regexp.MustCompile(`U[A-Z2-7]{55}`).FindString(out)
@@ -67,31 +72,6 @@ func (w *twins) guest(name string) string {
 	w.at[name] = "http://" + at
 	w.add(name, "gateway", "--config", name+"/gateway.yaml")
 	return key
-}
-
-var privateListen = regexp.MustCompile(`(?s)\nprivate:\n.*?  listen: "([^"]+)"`)
-
-func (w *twins) privateAt() string {
-	b, err := os.ReadFile(w.path(w.party, "node.yaml"))
-	must(w.t, err)
-	m := privateListen.FindSubmatch(b)
-	if m == nil {
-		w.t.Fatalf("no private.listen in\n%s", b)
-	}
-	return string(m[1])
-}
-
-var privateTLS = regexp.MustCompile(`(?s)(\nprivate:\n.*?    cert: )""(.*?    key: )""(.*?    ca: )""`)
-
-// privateTLS gives the node's broker its certificate.
-func (w *twins) privateTLS() {
-	path := w.path(w.party, "node.yaml")
-	b, err := os.ReadFile(path)
-	must(w.t, err)
-	if !privateTLS.Match(b) {
-		w.t.Fatalf("no empty private.tls in\n%s", b)
-	}
-	must(w.t, os.WriteFile(path, privateTLS.ReplaceAll(b, []byte(`${1}"../broker/tls.crt"${2}"../broker/tls.key"${3}"../broker/ca.crt"`)), 0o600))
 }
 
 // balance puts a proxy in front of the gateways, as a house's load balancer does it: requests take turns, and one that meets a
@@ -224,6 +204,9 @@ func TestTwoGateways(t *testing.T) {
 	w.events()
 	w.reloadReaches()
 
+	w.reconnects()
+	w.drains()
+
 	metrics, body := w.get("GET", w.at["gw-2"]+"/metrics", "")
 	if metrics.StatusCode != 200 || !strings.Contains(body, "weft_hub_connected 1\n") || !strings.Contains(body, "weft_ready 1\n") || !strings.Contains(body, `weft_certificate_expiry_timestamp_seconds{certificate="identity"}`) {
 		t.Errorf("metrics: %d %s", metrics.StatusCode, body)
@@ -243,7 +226,7 @@ func (w *twins) noDeputy() {
 	must(w.t, err)
 	key, err := broker.ParseKey(seed)
 	must(w.t, err)
-	_, port, err := net.SplitHostPort(w.privateAt())
+	_, port, err := net.SplitHostPort(w.private)
 	must(w.t, err)
 	nc, err := broker.Dial(broker.Remote{
 		URL: "tls://localhost:" + port, User: key,
@@ -343,6 +326,54 @@ func (w *twins) events() {
 		}
 	}
 	w.t.Errorf("the other gateway did not tell of the job's end: %v", lines.Err())
+}
+
+// reconnects has a gateway read its configuration again, and with it its certificate.
+func (w *twins) reconnects() {
+	w.t.Helper()
+	must(w.t, w.procs["gw-1"].cmd.Process.Signal(syscall.SIGHUP))
+	w.procs["gw-1"].says("the configuration was read again", "reloaded=node.cert")
+	w.up("gw-1")
+}
+
+// drains asks a gateway to end while a request waits for a result, which it gets.
+func (w *twins) drains() {
+	w.t.Helper()
+	k := task{uuid: uuid.New(), data: map[string]string{"alice": "1", "bob": "2", "carol": "4"}, deadline: "5m"}
+	j, err := w.post(w.t.Context(), w.party, k)
+	must(w.t, err)
+	got := make(chan string, 1)
+	go func() {
+		answer, err := w.client.Get(w.at["gw-1"] + "/v1/jobs/" + j.ID.String() + "/result")
+		if err != nil {
+			got <- err.Error()
+			return
+		}
+		defer answer.Body.Close()
+		body, _ := io.ReadAll(answer.Body) // what is missing is missed below
+		got <- fmt.Sprint(answer.StatusCode, " ", string(body))
+	}()
+	await(w.t, "the request waits", func() bool {
+		_, body := w.get("GET", w.at["gw-1"]+"/metrics", "")
+		return strings.Contains(body, "weft_http_waiting_requests 1\n")
+	})
+	must(w.t, w.procs["gw-1"].cmd.Process.Signal(syscall.SIGTERM))
+	await(w.t, "gw-1 says that it ends", func() bool {
+		_, body := w.get("GET", w.at["gw-1"]+"/readyz", "")
+		return strings.Contains(body, "shutting down")
+	})
+	for _, p := range w.parties[1:] {
+		_, err := w.post(w.t.Context(), p, k)
+		must(w.t, err)
+	}
+	if text := <-got; !strings.HasPrefix(text, "200 ") || !strings.Contains(text, `"sum":7`) {
+		w.t.Errorf("the request that waited got %s", text)
+	}
+	if code := w.procs["gw-1"].code(); code != 0 {
+		w.t.Errorf("gw-1 ended with %d", code)
+	}
+	w.procs["gw-1"].start()
+	w.up("gw-1")
 }
 
 // reloadReaches changes the node's list of parties and has the node read it.

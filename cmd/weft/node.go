@@ -244,6 +244,9 @@ func (c nodeConfig) openFiles() (*folder, error) {
 			private = append(private, file)
 		}
 	}
+	if c.Private.TLS.Key != "" {
+		private = append(private, c.Private.TLS.Key)
+	}
 	f, err := openFolder(c.Gateway.Files, private...)
 	if err != nil {
 		return nil, withHint(fmt.Errorf("gateway.files: %w", err), "%s", advice(err, "make the folder, or leave gateway.files empty"))
