@@ -139,7 +139,7 @@ func TestReasonsHaveTypes(t *testing.T) {
 	elsewhere := map[string]bool{ // reasons on the representation API alone, and those that leave the process nowhere
 		"unknown-representation": true, "unknown-attribute": true, "unknown-object": true, "unknown-task": true, "private-attribute": true,
 		"no-function": true, "no-value": true, "one-value": true, "wrong-arguments": true, "job-gone": true, "started": true, "client-gone": true,
-		"expired-representation": true, "unknown-key": true,
+		"expired-representation": true, "unknown-key": true, "microservice": true, "microservice-away": true, "microservice-late": true,
 	}
 	seen := map[string]bool{}
 	for _, dir := range []string{".", "../node"} {

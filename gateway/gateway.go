@@ -70,6 +70,12 @@ type Config struct {
 	// Files is the folder whose files clients may compute with by name; nil: there is none.
 	Files Files
 
+	// Microservices finds and calls the programs beside the gateway that serve its clients; nil: there are none.
+	Microservices Microservices
+	// ServiceTime is how long a call of a microservice may take. 0: 30 s; at most 1 min, because a client's connection waits
+	// for it.
+	ServiceTime time.Duration
+
 	// Access says who may call the gateway; nil: whoever reaches it.
 	Access *Access
 	// TLS is how Serve speaks to clients; nil: without. Its ClientAuth decides whether certificates of clients are looked at.
@@ -113,11 +119,12 @@ type Gateway struct {
 	microprotocol map[string]*simon.Microprotocol
 	catalogue     []byte // the answer of GET /v1/microprotocols
 	metrics       *metrics
-	memory        *memory      // of the requests' bodies
-	files         *memory      // one for each file that may be read at a time
-	refusals      refusals     // of files
-	connections   atomic.Int64 // that are open
-	waiting       atomic.Int64 // requests that wait for a job
+	memory        *memory        // of the requests' bodies
+	files         *memory        // one for each file that may be read at a time
+	microservices *microservices // nil: there are none
+	refusals      refusals       // of files
+	connections   atomic.Int64   // that are open
+	waiting       atomic.Int64   // requests that wait for a job
 	proxies       proxies
 	rates         *limits      // of requests, by caller
 	failures      *limits      // of refused credentials, by place
@@ -172,6 +179,9 @@ func New(c Config) (*Gateway, error) {
 		return nil, err
 	}
 	g.draining, g.drain = context.WithCancelCause(context.Background())
+	if c.Microservices != nil {
+		g.microservices = newMicroservices(g)
+	}
 	g.SetGuard(c.Guard)
 	g.metrics = newMetrics(g)
 	g.handler = g.mux()
@@ -187,6 +197,8 @@ func (c *Config) fill() error {
 		return errors.New("gateway: MaxParties is 1, and one party alone computes nothing")
 	case c.Deadline < 0 || c.Deadline > maxDeadline:
 		return fmt.Errorf("gateway: Deadline is %v; at most %v are possible, 0 stands for %v", c.Deadline, maxDeadline, defaultDeadline)
+	case c.ServiceTime < 0 || c.ServiceTime > maxServiceTime:
+		return fmt.Errorf("gateway: ServiceTime is %v; at most %v are possible, 0 stands for %v", c.ServiceTime, maxServiceTime, defaultServiceTime)
 	case c.MaxBody < 0 || c.Wait < 0 || c.Attempts < 0:
 		return errors.New("gateway: MaxBody, Wait and Attempts must not be negative")
 	case c.MaxConnections < 0 || c.MaxWaiting < 0 || c.MaxWatchers < 0:
@@ -219,6 +231,9 @@ func (c *Config) fill() error {
 	}
 	if c.Attempts == 0 {
 		c.Attempts = 5
+	}
+	if c.ServiceTime == 0 {
+		c.ServiceTime = defaultServiceTime
 	}
 	if c.Wait == 0 {
 		c.Wait = defaultWait

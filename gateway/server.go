@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -25,6 +26,13 @@ const (
 // running requests are given what is left of that second. Its error is nil after an orderly end.
 func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
 	s := g.server()
+	if g.microservices != nil {
+		var looking sync.WaitGroup
+		defer looking.Wait()
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		looking.Go(func() { g.microservices.keepLooking(ctx) })
+	}
 	stopped := make(chan error, 1)
 	counted := newListener(l, g.config.MaxConnections, g.proxies, &g.connections)
 	go func() {

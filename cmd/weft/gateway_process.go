@@ -195,7 +195,7 @@ func (g *gatewayRun) serve(ctx context.Context) error {
 		Catalogue: simon.Catalogue(), Jobs: g.jobs, Objects: g.objects, Directory: &g.view.directory, Key: g.key, Guard: status.Guard,
 		Version: version(), Deadline: c.Deadline, CORS: c.CORS, Hosts: c.Hosts, Now: g.now, Logger: g.log, Tracer: g.tracer,
 		Ready: g.view.ready, Room: g.view.room, Stats: g.view.stats, Facts: g.view.facts,
-		Access: g.gate.access, TLS: g.gate.tls, Proxies: g.gate.proxies,
+		Access: g.gate.access, TLS: g.gate.tls, Proxies: g.gate.proxies, Microservices: microservices{broker.NewServices(g.view.nc)},
 	})
 	if err != nil {
 		return err

@@ -128,7 +128,7 @@ func (p *party) openGateway(c partyConfig) (err error) {
 		Ready: func() error { return p.missing(c) }, Room: c.state.room, Stats: func() gateway.NodeStats { return p.stats(c) },
 		Access: c.gate.access, TLS: c.gate.tls, Proxies: c.gate.proxies,
 	}
-	serving.Facts = c.facts(p.node)
+	serving.Facts, serving.Microservices = c.facts(p.node), microservices{broker.NewServices(p.conn)}
 	if c.files != nil {
 		serving.Files = c.files
 	}
