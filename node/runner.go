@@ -39,10 +39,16 @@ const (
 )
 
 var (
-	errCancelled = errors.New("cancelled by the caller")
+	errCancelled = error(cancelledError{})
 	errRestarted = errors.New("this node was restarted meanwhile")
 	errReplaced  = errors.New("replaced by a newer request; use a new uuid for computations side by side")
 )
+
+// cancelledError is a withdrawal to the others, whose nodes say so.
+type cancelledError struct{}
+
+func (cancelledError) Error() string { return "cancelled by the caller" }
+func (cancelledError) Unwrap() error { return seat.ErrWithdrawn }
 
 // runner brings one job to its end.
 type runner struct {
@@ -57,6 +63,7 @@ type runner struct {
 	left    *seat.Run   // of a committed job after a restart
 
 	ran     bool                                    // an attempt of this process has started
+	ended   *seat.AbortedError                      // how the last attempt ended; nil: there was none
 	playing atomic.Pointer[context.CancelCauseFunc] // ends the protocol that runs
 
 	once                [2]sync.Once
@@ -209,6 +216,7 @@ func (r *runner) again(ctx context.Context, err error) bool {
 	if ctx.Err() != nil || !errors.As(err, &aborted) || !aborted.Retry() {
 		return false
 	}
+	r.ended = aborted
 	var outcome *simon.OutcomeError
 	if errors.As(err, &outcome) || errors.Is(err, errCancelled) || tooLarge(err) {
 		return false
