@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -58,56 +60,65 @@ func (r *rack) readStore(party string) ([]jobs.Job, []jobs.Line) {
 }
 
 // checkLedgers reads the stores of all parties, whose processes have ended, and compares them with each other and with what
-// the clients were told:
-//
-//   - a party has one job of each computation, the one that its client knows, in the state that its client was told;
-//   - a job is done under a run that the ledger calls done, the same at all parties, and no other run of the computation is;
-//   - a run that is done at one party is aborted at none;
-//   - no party has signed CONFIRM and ABORT of one run, or two different CONFIRMs, and all CONFIRMs of a run are equal.
+// the clients were told: a party has one job of each computation, the one that its client knows, in the state that its
+// client was told, and the ledgers agree.
 func (s *slaughter) checkLedgers() ledgerCount {
 	s.t.Helper()
 	var count ledgerCount
-	a := newAudit(s.t, s.r)
-	l := ledgers{t: s.t, lines: map[[32]byte]map[string]jobs.Line{}, done: map[uuid.UUID]map[[32]byte]bool{}}
+	a, l := newAudit(s.t, s.r), newLedgers()
 	for _, party := range s.r.parties {
 		all, lines := s.r.readStore(party)
-		count.jobs += len(all)
-		for _, line := range lines {
-			count.lines++
-			count.notices += l.add(a, party, line)
-		}
+		count.jobs, count.lines = count.jobs+len(all), count.lines+len(lines)
 		if len(all) != len(s.parts) {
 			s.t.Errorf("%s has %d jobs of %d computations", party, len(all), len(s.parts))
 		}
+		for _, line := range lines {
+			l.line(party, line)
+			for _, n := range line.Notices {
+				if n != nil {
+					count.notices++
+					a.notice(party, n)
+				}
+			}
+		}
 		for _, j := range all {
-			p := s.parts[j.UUID][party]
-			if p == nil || p.id != j.ID || j.State.String() != p.end.State {
+			l.job(party, j)
+			if p := s.parts[j.UUID][party]; p == nil || p.id != j.ID || j.State.String() != p.end.State {
 				s.t.Errorf("%s has %s, which its client does not know so", party, j)
-			}
-			if j.State == jobs.Done && l.lines[j.SID][party].State != jobs.LineDone {
-				s.t.Errorf("%s: %s under a run that is %s", party, j, l.lines[j.SID][party].State)
-			}
-			if j.State != jobs.Done && len(l.done[j.UUID]) > 0 && l.doneAt(party, j.UUID) {
-				s.t.Errorf("%s: %s, and a run of it is done there", party, j)
 			}
 		}
 	}
-	l.check()
-	for _, problem := range a.problems {
+	for _, problem := range append(l.finish(), a.problems...) {
 		s.t.Error(problem)
 	}
 	return count
 }
 
-// ledgers are those of all parties.
+// ledgers are those of all parties, with their jobs, when all has ended. What must never be in them:
+//
+//   - a run that is done at one party and aborted at another, or is neither committed nor aborted;
+//   - two runs of a computation that are done, or two results of a run to which parties have committed;
+//   - a job that is done and its run is not, or the other way round.
+//
+// That nobody has signed CONFIRM and ABORT, or two CONFIRMs, of a run is for the audit of their notices.
 type ledgers struct {
-	t     testing.TB
-	lines map[[32]byte]map[string]jobs.Line // by run and party
-	done  map[uuid.UUID]map[[32]byte]bool   // runs that some party calls done, by computation
+	lines    map[[32]byte]map[string]jobs.Line // by run and party
+	done     map[uuid.UUID]map[[32]byte]bool   // runs that some party calls done, by computation
+	jobs     map[string][]jobs.Job             // by party
+	problems []string
 }
 
-// add takes a line in, checks the notices in it, and returns how many there are.
-func (l ledgers) add(a *audit, party string, line jobs.Line) (notices int) {
+func newLedgers() *ledgers {
+	return &ledgers{lines: map[[32]byte]map[string]jobs.Line{}, done: map[uuid.UUID]map[[32]byte]bool{}, jobs: map[string][]jobs.Job{}}
+}
+
+func (l *ledgers) wrong(format string, args ...any) {
+	l.problems = append(l.problems, fmt.Sprintf(format, args...))
+}
+
+func (l *ledgers) job(party string, j jobs.Job) { l.jobs[party] = append(l.jobs[party], j) }
+
+func (l *ledgers) line(party string, line jobs.Line) {
 	if l.lines[line.SID] == nil {
 		l.lines[line.SID] = map[string]jobs.Line{}
 	}
@@ -118,17 +129,60 @@ func (l ledgers) add(a *audit, party string, line jobs.Line) (notices int) {
 		}
 		l.done[line.UUID][line.SID] = true
 	}
-	for _, n := range line.Notices {
-		if n != nil {
-			notices++
-			a.notice(party, n)
+}
+
+// finish compares everything and returns what was wrong.
+func (l *ledgers) finish() []string {
+	for id, runs := range l.done {
+		if len(runs) > 1 {
+			l.wrong("computation %s has %d runs that are done", id, len(runs))
+		}
+		for sid := range runs {
+			for party, line := range l.lines[sid] {
+				if line.State == jobs.LineAborted || line.State == jobs.LinePeerAborted {
+					l.wrong("run %x of computation %s is done at one party and %s at %s", sid[:4], id, line.State, party)
+				}
+			}
 		}
 	}
-	return notices
+	for sid, by := range l.lines {
+		l.agree(sid, by)
+	}
+	for party, all := range l.jobs {
+		for _, j := range all {
+			line := l.lines[j.SID][party]
+			switch {
+			case j.State == jobs.Done && line.State != jobs.LineDone:
+				l.wrong("%s: %s under a run that is %s", party, j, line.State)
+			case j.State != jobs.Done && l.doneAt(party, j.UUID):
+				l.wrong("%s: %s, and a run of it is done there", party, j)
+			}
+		}
+	}
+	slices.Sort(l.problems)
+	return l.problems
+}
+
+// agree compares the parties' lines of a run.
+func (l *ledgers) agree(sid [32]byte, by map[string]jobs.Line) {
+	var first *jobs.Line
+	for party, line := range by {
+		switch line.State {
+		case jobs.LineStarted, jobs.LineCommitted:
+			l.wrong("%s: run %x is still %s", party, sid[:4], line.State)
+		case jobs.LineAborted:
+			continue
+		}
+		if first == nil {
+			first = &line
+		} else if line.State != jobs.LineStarted && (first.TH != line.TH || first.RH != line.RH) {
+			l.wrong("two parties have committed to different results of run %x", sid[:4])
+		}
+	}
 }
 
 // doneAt tells whether a party calls a run of a computation done.
-func (l ledgers) doneAt(party string, id uuid.UUID) bool {
+func (l *ledgers) doneAt(party string, id uuid.UUID) bool {
 	for sid := range l.done[id] {
 		if l.lines[sid][party].State == jobs.LineDone {
 			return true
@@ -137,34 +191,40 @@ func (l ledgers) doneAt(party string, id uuid.UUID) bool {
 	return false
 }
 
-// check compares the parties' lines.
-func (l ledgers) check() {
-	for id, runs := range l.done {
-		if len(runs) > 1 {
-			l.t.Errorf("computation %s has %d runs that are done", id, len(runs))
-		}
-		for sid := range runs {
-			for party, line := range l.lines[sid] {
-				if line.State == jobs.LineAborted || line.State == jobs.LinePeerAborted {
-					l.t.Errorf("run %x of computation %s is done at one party and %s at %s", sid[:4], id, line.State, party)
-				}
-			}
-		}
+func TestLedgersShowWhatMustNeverBe(t *testing.T) {
+	id, one, two := uuid.New(), [32]byte{1}, [32]byte{2}
+	at := func(state jobs.LineState, sid [32]byte, rh byte) jobs.Line {
+		return jobs.Line{SID: sid, UUID: id, State: state, RH: [32]byte{rh}}
 	}
-	for sid, by := range l.lines {
-		var first *jobs.Line
-		for party, line := range by {
-			if line.State == jobs.LineStarted {
-				l.t.Errorf("%s: run %x is neither committed nor aborted", party, sid[:4])
+	job := func(state jobs.State, sid [32]byte) jobs.Job { return jobs.Job{UUID: id, State: state, SID: sid} }
+	for name, c := range map[string]struct {
+		alice, bob []jobs.Line
+		jobs       [2]jobs.Job
+		want       string
+	}{
+		"all done":      {[]jobs.Line{at(jobs.LineDone, one, 1)}, []jobs.Line{at(jobs.LineDone, one, 1)}, [2]jobs.Job{job(jobs.Done, one), job(jobs.Done, one)}, ""},
+		"again":         {[]jobs.Line{at(jobs.LineAborted, two, 0), at(jobs.LineDone, one, 1)}, []jobs.Line{at(jobs.LinePeerAborted, two, 3), at(jobs.LineDone, one, 1)}, [2]jobs.Job{job(jobs.Done, one), job(jobs.Done, one)}, ""},
+		"not confirmed": {[]jobs.Line{at(jobs.LineDone, one, 1)}, []jobs.Line{at(jobs.LineFailed, one, 1)}, [2]jobs.Job{job(jobs.Done, one), job(jobs.Failed, one)}, ""},
+		"done, aborted": {[]jobs.Line{at(jobs.LineDone, one, 1)}, []jobs.Line{at(jobs.LineAborted, one, 0)}, [2]jobs.Job{job(jobs.Done, one), job(jobs.Failed, one)}, "is done at one party and aborted at bob"},
+		"two runs":      {[]jobs.Line{at(jobs.LineDone, one, 1), at(jobs.LineDone, two, 1)}, nil, [2]jobs.Job{job(jobs.Done, one), {}}, "has 2 runs that are done"},
+		"two results":   {[]jobs.Line{at(jobs.LineDone, one, 1)}, []jobs.Line{at(jobs.LineDone, one, 2)}, [2]jobs.Job{job(jobs.Done, one), job(jobs.Done, one)}, "different results"},
+		"left over":     {[]jobs.Line{at(jobs.LineStarted, one, 0)}, nil, [2]jobs.Job{job(jobs.Failed, one), {}}, "is still started"},
+		"undone":        {[]jobs.Line{at(jobs.LineFailed, one, 1)}, nil, [2]jobs.Job{job(jobs.Done, one), {}}, "under a run that is failed"},
+		"lost":          {[]jobs.Line{at(jobs.LineDone, one, 1)}, nil, [2]jobs.Job{job(jobs.Failed, one), {}}, "a run of it is done there"},
+	} {
+		l := newLedgers()
+		for i, lines := range [][]jobs.Line{c.alice, c.bob} {
+			party := []string{"alice", "bob"}[i]
+			for _, line := range lines {
+				l.line(party, line)
 			}
-			if line.State != jobs.LineCommitted && line.State != jobs.LineDone {
-				continue
+			if c.jobs[i].State != 0 {
+				l.job(party, c.jobs[i])
 			}
-			if first == nil {
-				first = &line
-			} else if first.TH != line.TH || first.RH != line.RH {
-				l.t.Errorf("two parties have committed to different results of run %x", sid[:4])
-			}
+		}
+		problems := l.finish()
+		if (c.want == "") != (len(problems) == 0) || !strings.Contains(strings.Join(problems, "\n"), c.want) {
+			t.Errorf("%s: found %q, want %q", name, problems, c.want)
 		}
 	}
 }
