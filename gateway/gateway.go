@@ -49,11 +49,12 @@ type Config struct {
 	// descriptor, and the stores need some too. 0: 512.
 	MaxConnections int
 	// MaxWaiting is how many requests may wait for a job at a time; further ones are answered with 503. 0: half of
-	// MaxConnections, so that the others stay free for short requests and a supervisor's questions.
+	// MaxConnections, so that the others stay free for short requests and a supervisor's questions. Under access control one
+	// caller has half of them at most.
 	MaxWaiting int
 
 	// MaxWatchers is how many clients may listen to events at a time; further ones are answered with 503. Their connections
-	// do not count among MaxConnections. 0: 2,000.
+	// do not count among MaxConnections. Under access control one caller has half of them at most. 0: 2,000.
 	MaxWatchers int
 
 	// CORS lists the origins of web pages that may call the gateway (https://example.org, or * for any page). Empty: only
@@ -119,6 +120,8 @@ type Gateway struct {
 	failures      *limits      // of refused credentials, by place
 	loginFailures atomic.Int64 // credentials that were refused
 	watching      atomic.Int64 // clients that listen to events
+	waiters       places       // callers of the requests that wait
+	watchers      places       // callers that listen
 	changes       changes      // of jobs, for them
 	beat          time.Duration
 	starting      sync.Mutex  // held while a task's job is stored
@@ -152,6 +155,8 @@ func New(c Config) (*Gateway, error) {
 	g.proxies, g.failures = c.Proxies, newLimits(rate.Every(failuresEach), failuresAtOnce, mostLimited)
 	if c.Access != nil {
 		g.rates = newLimits(rate.Limit(c.Access.Rate), 2*c.Access.Rate, mostLimited)
+		g.memory.each, g.files.each = (bodiesAtOnce-1)*c.MaxBody, filesAtOnce-1 // a caller who is slow leaves one to others
+		g.waiters.each, g.watchers.each = (c.MaxWaiting+1)/2, (c.MaxWatchers+1)/2
 	}
 	if err := checkPermissions(); err != nil {
 		return nil, err

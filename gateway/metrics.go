@@ -52,6 +52,7 @@ const (
 	metricRequests    = "weft_http_requests_total"
 	metricDuration    = "weft_http_request_seconds"
 	metricRefused     = "weft_http_refused_total"
+	metricFailures    = "weft_login_failures_total"
 	metricConnections = "weft_http_connections"
 	metricWaiting     = "weft_http_waiting_requests"
 	metricBody        = "weft_http_body_bytes"
@@ -76,6 +77,7 @@ func families() []family {
 		{metricRequests, "counter", "route, method, status", "requests by the class of their answer: 2xx to 5xx, or gone if the client left first"},
 		{metricDuration, "histogram", "route", "seconds from a request's header to the end of its answer, waits for a job included"},
 		{metricRefused, "counter", "reason", "answers that are errors"},
+		{metricFailures, "counter", "", "credentials that were refused"},
 		{metricConnections, "gauge", "", "open connections"},
 		{metricWaiting, "gauge", "", "requests that wait for a job"},
 		{metricBody, "gauge", "", "bytes of memory that the bodies of requests take, beyond the first 64 KiB of each"},
@@ -245,6 +247,7 @@ func (r *reader) Collect(out chan<- prometheus.Metric) {
 	gauge := func(name string, v float64, labels ...string) { send(prometheus.GaugeValue, name, v, labels...) }
 	gauge(metricBuild, 1, g.config.Version, runtime.Version())
 	gauge(metricReady, truth(g.unready() == ""))
+	send(prometheus.CounterValue, metricFailures, float64(g.LoginFailures()))
 	gauge(metricConnections, float64(g.connections.Load()))
 	gauge(metricWaiting, float64(g.waiting.Load()))
 	gauge(metricBody, float64(bodiesAtOnce*g.config.MaxBody-g.memory.left()))

@@ -154,7 +154,7 @@ func (p *party) openStores(ctx context.Context, c partyConfig) error {
 	if p.conn, err = p.private.Connect(user); err != nil {
 		return err
 	}
-	if p.jobs, err = jobs.Open(ctx, p.conn, jobs.Options{Alone: true, Now: c.now, Logger: c.logger, Version: version()}); err != nil {
+	if p.jobs, err = jobs.Open(ctx, p.conn, jobs.Options{Alone: true, Now: c.now, Logger: c.logger, Version: version(), Limits: c.gate.shares()}); err != nil {
 		return fmt.Errorf("opening the job store of %s: %w", c.identity.Name(), err)
 	}
 	if p.objects, err = objects.Open(ctx, p.conn, objects.Options{Now: c.now, Logger: c.logger, Version: version()}); err != nil {

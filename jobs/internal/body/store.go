@@ -21,6 +21,9 @@ import (
 // two such writes.
 const Orphan = time.Hour
 
+// readTime bounds the reading of one body.
+const readTime = 30 * time.Second
+
 var (
 	ErrNotFound = errors.New("the bytes are gone")
 	ErrTooLarge = errors.New("too many bytes")
@@ -34,6 +37,7 @@ type Store struct {
 	bucket  string
 	prefix  string
 	most    int64
+	reading chan struct{} // holds one while large bytes are read
 }
 
 // NewStore works on the object store of the given bucket name; names begin with prefix; most bounds one body in bytes.
@@ -42,7 +46,7 @@ func NewStore(ctx context.Context, js jetstream.JetStream, objects jetstream.Obj
 	if err != nil {
 		return nil, fmt.Errorf("opening the stream of object store %s: %w", bucket, err)
 	}
-	return &Store{objects: objects, stream: stream, bucket: bucket, prefix: prefix, most: most}, nil
+	return &Store{objects: objects, stream: stream, bucket: bucket, prefix: prefix, most: most, reading: make(chan struct{}, 1)}, nil
 }
 
 // Put returns small bytes as a body of their own (b itself, not a copy) and stores large ones.
@@ -68,11 +72,20 @@ func (s *Store) Put(ctx context.Context, b []byte) (Body, error) {
 	return Body{Object: name, Size: int64(len(b))}, nil
 }
 
-// Read returns the bytes. Large ones are checked against the digest that the object store took of them.
+// Read returns the bytes. Large ones are checked against the digest that the object store took of them, and read one after
+// the other: the broker cuts a connection to which it has much to send, and many readers are not sent theirs sooner.
 func (s *Store) Read(ctx context.Context, b Body) ([]byte, error) {
 	if b.Object == "" {
 		return b.Inline, nil
 	}
+	select {
+	case s.reading <- struct{}{}:
+		defer func() { <-s.reading }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	ctx, cancel := context.WithTimeout(ctx, readTime) // others wait
+	defer cancel()
 	object, err := s.objects.Get(ctx, b.Object)
 	if errors.Is(err, jetstream.ErrObjectNotFound) {
 		return nil, ErrNotFound
