@@ -138,6 +138,7 @@ func (g *Gateway) authorize(w http.ResponseWriter, r *http.Request, rt route) (*
 			return r, tooOften("more requests come from you than this gateway allows; send this one again in a moment", wait)
 		}
 	}
+	r = g.spanned(w, r, p)
 	switch granted[p.role] {
 	case all:
 		p.others = true

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/time/rate"
 
 	"github.com/weftmpc/weft/gateway/representation"
@@ -83,6 +84,8 @@ type Config struct {
 	Room func() error
 	// Stats is asked for what the node counts, at each request of /metrics. Nil: those metrics are absent.
 	Stats func() NodeStats
+	// Tracer makes the spans of requests; nil: nobody traces.
+	Tracer trace.Tracer
 	// Now is the clock; nil: time.Now.
 	Now    func() time.Time
 	Logger *slog.Logger // nil: slog.Default()
@@ -290,7 +293,11 @@ func (g *Gateway) recover(w http.ResponseWriter, r *http.Request) {
 	if v == http.ErrAbortHandler { //nolint:errorlint // net/http compares it the same way
 		panic(v)
 	}
-	g.config.Logger.Error("gateway: a request met a defect", "method", r.Method, "route", r.Pattern, "panic", fmt.Sprintf("%T", v), "at", callers())
+	ctx := r.Context()
+	if o := observedIn(w); o != nil && o.span != nil {
+		ctx = trace.ContextWithSpan(ctx, o.span)
+	}
+	g.log(ctx).Error("gateway: a request met a defect", "method", r.Method, "route", r.Pattern, "panic", fmt.Sprintf("%T", v), "at", callers())
 	g.refuse(w, r, asError(nil))
 }
 
@@ -338,7 +345,7 @@ func (g *Gateway) answerError(w http.ResponseWriter, r *http.Request, err error)
 		return
 	}
 	if e.Code == http.StatusInternalServerError {
-		g.config.Logger.Error("gateway: a request failed", append(objectID(r), "method", r.Method, "route", r.Pattern, "error", e.cause)...)
+		g.log(r.Context()).Error("gateway: a request failed", append(objectID(r), "method", r.Method, "route", r.Pattern, "error", e.cause)...)
 	}
 	g.refuse(w, r, e)
 }

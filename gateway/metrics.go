@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/weftmpc/weft/jobs"
 )
@@ -187,6 +188,7 @@ type observed struct {
 	recorded
 	began         time.Time
 	route, method string
+	span          trace.Span // nil: the request is not traced
 }
 
 // otherLabel is the label of what is none of the gateway's own routes and methods.
@@ -199,17 +201,24 @@ func (g *Gateway) observe(w http.ResponseWriter) *observed {
 
 // takes notes which route answers.
 func takes(w http.ResponseWriter, rt route) {
+	if o := observedIn(w); o != nil {
+		o.route, o.method = rt.path, rt.method
+	}
+}
+
+// observedIn finds the observed answer under w; nil: there is none.
+func observedIn(w http.ResponseWriter) *observed {
 	for w != nil {
 		if o, ok := w.(*observed); ok {
-			o.route, o.method = rt.path, rt.method
-			return
+			return o
 		}
 		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
 		if !ok {
-			return
+			return nil
 		}
 		w = u.Unwrap()
 	}
+	return nil
 }
 
 // Flush sends what has been written, for streams.
@@ -217,6 +226,7 @@ func (o *observed) Flush() { _ = http.NewResponseController(o.ResponseWriter).Fl
 
 // end counts the request.
 func (o *observed) end(m *metrics) {
+	o.endSpan()
 	status := "gone"
 	if o.status > 0 {
 		status = strconv.Itoa(o.status/100) + "xx"
