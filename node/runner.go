@@ -44,12 +44,6 @@ var (
 	errReplaced  = errors.New("replaced by a newer request; use a new uuid for computations side by side")
 )
 
-// cancelledError is a withdrawal to the others, whose nodes say so.
-type cancelledError struct{}
-
-func (cancelledError) Error() string { return "cancelled by the caller" }
-func (cancelledError) Unwrap() error { return seat.ErrWithdrawn }
-
 // runner brings one job to its end.
 type runner struct {
 	node    *Node

@@ -14,6 +14,12 @@ import (
 	"github.com/weftmpc/weft/node/seat"
 )
 
+// cancelledError is a withdrawal to the others, whose nodes say so.
+type cancelledError struct{}
+
+func (cancelledError) Error() string { return "cancelled by the caller" }
+func (cancelledError) Unwrap() error { return seat.ErrWithdrawn }
+
 // wait is one open JOIN on its way to a START.
 type wait struct {
 	runner  *runner
