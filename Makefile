@@ -2,7 +2,7 @@
 # make test    everything that CI checks; installs the official client into .venv
 # make bench   weft beside the floor, a program that does only what cannot be left out; about seven minutes
 # make bench-far   computations of institutions that are 28 ms apart; needs root
-# make soak    cuts and kills as in the tests, for longer; prints a table; about five minutes
+# make soak    cuts and kills as in the tests, for longer; prints tables; about six minutes
 # make microbench  benchmarks of the packages
 # make fuzz    each fuzz target for a while
 # make build   the binary ./weft

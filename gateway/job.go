@@ -179,6 +179,9 @@ func problemOf(j jobs.Job) *Error {
 // unknown here.
 func (g *Gateway) ownJob(ctx context.Context, caller string, id uuid.UUID) (jobs.Job, error) {
 	j, err := g.config.Jobs.Latest(ctx, id)
+	if errors.Is(err, jobs.ErrExpired) { // whose it was is forgotten; only who asked for it knows its name
+		return j, fail(http.StatusNotFound, "unknown-job", "this job has expired: a job and its result are kept for 24 hours after its end; submit it anew")
+	}
 	if errors.Is(err, jobs.ErrNotFound) || err == nil && j.Caller != caller && !principalOf(ctx).others {
 		return j, fail(http.StatusNotFound, "unknown-job", "there is no such job here; it may have been deleted, or its result has expired")
 	}
