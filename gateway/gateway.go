@@ -268,6 +268,12 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	g.handler.ServeHTTP(w, r)
+	if answer.status == 0 {
+		// The client has gone, for which nothing is counted, or has closed its own side of the connection and reads on: net/http
+		// cannot tell these apart, and would say 200 to the second.
+		h.Set("Connection", "close")
+		writeError(answer.ResponseWriter, isV1(r), errHalfClosed)
+	}
 }
 
 // crowded says whether few connections are left.
