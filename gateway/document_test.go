@@ -117,7 +117,7 @@ func problemFault(r *http.Request, status int, body []byte) error {
 	name, ours := strings.CutPrefix(d.Type, problemURI)
 	p := typesByName[name]
 	switch {
-	case d.Status != status || !ours && (typesByName[typeName(d.Reason)] != nil || status >= 500) || ours && (p == nil || p.title != d.Title || !slices.Contains(p.status, status)):
+	case d.Status != status || !ours && typesByName[typeName(d.Reason)] != nil || ours && (p == nil || p.title != d.Title || !slices.Contains(p.status, status)):
 		return fmt.Errorf("%s %s: %d %s is not of its type", r.Method, r.URL.Path, status, body)
 	case d.Instance != "" && !strings.HasPrefix(d.Instance, "/v1/jobs/"):
 		return fmt.Errorf("%s %s: instance %s", r.Method, r.URL.Path, d.Instance)

@@ -100,6 +100,9 @@ func asError(err error) *Error {
 		return errDraining
 	case errors.Is(err, context.Canceled):
 		return &Error{Code: statusClientGone, Reason: "client-gone", Message: "the client has gone", cause: err}
+	case jobs.Unanswered(err):
+		return &Error{Code: http.StatusServiceUnavailable, Reason: "no-store", retry: 5, cause: err,
+			Message: "this gateway's own store does not answer in time; look whether the request was carried out, or send it again in a moment"}
 	}
 	return &Error{Code: http.StatusInternalServerError, Reason: "internal", Message: "something failed in this gateway; its log says what", cause: err}
 }

@@ -121,6 +121,7 @@ type Gateway struct {
 	watching      atomic.Int64 // clients that listen to events
 	changes       changes      // of jobs, for them
 	beat          time.Duration
+	patience      patience
 	starting      sync.Mutex  // held while a task's job is stored
 	changing      stripes     // held while a record is changed
 	retired       atomic.Bool // nothing new is accepted
@@ -140,7 +141,7 @@ func New(c Config) (*Gateway, error) {
 	if err := c.fill(); err != nil {
 		return nil, err
 	}
-	g := &Gateway{config: c, memory: newMemory(bodiesAtOnce * c.MaxBody), files: newMemory(filesAtOnce), handles: newHandles(c.Key), microprotocol: map[string]*simon.Microprotocol{}, beat: heartbeat}
+	g := &Gateway{config: c, memory: newMemory(bodiesAtOnce * c.MaxBody), files: newMemory(filesAtOnce), handles: newHandles(c.Key), microprotocol: map[string]*simon.Microprotocol{}, beat: heartbeat, patience: usualPatience}
 	for i := range c.Catalogue {
 		m := &c.Catalogue[i]
 		if g.microprotocol[m.Name] != nil {
@@ -338,8 +339,11 @@ func (g *Gateway) answerError(w http.ResponseWriter, r *http.Request, err error)
 	if e.Code == statusClientGone {
 		return
 	}
-	if e.Code == http.StatusInternalServerError {
+	switch {
+	case e.Code == http.StatusInternalServerError:
 		g.config.Logger.Error("gateway: a request failed", append(objectID(r), "method", r.Method, "route", r.Pattern, "error", e.cause)...)
+	case e.Reason == "no-store":
+		g.config.Logger.Warn("gateway: the store does not answer", append(objectID(r), "method", r.Method, "route", r.Pattern, "error", e.cause)...)
 	}
 	g.refuse(w, r, e)
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -124,7 +125,7 @@ func (w *world) live(t testing.TB) {
 		}
 	})
 	wg.Go(func() {
-		tick := time.NewTicker(200 * time.Millisecond)
+		tick := time.NewTicker(time.Second)
 		defer tick.Stop()
 		for {
 			select {
@@ -383,11 +384,12 @@ func judge(r *http.Request, res *http.Response, body []byte, odd bool) error {
 			return fmt.Errorf("%w is no JSON", what)
 		}
 	}
-	key := fmt.Sprintf("%s %s %d %s ", r.Method, anyUUID.ReplaceAllString(r.URL.Path, "U"), res.StatusCode, media)
+	if res.StatusCode >= 500 && isV1(r) && !bytes.Contains(body, []byte(`"type":"`+problemURI)) {
+		return fmt.Errorf("%w has no type", what)
+	}
+	var key [sha256.Size]byte
 	if len(body) < 1<<12 {
-		key += anyUUID.ReplaceAllString(string(body), "U")
-	} else {
-		key = ""
+		key = sha256.Sum256(fmt.Appendf(nil, "%s %s %d %s %s", r.Method, anyUUID.ReplaceAllString(r.URL.Path, "U"), res.StatusCode, media, anyUUID.ReplaceAll(body, []byte("U"))))
 	}
 	if _, judged := rightAnswers.Load(key); judged {
 		return nil
@@ -395,7 +397,7 @@ func judge(r *http.Request, res *http.Response, body []byte, odd bool) error {
 	if err := answerFault(r, res, body); err != nil {
 		return fmt.Errorf("%w: %w", what, err)
 	}
-	if key != "" && rightCount.Add(1) < 100_000 {
+	if key != [sha256.Size]byte{} && rightCount.Add(1) < 30_000 {
 		rightAnswers.Store(key, true)
 	}
 	return nil

@@ -57,6 +57,7 @@ var problemTypes = []problemType{
 	{"internal", []int{500}, "a defect of this gateway or node", "Its log has the cause, without data."},
 	{"busy", []int{503}, "the gateway has as many such requests as it allows", "Send the request again after Retry-After seconds."},
 	{"no-authentication", []int{503}, "credentials of this kind cannot be checked at present", "The gateway's log says why. Send the request again after Retry-After seconds."},
+	{"no-store", []int{503}, "the gateway's own store does not answer in time", "Send the request again after Retry-After seconds. Whether this one was carried out is not known; under an Idempotency-Key it does not matter."},
 	{"draining", []int{503}, "the gateway is shutting down", "Jobs go on; send the request again in a moment."},
 	{"not-finished", []int{504}, "there is no result yet", "The job goes on; ask again. The detail says whom it waits for."},
 	{"full", []int{507}, "there is no disk space left", "Nothing was stored, or nothing computed; the operator has to make room."},

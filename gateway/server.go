@@ -21,6 +21,11 @@ const (
 	maxHeader     = 64 << 10 // bytes
 )
 
+// patience is how long the server waits for a slow client; tests wait less.
+type patience struct{ header, read, write, idle time.Duration }
+
+var usualPatience = patience{headerTimeout, readTimeout, writeTimeout, idleTimeout}
+
 // Serve answers requests on l, over MaxConnections connections at a time, until ctx ends, then drains and returns within a second: waiting downloads get 503, other
 // running requests are given what is left of that second. Its error is nil after an orderly end.
 func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
@@ -62,10 +67,10 @@ func (g *Gateway) server() *http.Server {
 		// HTTP/1.1 alone: the bounds of the gateway count connections, and one of HTTP/2 brings hundreds of requests. A proxy in
 		// front may speak HTTP/2 to the outside.
 		TLSNextProto:      map[string]func(*http.Server, *tls.Conn, http.Handler){},
-		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
+		ReadHeaderTimeout: g.patience.header,
+		ReadTimeout:       g.patience.read,
+		WriteTimeout:      g.patience.write,
+		IdleTimeout:       g.patience.idle,
 		MaxHeaderBytes:    maxHeader,
 		ConnContext:       withConnection,
 		ErrorLog:          slog.NewLogLogger(g.config.Logger.Handler(), slog.LevelDebug),

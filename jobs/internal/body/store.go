@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
 	"time"
@@ -73,27 +72,14 @@ func (s *Store) Read(ctx context.Context, b Body) ([]byte, error) {
 	if b.Object == "" {
 		return b.Inline, nil
 	}
-	object, err := s.objects.Get(ctx, b.Object)
-	if errors.Is(err, jetstream.ErrObjectNotFound) {
+	out, err := s.fetch(ctx, b)
+	switch {
+	case errors.Is(err, jetstream.ErrObjectNotFound):
 		return nil, ErrNotFound
-	}
-	if err != nil {
+	case err != nil && !errors.Is(err, ErrNotFound):
 		return nil, fmt.Errorf("reading stored bytes: %w", err)
 	}
-	defer object.Close()
-	out := make([]byte, b.Size) // GetBytes would find the size by doubling
-	n, err := io.ReadFull(object, out)
-	if err == nil {
-		var more int
-		if more, err = io.ReadFull(object, make([]byte, 1)); errors.Is(err, io.EOF) { // the digest was right
-			return out, nil
-		}
-		n += more
-	}
-	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, fmt.Errorf("%d of %d stored bytes are left: %w", n, b.Size, ErrNotFound)
-	}
-	return nil, fmt.Errorf("reading stored bytes: %w", err)
+	return out, err
 }
 
 // Drop removes the bytes; bytes that are gone are no error. The chunks go first: if the process dies after them, the
