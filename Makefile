@@ -43,10 +43,11 @@ unit: .venv/installed
 	WEFT_PYTHON=$(CURDIR)/.venv/bin/python $(GO) test ./...
 
 # The same under the race detector, where code runs in the test's own process and in more than one goroutine: the binary that
-# whole-system tests start has no detector, and a protocol is one goroutine. -short leaves the exhaustive ones out.
+# whole-system tests start has no detector, and a protocol is one goroutine, but for simon/fss. -short leaves the exhaustive
+# ones out.
 RACED = $$($(GO) list ./... | grep -v -e /weft/simon -e /weft/test)
 race: .venv/installed
-	CGO_ENABLED=1 WEFT_PYTHON=$(CURDIR)/.venv/bin/python $(GO) test -race -short $(RACED) ./simon/simontest ./simon/special
+	CGO_ENABLED=1 WEFT_PYTHON=$(CURDIR)/.venv/bin/python $(GO) test -race -short $(RACED) ./simon/simontest ./simon/special ./simon/fss
 	CGO_ENABLED=1 $(GO) test -race -short -run 'AgreesWithR|TestClinicalStudy|TestSumIsExact' ./simon
 	CGO_ENABLED=1 WEFT_PYTHON=$(CURDIR)/.venv/bin/python $(GO) test -race -short -run '^TestObserver' ./test
 

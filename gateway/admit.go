@@ -137,7 +137,12 @@ func (g *Gateway) admit(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	if h.Get("Access-Control-Allow-Origin") != "" {
-		h.Set("Access-Control-Allow-Headers", "Content-Type, Authorization")
+		headers := "Content-Type, Authorization"
+		if isV1(r) {
+			headers += ", Idempotency-Key, Prefer, Last-Event-ID"
+			h.Set("Access-Control-Expose-Headers", "Link, Location, Preference-Applied, Retry-After")
+		}
+		h.Set("Access-Control-Allow-Headers", headers)
 		h.Set("Access-Control-Allow-Methods", "GET,PUT,POST,PATCH,DELETE")
 	}
 	if !isProbe(r.URL.Path) && !g.hosts.has(r.Host) {

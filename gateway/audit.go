@@ -67,5 +67,5 @@ func (g *Gateway) audit(a *audited, rt route) {
 		attrs = append(attrs, slog.String("made", a.made.String()))
 	}
 	attrs = append(attrs, slog.Int("status", a.status))
-	g.config.Logger.LogAttrs(r.Context(), slog.LevelInfo, "audit", attrs...)
+	g.log(r.Context()).LogAttrs(r.Context(), slog.LevelInfo, "audit", attrs...)
 }

@@ -43,7 +43,7 @@ func send(ctx context.Context, g *Gateway, b binding) (uuid.UUID, bool, error) {
 		return id, false, err
 	}
 	return id, false, g.change(ctx, id, func() (objects.Record, error) {
-		r, err := g.config.Objects.Get(ctx, id)
+		r, err := g.object(ctx, id)
 		r.Data = b.args[1]
 		return r, err
 	})
@@ -56,7 +56,7 @@ func receive(ctx context.Context, g *Gateway, b binding) (uuid.UUID, bool, error
 	if err != nil {
 		return id, false, err
 	}
-	r, err := g.config.Objects.Get(ctx, id)
+	r, err := g.object(ctx, id)
 	if errors.Is(err, objects.ErrNotFound) || err == nil && representation.IsNull(r.Data) {
 		return id, false, nil
 	}

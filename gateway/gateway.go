@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/time/rate"
 
 	"github.com/weftmpc/weft/gateway/representation"
@@ -49,11 +50,12 @@ type Config struct {
 	// descriptor, and the stores need some too. 0: 512.
 	MaxConnections int
 	// MaxWaiting is how many requests may wait for a job at a time; further ones are answered with 503. 0: half of
-	// MaxConnections, so that the others stay free for short requests and a supervisor's questions.
+	// MaxConnections, so that the others stay free for short requests and a supervisor's questions. Under access control one
+	// caller has half of them at most.
 	MaxWaiting int
 
 	// MaxWatchers is how many clients may listen to events at a time; further ones are answered with 503. Their connections
-	// do not count among MaxConnections. 0: 2,000.
+	// do not count among MaxConnections. Under access control one caller has half of them at most. 0: 2,000.
 	MaxWatchers int
 
 	// CORS lists the origins of web pages that may call the gateway (https://example.org, or * for any page). Empty: only
@@ -82,6 +84,8 @@ type Config struct {
 	Room func() error
 	// Stats is asked for what the node counts, at each request of /metrics. Nil: those metrics are absent.
 	Stats func() NodeStats
+	// Tracer makes the spans of requests; nil: nobody traces.
+	Tracer trace.Tracer
 	// Now is the clock; nil: time.Now.
 	Now    func() time.Time
 	Logger *slog.Logger // nil: slog.Default()
@@ -119,6 +123,8 @@ type Gateway struct {
 	failures      *limits      // of refused credentials, by place
 	loginFailures atomic.Int64 // credentials that were refused
 	watching      atomic.Int64 // clients that listen to events
+	waiters       places       // callers of the requests that wait
+	watchers      places       // callers that listen
 	changes       changes      // of jobs, for them
 	beat          time.Duration
 	patience      patience
@@ -153,6 +159,8 @@ func New(c Config) (*Gateway, error) {
 	g.proxies, g.failures = c.Proxies, newLimits(rate.Every(failuresEach), failuresAtOnce, mostLimited)
 	if c.Access != nil {
 		g.rates = newLimits(rate.Limit(c.Access.Rate), 2*c.Access.Rate, mostLimited)
+		g.memory.each, g.files.each = (bodiesAtOnce-1)*c.MaxBody, filesAtOnce-1 // a caller who is slow leaves one to others
+		g.waiters.each, g.watchers.each = (c.MaxWaiting+1)/2, (c.MaxWatchers+1)/2
 	}
 	if err := checkPermissions(); err != nil {
 		return nil, err
@@ -292,7 +300,11 @@ func (g *Gateway) recover(w http.ResponseWriter, r *http.Request) {
 	if v == http.ErrAbortHandler { //nolint:errorlint // net/http compares it the same way
 		panic(v)
 	}
-	g.config.Logger.Error("gateway: a request met a defect", "method", r.Method, "route", r.Pattern, "panic", fmt.Sprintf("%T", v), "at", callers())
+	ctx := r.Context()
+	if o := observedIn(w); o != nil && o.span != nil {
+		ctx = trace.ContextWithSpan(ctx, o.span)
+	}
+	g.log(ctx).Error("gateway: a request met a defect", "method", r.Method, "route", r.Pattern, "panic", fmt.Sprintf("%T", v), "at", callers())
 	g.refuse(w, r, asError(nil))
 }
 
@@ -341,9 +353,9 @@ func (g *Gateway) answerError(w http.ResponseWriter, r *http.Request, err error)
 	}
 	switch {
 	case e.Code == http.StatusInternalServerError:
-		g.config.Logger.Error("gateway: a request failed", append(objectID(r), "method", r.Method, "route", r.Pattern, "error", e.cause)...)
+		g.log(r.Context()).Error("gateway: a request failed", append(objectID(r), "method", r.Method, "route", r.Pattern, "error", e.cause)...)
 	case e.Reason == "no-store":
-		g.config.Logger.Warn("gateway: the store does not answer", append(objectID(r), "method", r.Method, "route", r.Pattern, "error", e.cause)...)
+		g.log(r.Context()).Warn("gateway: the store does not answer", append(objectID(r), "method", r.Method, "route", r.Pattern, "error", e.cause)...)
 	}
 	g.refuse(w, r, e)
 }

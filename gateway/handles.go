@@ -226,18 +226,24 @@ func (h *handles) find(caller string, id uuid.UUID, visible func() ([]objects.Re
 	if err != nil {
 		return handle{}, false, err
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	for _, r := range all {
 		if _, ok := h.classes[r.Kind]; !ok {
 			continue
 		}
-		h.index(caller, r.Kind, r.ID)
-		if d, ok := h.members[id]; ok && d.caller == caller {
+		if d, ok := h.has(caller, r, id); ok {
 			return d, true, nil
 		}
 	}
 	return handle{}, false, nil
+}
+
+// has says whether id is a member of the record. The lock is for one record, so that a long search holds nobody up.
+func (h *handles) has(caller string, r objects.Record, id uuid.UUID) (handle, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.index(caller, r.Kind, r.ID)
+	d, ok := h.members[id]
+	return d, ok && d.caller == caller
 }
 
 func (h *handles) remembered(caller string, id uuid.UUID) (handle, bool) {
@@ -297,7 +303,7 @@ func (g *Gateway) stored(ctx context.Context, caller string, id uuid.UUID) (thin
 		}
 		expired = errors.Is(err, jobs.ErrExpired)
 	}
-	r, err := g.config.Objects.Get(ctx, id)
+	r, err := g.object(ctx, id)
 	switch {
 	case err == nil && sees(caller, r):
 		return thing{record: &r}, nil

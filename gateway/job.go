@@ -196,6 +196,11 @@ func (g *Gateway) await(w http.ResponseWriter, r *http.Request, j jobs.Job, most
 	if most <= 0 {
 		return j, true, nil
 	}
+	caller := callerOf(r.Context())
+	if !g.waiters.enter(caller) {
+		return j, false, errBusyWaiting
+	}
+	defer g.waiters.leave(caller)
 	defer g.waiting.Add(-1)
 	if g.waiting.Add(1) > int64(g.config.MaxWaiting) {
 		return j, false, errBusyWaiting
@@ -208,6 +213,9 @@ func (g *Gateway) await(w http.ResponseWriter, r *http.Request, j jobs.Job, most
 	defer context.AfterFunc(g.draining, func() { drain(errDraining) })()
 
 	done, err := g.config.Jobs.Wait(ctx, j.ID, until)
+	if ended := g.stillKnown(r); ended != nil && r.Context().Err() == nil && !g.ranOut(r) {
+		return j, false, ended
+	}
 	switch {
 	case err == nil:
 		return done, false, nil
@@ -274,7 +282,7 @@ func (g *Gateway) resultOf(w http.ResponseWriter, r *http.Request, j jobs.Job) (
 	if e := problemOf(j); e != nil {
 		return j, nil, false, e
 	}
-	result, err = g.config.Jobs.Read(r.Context(), j.Result)
+	result, err = g.readResult(r.Context(), j)
 	if err != nil {
 		return j, nil, false, fmt.Errorf("reading the result of job %s: %w", j.ID, err)
 	}

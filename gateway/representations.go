@@ -235,7 +235,7 @@ func (g *Gateway) value(ctx context.Context, caller string, t thing) (json.RawMe
 		if !t.job.Terminal() {
 			return nil, fail(http.StatusConflict, "not-finished", "the computation it stands for has not ended; download it first")
 		}
-		result, err := g.config.Jobs.Read(ctx, t.job.Result)
+		result, err := g.readResult(ctx, *t.job)
 		if err != nil {
 			return nil, err
 		}

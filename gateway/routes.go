@@ -106,7 +106,9 @@ func (g *Gateway) perform(w http.ResponseWriter, r *http.Request, rt route) {
 		err = g.checkRoom(rt)
 	}
 	if err == nil {
-		err = rt.serve(g, w, r)
+		stored := g.loan()
+		defer stored.giveBack()
+		err = rt.serve(g, w, r.WithContext(stored.in(r.Context())))
 	}
 	note(w, func(a *audited) { a.ended = true })
 	if err != nil {

@@ -31,7 +31,7 @@ var usualPatience = patience{headerTimeout, readTimeout, writeTimeout, idleTimeo
 func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
 	s := g.server()
 	stopped := make(chan error, 1)
-	counted := newListener(l, g.config.MaxConnections, &g.connections)
+	counted := newListener(l, g.config.MaxConnections, g.proxies, &g.connections)
 	go func() {
 		if s.TLSConfig != nil {
 			stopped <- s.ServeTLS(counted, "", "")

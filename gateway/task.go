@@ -87,7 +87,7 @@ func (g *Gateway) storeTask(ctx context.Context, caller string, t task) (uuid.UU
 
 // loadTask reads a task of the caller and the record that it was read from.
 func (g *Gateway) loadTask(ctx context.Context, caller string, id uuid.UUID) (task, objects.Record, error) {
-	r, err := g.config.Objects.Get(ctx, id)
+	r, err := g.object(ctx, id)
 	if errors.Is(err, objects.ErrNotFound) || err == nil && (r.Caller != caller || r.Kind != objects.Task) {
 		g.handles.forget(caller, id)
 		return task{}, r, errTaskGone

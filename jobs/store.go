@@ -37,6 +37,12 @@ type Limits struct {
 	PerCaller int   // unfinished jobs of one caller; zero: 1,000
 	Jobs      int   // job records in all; zero: 100,000
 	Body      int64 // bytes of one body; zero: 64 MiB
+
+	// What one caller may keep, ended jobs included, where callers do not trust each other to leave room. Results count, too,
+	// and are never refused. Zero: no bound.
+	Kept   int   // job records
+	Inside int64 // bytes that records carry themselves: parameters and small bodies
+	Beside int64 // bytes of larger bodies
 }
 
 // Options configures a Store. The zero value works.
@@ -162,11 +168,17 @@ func (s *Store) Submit(ctx context.Context, j Job, input []byte) (Job, error) {
 		}
 		j.ID = id
 	}
-	j.State, j.Problem, j.Opened, j.Result = Submitted, nil, Body{}, Body{}
+	j.State, j.Problem, j.Input, j.Opened, j.Result = Submitted, nil, Body{}, Body{}, Body{}
 	if j.Created.IsZero() {
 		j.Created = s.o.Now().UTC()
 	}
-	release, err := s.reserve(j.ID, j.Caller)
+	inside, beside := j.bytes()
+	if n := int64(len(input)); n > MaxInline {
+		beside += n
+	} else {
+		inside += n
+	}
+	release, err := s.reserve(j.ID, j.Caller, inside, beside)
 	if err != nil {
 		return Job{}, fmt.Errorf("submitting a job: %w", err)
 	}
@@ -303,20 +315,30 @@ func (s *Store) fetch(ctx context.Context, id uuid.UUID) (Job, error) {
 // List returns the jobs of a caller, newest first; the empty caller stands for all. Records that cannot be read have no
 // known caller: Unreadable lists them.
 func (s *Store) List(_ context.Context, caller string) ([]Job, error) {
-	var found []*Job // a Job is large: they are sorted by pointer, and copied once
+	return s.Select(caller, nil, func(a, b *Job) int {
+		return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(b.Revision, a.Revision))
+	}, 0), nil
+}
+
+// Select returns the first jobs of a caller, at most so many, that keep wants, in the order of compare. The empty caller
+// stands for all, no keep for every job, 0 for no bound. Neither function changes a job. What is not returned takes a pointer's
+// memory: a Job is large, and there may be 100,000.
+func (s *Store) Select(caller string, keep func(*Job) bool, compare func(a, b *Job) int, most int) []Job {
+	var found []*Job
 	s.jobs.Each(func(_ string, e *mirror.Entry[Job]) {
-		if e.Err == nil && (caller == "" || e.Value.Caller == caller) {
+		if e.Err == nil && (caller == "" || e.Value.Caller == caller) && (keep == nil || keep(&e.Value)) {
 			found = append(found, &e.Value)
 		}
 	})
-	slices.SortFunc(found, func(a, b *Job) int {
-		return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(b.Revision, a.Revision))
-	})
+	slices.SortFunc(found, compare)
+	if most > 0 {
+		found = found[:min(most, len(found))]
+	}
 	out := make([]Job, len(found))
 	for i, j := range found {
 		out[i] = *j
 	}
-	return out, nil
+	return out
 }
 
 // Unreadable returns a *RecordError per record, of jobs and ledger, that a newer weft wrote or that is damaged, by key.

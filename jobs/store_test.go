@@ -526,7 +526,7 @@ func TestAnAcceptedJobCountsOnce(t *testing.T) {
 	var counts []int
 	j := sample("alice")
 	j.ID = uuid.New()
-	release, err := s.reserve(j.ID, "alice")
+	release, err := s.reserve(j.ID, "alice", 0, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

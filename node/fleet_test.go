@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/weftmpc/weft/broker/brokertest"
 	"github.com/weftmpc/weft/broker/identity"
@@ -42,10 +43,12 @@ type fleet struct {
 	logger  *slog.Logger
 
 	catalogue []simon.Microprotocol
-	terms     terms        // of the jobs that submit makes
-	body      int64        // most bytes of what their stores take at once; 0: as a store does
-	computes  string       // the microprotocol of those jobs; empty: the first of the catalogue
-	guard     simon.Guard  // of their parties
+	terms     terms       // of the jobs that submit makes
+	body      int64       // most bytes of what their stores take at once; 0: as a store does
+	computes  string      // the microprotocol of those jobs; empty: the first of the catalogue
+	guard     simon.Guard // of their parties
+	from      jobs.Trace  // of their requests
+	tracers   map[string]trace.Tracer
 	ahead     atomic.Int64 // nanoseconds by which all clocks of the fleet are ahead of the real one
 
 	mu      sync.Mutex
@@ -163,7 +166,7 @@ func (m *member) start() {
 	config := Config{
 		Identity: m.fleet.ids[m.name], Roots: m.fleet.roots, Parties: m.fleet.peers, Coordinator: m.fleet.center.FP(),
 		Policy: policy.Policy{Profile: m.fleet.profile}, Catalogue: m.fleet.catalogue, Jobs: store, Transport: m,
-		StoreKey: m.key, Now: m.fleet.now, Logger: m.fleet.logger.With("node", m.name),
+		StoreKey: m.key, Now: m.fleet.now, Logger: m.fleet.logger.With("node", m.name), Tracer: m.fleet.tracers[m.name],
 		ledger: &probedLedger{store, m}, probe: func(step string) { m.at("job " + step) },
 	}
 	n, err := New(config)
@@ -336,6 +339,7 @@ func (f *fleet) trySubmit(name string, id uuid.UUID, data string, deadline time.
 	return m.current().Submit(f.t.Context(), jobs.Job{
 		Caller: "test", UUID: id, Microprotocol: mp.Name, Version: mp.Version, Parameters: prepared.Parameters, Layout: prepared.Layout,
 		Parties: parties, Self: self, Round: f.terms.round, Limit: f.terms.limit, Created: now, Deadline: now.Add(deadline), Attempts: f.terms.attempts,
+		Trace: f.from,
 	}, prepared.Input)
 }
 

@@ -55,6 +55,7 @@ type runner struct {
 	input   []byte
 	parties []seat.Peer // in the job's order, as admitted
 	left    *seat.Run   // of a committed job after a restart
+	ids     []any       // of the job's span, for the log; empty where nobody traces
 
 	ran     bool                                    // an attempt of this process has started
 	playing atomic.Pointer[context.CancelCauseFunc] // ends the protocol that runs
@@ -65,7 +66,7 @@ type runner struct {
 
 // log is for lines about this job.
 func (r *runner) log() *slog.Logger {
-	return r.node.cfg.Logger.With("job", r.id, "computation", r.uuid)
+	return r.node.cfg.Logger.With(append([]any{"job", r.id, "computation", r.uuid}, r.ids...)...)
 }
 
 // debug logs a step that every job takes, at the cost of nothing where nobody wants to know.
@@ -184,7 +185,7 @@ func (r *runner) attempts(ctx context.Context) error {
 	}
 	pause := retryFirst
 	for {
-		err := r.attempt(ctx)
+		err := r.try(ctx)
 		if errors.Is(err, errReloaded) {
 			continue
 		}
@@ -301,7 +302,7 @@ func (r *runner) attempt(ctx context.Context) error {
 	}
 	joining, end := r.node.joining(ctx, rules)
 	defer end()
-	run, err := (&wait{runner: r, open: open, claim: c}).start(joining)
+	run, err := (&wait{runner: r, open: open, claim: c}).join(joining)
 	if err != nil {
 		open.Withdraw()
 		c.end()
@@ -339,9 +340,7 @@ func (r *runner) compute(ctx context.Context, run *seat.Run) error {
 		stop(errCancelled)
 	default:
 	}
-	out, err := run.Play(playing, func(ctx context.Context, s simon.Session) ([]byte, error) {
-		return guarded(func() ([]byte, error) { return r.m.Run(ctx, s, common, r.input) })
-	})
+	out, err := r.play(playing, run, common)
 	r.reached("played")
 	if moved := started(); err == nil && moved != nil {
 		err = run.Abort(fmt.Errorf("writing the job record: %w", moved))
@@ -349,6 +348,7 @@ func (r *runner) compute(ctx context.Context, run *seat.Run) error {
 	if err != nil {
 		return err
 	}
+	_, span := under(ctx, "commit")
 	opened, err := r.node.cfg.Jobs.Put(ctx, out.Opened)
 	if err == nil {
 		p, _ := run.Progress()
@@ -357,7 +357,7 @@ func (r *runner) compute(ctx context.Context, run *seat.Run) error {
 			j.StartedAt, j.Step, j.Steps = began, int(p.Round), int(p.Rounds)
 		})
 	}
-	if err != nil {
+	if over(span, err); err != nil {
 		return run.Abort(fmt.Errorf("storing the opened result: %w", err))
 	}
 	err = r.watched(ctx, run, func() error { return run.Confirm(ctx, out) })
@@ -430,16 +430,18 @@ func guarded[T any](f func() (T, error)) (v T, err error) {
 
 // watched runs wait and, if it takes long, writes down whose confirmation is missing.
 func (r *runner) watched(ctx context.Context, run *seat.Run, wait func() error) error {
-	over, done := make(chan struct{}), make(chan struct{})
+	ctx, span := under(ctx, "confirm")
+	ended, done := make(chan struct{}), make(chan struct{})
 	t := time.AfterFunc(showUnconfirmed, func() {
 		defer close(done)
-		r.showUnconfirmed(ctx, run, over)
+		r.showUnconfirmed(ctx, run, ended)
 	})
 	err := wait()
 	if !t.Stop() {
-		close(over)
+		close(ended)
 		<-done
 	}
+	over(span, err)
 	return err
 }
 
@@ -449,6 +451,7 @@ func (r *runner) showUnconfirmed(ctx context.Context, run *seat.Run, over <-chan
 	defer t.Stop()
 	for {
 		if missing := run.Unconfirmed(); !slices.Equal(missing, r.job.Waiting) {
+			waits(ctx, r.job.Waiting, missing)
 			job, err := r.node.cfg.Jobs.Change(ctx, r.id, func(j jobs.Job) (jobs.Job, error) {
 				j.Waiting = missing
 				return j, nil
@@ -507,7 +510,9 @@ func (r *runner) release(ctx context.Context) error {
 //
 // Some results take seconds and hundreds of megabytes: as many are computed at a time as there are processors. Finish is
 // bounded and does not end with ctx.
-func (r *runner) finish(ctx context.Context, opened []byte) error {
+func (r *runner) finish(ctx context.Context, opened []byte) (err error) {
+	ctx, span := under(ctx, "result")
+	defer func() { over(span, err) }()
 	select {
 	case r.node.finishing <- struct{}{}:
 	case <-ctx.Done():

@@ -19,6 +19,7 @@ type wait struct {
 	open    *seat.Open
 	claim   *claim
 	missing []string // parties that have not joined, as the coordinator said last
+	told    []string // missing, as the trace has it
 	heard   bool     // the coordinator has answered
 	refused uint16   // the code for which it refused the JOIN with its last answer; 0: it did not
 	reason  string   // why there is no start yet, if it is not that parties are missing
@@ -52,7 +53,7 @@ func (w *wait) start(ctx context.Context) (*seat.Run, error) {
 			}
 			claimed, starts = nil, w.open.Starts
 		case b := <-starts:
-			run, err := w.open.Begin(b, r.job)
+			run, err := w.begin(ctx, b)
 			if err == nil || errors.Is(err, seat.ErrWithdrawn) {
 				return run, err
 			}
@@ -62,6 +63,7 @@ func (w *wait) start(ctx context.Context) (*seat.Run, error) {
 			if err := w.answer(a); err != nil {
 				return nil, err
 			}
+			w.tell(ctx)
 			show.Reset(showWaiting)
 		case <-show.C:
 			if claimed != nil {

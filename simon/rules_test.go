@@ -11,7 +11,8 @@ import (
 )
 
 // TestNoGoroutines: a node calls protocols and Finish with a recover around them. A panic in a goroutine that they start
-// would end the node, with all its computations.
+// would end the node, with all its computations. One place may: the evaluation of many comparisons in simon/fss uses all
+// cores, waits for its goroutines, and raises their panics in the goroutine of its caller.
 func TestNoGoroutines(t *testing.T) {
 	files := 0
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
@@ -29,7 +30,14 @@ func TestNoGoroutines(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		for _, what := range goroutines(f) {
+		found := goroutines(f)
+		if path == filepath.Join("fss", "fan.go") {
+			if len(found) != 1 {
+				t.Errorf("%s: starts goroutines in %d places, not in one", path, len(found))
+			}
+			return nil
+		}
+		for _, what := range found {
 			t.Errorf("%s: %s", path, what)
 		}
 		return nil

@@ -20,6 +20,7 @@ import (
 	"github.com/weftmpc/weft/broker/identity"
 	"github.com/weftmpc/weft/gateway"
 	"github.com/weftmpc/weft/gateway/access"
+	"github.com/weftmpc/weft/jobs"
 )
 
 // gatewayTLS is the gateway's own end of TLS.
@@ -173,13 +174,21 @@ type gate struct {
 	run     []func(context.Context)
 }
 
+// shares bound what one caller of several may keep: half of the store's 100,000 jobs and of what there is for them on disk.
+func (g gate) shares() jobs.Limits {
+	if g.access == nil {
+		return jobs.Limits{}
+	}
+	return jobs.Limits{Kept: 50_000, Inside: 1 << 30, Beside: 6 << 30}
+}
+
 // openGate reads the files of the configuration. state is the node's state folder.
 func (c gatewayConfig) openGate(state string, now func() time.Time, log *slog.Logger) (g gate, err error) {
 	if g.proxies, err = c.proxies(); err != nil {
 		return g, err
 	}
+	files := &tlsFiles{config: c.TLS, now: now, log: log}
 	if c.TLS.Cert != "" {
-		files := &tlsFiles{config: c.TLS, now: now, log: log}
 		if err := files.read(); err != nil {
 			return g, withHint(fmt.Errorf("gateway.tls: %w", err), "%s", advice(err, "correct the files or their paths; without TLS leave gateway.tls empty"))
 		}
@@ -198,8 +207,11 @@ func (c gatewayConfig) openGate(state string, now func() time.Time, log *slog.Lo
 		return g, err
 	}
 	for _, a := range list {
-		if provider, ok := a.(*access.OIDC); ok {
-			g.run = append(g.run, provider.Run)
+		switch a := a.(type) {
+		case *access.OIDC:
+			g.run = append(g.run, a.Run)
+		case *access.Certificates:
+			a.Trust(files.authorities)
 		}
 	}
 	g.access = &gateway.Access{Authenticators: list, Rate: c.Access.Rate}
@@ -260,6 +272,12 @@ func (f *tlsFiles) current(*tls.ClientHelloInfo) (*tls.Config, error) {
 	return f.server, nil
 }
 
+// authorities are those of clients as the files are now.
+func (f *tlsFiles) authorities() *x509.CertPool {
+	server, _ := f.current(nil) // it has no errors
+	return server.ClientCAs
+}
+
 // warn logs once a day, from seven days before, that the certificate ends.
 func (f *tlsFiles) warn(ctx context.Context) {
 	for {
@@ -290,7 +308,7 @@ func (f *tlsFiles) changed() bool {
 		if err != nil {
 			continue // between two files; or gone, which the next start tells
 		}
-		if old := f.seen[i]; old == nil || !os.SameFile(old, info) || !old.ModTime().Equal(info.ModTime()) || old.Size() != info.Size() {
+		if old := f.seen[i]; old == nil || !os.SameFile(old, info) || !old.ModTime().Equal(info.ModTime()) || old.Size() != info.Size() || old.Mode() != info.Mode() {
 			f.seen[i], any = info, true
 		}
 	}

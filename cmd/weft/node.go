@@ -32,6 +32,7 @@ type nodeConfig struct {
 	Parties     []member       `yaml:"parties" doc:"Whom this party computes with, its own entry included, and nobody else. Compare each fingerprint with the one that the institution tells you by another way. gateways are the URLs under which clients name a party."`
 	Gateway     gatewayConfig  `yaml:"gateway" doc:"The HTTP API for this party's own people."`
 	Log         logConfig      `yaml:"log" doc:"The log, on standard error. It never holds data."`
+	Traces      tracesConfig   `yaml:"traces" doc:"OpenTelemetry traces of requests and their jobs, for this party's own operators. They never hold data, and nothing of them reaches other parties."`
 }
 
 type gatewayConfig struct {
@@ -54,7 +55,7 @@ func defaultNode() nodeConfig {
 			Listen: "127.0.0.1:55501", BehindProxy: []string{}, Hosts: []string{}, CORS: []string{}, Deadline: 5 * time.Minute,
 			Access: accessConfig{Certificates: map[string]string{}, OIDC: oidcConfig{Roles: map[string]string{}}},
 		},
-		Log: defaultLog(),
+		Log: defaultLog(), Traces: defaultTraces(),
 	}
 }
 
@@ -64,7 +65,7 @@ func loadNode(file string, environ []string) (nodeConfig, error) {
 	if err := loadConfig(file, &c, environ); err != nil {
 		return c, err
 	}
-	beside(file, &c.Identity.Cert, &c.Identity.Key, &c.CA, &c.State, &c.Gateway.Files, &c.Gateway.TLS.Cert, &c.Gateway.TLS.Key, &c.Gateway.TLS.ClientCA, &c.Gateway.Access.OIDC.CA, &c.Hub.Cert, &c.Hub.Key, &c.Hub.CA, &c.Hub.NKey)
+	beside(file, &c.Identity.Cert, &c.Identity.Key, &c.CA, &c.State, &c.Gateway.Files, &c.Gateway.TLS.Cert, &c.Gateway.TLS.Key, &c.Gateway.TLS.ClientCA, &c.Gateway.Access.OIDC.CA, &c.Hub.Cert, &c.Hub.Key, &c.Hub.CA, &c.Hub.NKey, &c.Traces.CA, &c.Traces.Headers)
 	if err := c.check(); err != nil {
 		return c, fmt.Errorf("%s: %w", file, err)
 	}
@@ -93,6 +94,9 @@ func (c nodeConfig) check() error {
 		return fmt.Errorf("drain %s: between 0s and %s are possible", c.Drain, maxDrain)
 	}
 	if err := c.Gateway.check(); err != nil {
+		return err
+	}
+	if err := c.Traces.check(); err != nil {
 		return err
 	}
 	if len(c.Parties) < 2 {
@@ -191,6 +195,12 @@ func (p *program) runNode(ctx context.Context, file string, stderr io.Writer) (e
 		return err
 	}
 	defer party.fabric.Close()
+	tracer, endTraces, err := c.Traces.start(id.Name(), log)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	defer endTraces()
+	party.tracer = tracer
 	running, err := startParty(context.WithoutCancel(ctx), party)
 	if err != nil {
 		return err
@@ -219,8 +229,10 @@ func (p *program) runNode(ctx context.Context, file string, stderr io.Writer) (e
 // openFiles opens the folder of files. None of the node's secrets may lie in it.
 func (c nodeConfig) openFiles() (*folder, error) {
 	private := []string{c.State, c.Identity.Key, c.Hub.Key, c.Hub.NKey}
-	if c.Gateway.TLS.Key != "" {
-		private = append(private, c.Gateway.TLS.Key)
+	for _, file := range []string{c.Gateway.TLS.Key, c.Traces.Headers} {
+		if file != "" {
+			private = append(private, file)
+		}
 	}
 	f, err := openFolder(c.Gateway.Files, private...)
 	if err != nil {

@@ -41,7 +41,20 @@ func (p *party) missing(c partyConfig) error {
 	if until := c.identity.Leaf.NotAfter; !p.now(c).Before(until) {
 		list = append(list, fmt.Errorf("the certificate of %s has expired at %s: renew it and restart the node", c.identity.Name(), until.UTC().Format(time.RFC3339)))
 	}
-	return errors.Join(append(list, p.problem(), c.state.room())...)
+	return errors.Join(append(list, untold(p.problem(), c.state.room()))...)
+}
+
+// untold is what strangers hear at /readyz of a part that has stopped and of a full disk: not the folders and addresses, which
+// the log has.
+func untold(stopped, full error) error {
+	var list []error
+	if stopped != nil {
+		list = append(list, errors.New("a part of this node has stopped; its log says why"))
+	}
+	if full != nil {
+		list = append(list, errors.New("the disk is nearly full; the log says where"))
+	}
+	return errors.Join(list...)
 }
 
 func (*party) now(c partyConfig) time.Time {

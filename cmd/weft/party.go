@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/weftmpc/weft/broker"
 	"github.com/weftmpc/weft/broker/identity"
@@ -43,6 +44,7 @@ type partyConfig struct {
 	hubCert     string // file of the TLS certificate for the hub; empty: none
 	listener    net.Listener
 	logger      *slog.Logger
+	tracer      trace.Tracer     // nil: nobody traces
 	now         func() time.Time // nil: time.Now
 }
 
@@ -78,7 +80,7 @@ func startParty(ctx context.Context, c partyConfig) (_ *party, err error) {
 	p.node, err = node.New(node.Config{
 		Identity: c.identity, Roots: c.roots, Parties: c.parties, Coordinator: c.coordinator,
 		Policy: policy.Policy{Profile: c.profile, MaxParties: c.maxParties}, Catalogue: simon.Catalogue(), Jobs: p.jobs, Fabric: c.fabric,
-		StoreKey: c.state.derive("nonce"), Room: c.state.room, Now: c.now, Logger: c.logger,
+		StoreKey: c.state.derive("nonce"), Room: c.state.room, Now: c.now, Logger: c.logger, Tracer: c.tracer,
 	})
 	if err != nil {
 		return nil, err
@@ -91,7 +93,7 @@ func startParty(ctx context.Context, c partyConfig) (_ *party, err error) {
 	p.directory.list.Store(list)
 	serving := gateway.Config{
 		Catalogue: simon.Catalogue(), Jobs: p.jobs, Objects: p.objects, Directory: p.directory, Key: c.state.derive("representations"), Guard: c.profile.Guard(),
-		Version: version(), Deadline: c.deadline, MaxParties: c.maxParties, CORS: c.cors, Hosts: c.hosts, Now: c.now, Logger: c.logger,
+		Version: version(), Deadline: c.deadline, MaxParties: c.maxParties, CORS: c.cors, Hosts: c.hosts, Now: c.now, Logger: c.logger, Tracer: c.tracer,
 		Ready: func() error { return p.missing(c) }, Room: c.state.room, Stats: func() gateway.NodeStats { return p.stats(c) },
 		Access: c.gate.access, TLS: c.gate.tls, Proxies: c.gate.proxies,
 	}
@@ -154,7 +156,7 @@ func (p *party) openStores(ctx context.Context, c partyConfig) error {
 	if p.conn, err = p.private.Connect(user); err != nil {
 		return err
 	}
-	if p.jobs, err = jobs.Open(ctx, p.conn, jobs.Options{Alone: true, Now: c.now, Logger: c.logger, Version: version()}); err != nil {
+	if p.jobs, err = jobs.Open(ctx, p.conn, jobs.Options{Alone: true, Now: c.now, Logger: c.logger, Version: version(), Limits: c.gate.shares()}); err != nil {
 		return fmt.Errorf("opening the job store of %s: %w", c.identity.Name(), err)
 	}
 	if p.objects, err = objects.Open(ctx, p.conn, objects.Options{Now: c.now, Logger: c.logger, Version: version()}); err != nil {

@@ -226,6 +226,16 @@ func (s *Store) Holds(id uuid.UUID) bool {
 	return found
 }
 
+// Large is how many bytes Get reads from beside an object's record: 0 where they stand in it, or the object is not known in
+// this process.
+func (s *Store) Large(id uuid.UUID) int64 {
+	e, found, _ := s.items.Get(id.String())
+	if !found || e.Err != nil || e.Value.body.Object == "" {
+		return 0
+	}
+	return e.Value.Size
+}
+
 // Get returns an object with its data, and counts as a use of it. ErrExpired: it was there and was not used for long.
 func (s *Store) Get(ctx context.Context, id uuid.UUID) (Record, error) {
 	if err := s.expire(ctx, id); err != nil {

@@ -176,7 +176,7 @@ func (r *Run) prepare(job jobs.Job, ownJoin [32]byte) error {
 		UUID: r.uuid, SID: r.sid, Layout: c.Layout, Participants: parts, Parties: len(c.Parties), Self: r.self,
 		Positions: positions, Roles: map[simon.Role]int{simon.First: first}, Recipients: line.Recipients,
 		Version: c.Version, Round: time.Duration(c.RoundMS) * time.Millisecond, Limit: time.Duration(c.LimitMS) * time.Millisecond,
-		Started: r.begun, Rand: s.cfg.Rand, Link: r, Durable: r.durable, Hop: s.hop,
+		Started: r.begun, Rand: s.cfg.Rand, Link: r, Durable: r.durable, Hop: r.hop,
 	})
 	if err != nil {
 		return err
