@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strings"
 	"time"
 )
@@ -222,6 +223,9 @@ func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request, l *loan) ([]b
 			return nil, err
 		}
 		b = append(make([]byte, 0, larger), b...)
+		if larger > largeBody {
+			runtime.GC() // of the smaller ones
+		}
 	}
 }
 
