@@ -304,7 +304,7 @@ func microprotocol(c *choices, names []string) string {
 	if c.n(3) > 0 {
 		return `"SecureSum"`
 	}
-	return `"` + pick(c, append(names, text(c))...) + `"`
+	return `"` + pick(c, append(names[:len(names):len(names)], text(c))...) + `"`
 }
 
 // data is mostly what a sum takes.
