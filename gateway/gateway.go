@@ -134,6 +134,7 @@ type Gateway struct {
 	watchers      places       // callers that listen
 	changes       changes      // of jobs, for them
 	beat          time.Duration
+	patience      patience
 	starting      sync.Mutex  // held while a task's job is stored
 	changing      stripes     // held while a record is changed
 	retired       atomic.Bool // nothing new is accepted
@@ -153,7 +154,7 @@ func New(c Config) (*Gateway, error) {
 	if err := c.fill(); err != nil {
 		return nil, err
 	}
-	g := &Gateway{config: c, memory: newMemory(bodiesAtOnce * c.MaxBody), files: newMemory(filesAtOnce), handles: newHandles(c.Key), microprotocol: map[string]*simon.Microprotocol{}, beat: heartbeat}
+	g := &Gateway{config: c, memory: newMemory(bodiesAtOnce * c.MaxBody), files: newMemory(filesAtOnce), handles: newHandles(c.Key), microprotocol: map[string]*simon.Microprotocol{}, beat: heartbeat, patience: usualPatience}
 	for i := range c.Catalogue {
 		m := &c.Catalogue[i]
 		if g.microprotocol[m.Name] != nil {
@@ -294,6 +295,12 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	g.handler.ServeHTTP(w, r)
+	if answer.status == 0 {
+		// The client has gone, for which nothing is counted, or has closed its own side of the connection and reads on: net/http
+		// cannot tell these apart, and would say 200 to the second.
+		h.Set("Connection", "close")
+		writeError(answer.ResponseWriter, isV1(r), errHalfClosed)
+	}
 }
 
 // crowded says whether few connections are left.
@@ -362,8 +369,11 @@ func (g *Gateway) answerError(w http.ResponseWriter, r *http.Request, err error)
 	if e.Code == statusClientGone {
 		return
 	}
-	if e.Code == http.StatusInternalServerError {
+	switch {
+	case e.Code == http.StatusInternalServerError:
 		g.log(r.Context()).Error("gateway: a request failed", append(objectID(r), "method", r.Method, "route", r.Pattern, "error", e.cause)...)
+	case e.Reason == "away":
+		g.log(r.Context()).Warn("gateway: the store does not answer", append(objectID(r), "method", r.Method, "route", r.Pattern, "error", e.cause)...)
 	}
 	g.refuse(w, r, e)
 }

@@ -26,6 +26,7 @@ var problemTypes = []problemType{
 	{"bad-query", []int{400}, "a parameter after ? is not possible here", "The detail names those that are."},
 	{"bad-header", []int{400}, "a header of the request cannot be used", "The detail names it."},
 	{"broken-body", []int{400}, "the body ended too early or came too slowly", "Send the request again."},
+	{"client-gone", []int{400}, "the client closed its side of the connection before the answer", "Keep the connection open until the answer has come. Whether the request was carried out is not known."},
 	{"unknown-field", []int{400}, "the body has a field that is not known", "The detail lists the fields."},
 	{"invalid-field", []int{400}, "a field or parameter of the request cannot be used", "`field` names it, `detail` says why."},
 	{"invalid-input", []int{400}, "the data or parameters are not what the microprotocol takes", "`field` names the place, and the value is never repeated. /v1/microprotocols/NAME has the schemas."},

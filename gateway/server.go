@@ -22,6 +22,11 @@ const (
 	maxHeader     = 64 << 10 // bytes
 )
 
+// patience is how long the server waits for a slow client; tests wait less.
+type patience struct{ header, read, write, idle time.Duration }
+
+var usualPatience = patience{headerTimeout, readTimeout, writeTimeout, idleTimeout}
+
 // Serve answers requests on l, over MaxConnections connections at a time, until ctx ends, then drains and returns within a second: waiting downloads get 503, other
 // running requests are given what is left of that second. Its error is nil after an orderly end.
 func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
@@ -64,21 +69,21 @@ func (g *Gateway) server() *http.Server {
 	if g.config.TLS != nil {
 		secure = g.config.TLS.Clone()
 	}
-	return httpServer(g, secure, g.config.Logger)
+	return httpServer(g, secure, g.config.Logger, g.patience)
 }
 
 // httpServer has the bounds of every server here.
-func httpServer(h http.Handler, secure *tls.Config, log *slog.Logger) *http.Server {
+func httpServer(h http.Handler, secure *tls.Config, log *slog.Logger, p patience) *http.Server {
 	return &http.Server{
 		Handler:   h,
 		TLSConfig: secure,
 		// HTTP/1.1 alone: the bounds of the gateway count connections, and one of HTTP/2 brings hundreds of requests. A proxy in
 		// front may speak HTTP/2 to the outside.
 		TLSNextProto:      map[string]func(*http.Server, *tls.Conn, http.Handler){},
-		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
+		ReadHeaderTimeout: p.header,
+		ReadTimeout:       p.read,
+		WriteTimeout:      p.write,
+		IdleTimeout:       p.idle,
 		MaxHeaderBytes:    maxHeader,
 		ConnContext:       withConnection,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),

@@ -31,7 +31,7 @@ func Await(ctx context.Context, l *net.TCPListener, secure *tls.Config, behind [
 		default:
 			writeError(w, isV1(r), errAway)
 		}
-	}), secure, log)
+	}), secure, log, usualPatience)
 	stopped := make(chan error, 1)
 	counted := newListener(lent{l}, defaultConnections, behind, new(atomic.Int64))
 	go func() {

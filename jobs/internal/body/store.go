@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
 	"time"
@@ -22,9 +21,6 @@ import (
 // the write of the record, or between the removal of the record and that of the body. It is far above the time between
 // two such writes.
 const Orphan = time.Hour
-
-// readTime bounds the reading of one body.
-const readTime = 30 * time.Second
 
 var (
 	ErrNotFound = errors.New("the bytes are gone")
@@ -46,7 +42,6 @@ type Store struct {
 	js      jetstream.JetStream
 	objects jetstream.ObjectStore
 	stream  jetstream.Stream // of the object store
-	reading chan struct{}    // holds one while large bytes are read
 }
 
 // NewStore works on the given object store.
@@ -55,7 +50,7 @@ func NewStore(ctx context.Context, js jetstream.JetStream, objects jetstream.Obj
 	if err != nil {
 		return nil, fmt.Errorf("opening the stream of object store %s: %w", o.Bucket, err)
 	}
-	return &Store{o: o, js: js, objects: objects, stream: stream, reading: make(chan struct{}, 1)}, nil
+	return &Store{o: o, js: js, objects: objects, stream: stream}, nil
 }
 
 // Put returns small bytes as a body of their own (b itself, not a copy) and stores large ones.
@@ -81,41 +76,19 @@ func (s *Store) Put(ctx context.Context, b []byte) (Body, error) {
 	return Body{Object: name, Size: int64(len(b))}, nil
 }
 
-// Read returns the bytes. Large ones are checked against the digest that the object store took of them, and read one after
-// the other: the broker cuts a connection to which it has much to send, and many readers are not sent theirs sooner.
+// Read returns the bytes. Large ones are checked against the digest that the object store took of them.
 func (s *Store) Read(ctx context.Context, b Body) ([]byte, error) {
 	if b.Object == "" {
 		return b.Inline, nil
 	}
-	select {
-	case s.reading <- struct{}{}:
-		defer func() { <-s.reading }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	ctx, cancel := context.WithTimeout(ctx, readTime) // others wait
-	defer cancel()
-	object, err := s.objects.Get(ctx, b.Object)
-	if errors.Is(err, jetstream.ErrObjectNotFound) {
+	out, err := s.fetch(ctx, b)
+	switch {
+	case errors.Is(err, jetstream.ErrObjectNotFound):
 		return nil, ErrNotFound
-	}
-	if err != nil {
+	case err != nil && !errors.Is(err, ErrNotFound):
 		return nil, fmt.Errorf("reading stored bytes: %w", err)
 	}
-	defer object.Close()
-	out := make([]byte, b.Size) // GetBytes would find the size by doubling
-	n, err := io.ReadFull(object, out)
-	if err == nil {
-		var more int
-		if more, err = io.ReadFull(object, make([]byte, 1)); errors.Is(err, io.EOF) { // the digest was right
-			return out, nil
-		}
-		n += more
-	}
-	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, fmt.Errorf("%d of %d stored bytes are left: %w", n, b.Size, ErrNotFound)
-	}
-	return nil, fmt.Errorf("reading stored bytes: %w", err)
+	return out, err
 }
 
 // Drop removes the bytes; bytes that are gone are no error. The chunks go first: if the process dies after them, the
