@@ -72,6 +72,7 @@ var permissions = map[string]grants{
 	"GET /v1/microprotocols/{name}": {no, yes, yes, yes, yes},
 	"GET /v1/microprotocols":        {no, yes, yes, yes, yes},
 	"GET /v1/parties":               {no, yes, yes, yes, yes},
+	"GET /v1/services":              {no, yes, yes, yes, yes},
 	"GET /v1/me":                    {no, yes, yes, yes, yes},
 
 	"GET /openapi.yaml":    {yes, yes, yes, yes, yes},

@@ -14,6 +14,7 @@ type audited struct {
 	request *http.Request // with its principal, once that is known
 	ended   bool          // without a panic
 	made    uuid.UUID     // the representation in the answer
+	called  string        // the microservice and its member; may be empty
 }
 
 // note tells the audit line, if the request has one, what f puts there.
@@ -62,6 +63,9 @@ func (g *Gateway) audit(a *audited, rt route) {
 	}
 	if id, err := uuid.Parse(path.Base(a.Header().Get("Location"))); err == nil {
 		a.made = id
+	}
+	if a.called != "" {
+		attrs = append(attrs, slog.String("service", a.called))
 	}
 	if a.made != (uuid.UUID{}) {
 		attrs = append(attrs, slog.String("made", a.made.String()))

@@ -12,9 +12,9 @@ import (
 
 // broadcastRoot is the service by which one client leaves a message for others. A broadcast is one record, whose data is the
 // message as it was sent, or nothing before that. As a barrier it belongs to nobody: whoever knows its UUID takes part.
-func broadcastRoot() *root {
-	return &root{
-		description: service("Sync", "Broadcast"),
+func broadcastRoot() Service {
+	return &builtin{
+		description: plugin("Sync", "Broadcast"),
 		members: map[string]*function{
 			"create":  {signature("create", needed("uuid")), createBroadcast},
 			"send":    {signature("send", needed("uuid"), needed("message")), send},

@@ -222,9 +222,12 @@ func (g *Gateway) events(w http.ResponseWriter, r *http.Request) error {
 
 // present tells where the jobs stand as a stream begins, the oldest change first.
 func (g *Gateway) present(s *stream, caller string, since uint64) error {
-	all := g.config.Jobs.Select(caller, func(j *jobs.Job) bool {
+	all, err := g.config.Jobs.Select(s.ctx, caller, func(j *jobs.Job) bool {
 		return !j.Terminal() || since != 0 && j.Revision+overlap >= since
 	}, func(a, b *jobs.Job) int { return cmp.Compare(a.Revision, b.Revision) }, 0)
+	if err != nil {
+		return err
+	}
 	for _, j := range all {
 		s.event("job", j.Revision, mustJSON(g.view(j)))
 		if s.b.Len() > freeBody {

@@ -122,9 +122,12 @@ func (g *Gateway) listJobs(w http.ResponseWriter, r *http.Request) error {
 	if err := dropBody(w, r); err != nil {
 		return err
 	}
-	page := g.config.Jobs.Select(listedFor(r.Context()), func(j *jobs.Job) bool {
+	page, err := g.config.Jobs.Select(r.Context(), listedFor(r.Context()), func(j *jobs.Job) bool {
 		return l.has(j) && (l.after.created.IsZero() || cursorOf(j).compare(l.after) > 0)
 	}, func(a, b *jobs.Job) int { return cursorOf(a).compare(cursorOf(b)) }, l.limit+1)
+	if err != nil {
+		return err
+	}
 	answer := jobList{Jobs: []jobView{}}
 	var last *jobs.Job
 	for i := range page {

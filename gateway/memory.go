@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"net/http"
+	"runtime"
 	"sync"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 
 // Bounds of the memory that bodies take.
 const (
+	largeBody    = 16 << 20         // bytes that are collected as soon as they are done with, lest as many more be taken before
 	freeBody     = 64 << 10         // bytes of a body that need no loan, so that small requests never wait for large ones
 	bodiesAtOnce = 4                // times MaxBody: what all bodies together may take
 	memoryWait   = 10 * time.Second // for memory, before the answer is 503
@@ -117,6 +119,9 @@ func (l *loan) giveBack() {
 		return
 	}
 	m := l.of
+	if l.size > largeBody {
+		defer runtime.GC()
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.free += l.size

@@ -35,6 +35,7 @@ func routes() []route {
 		{"GET", "/v1/microprotocols", (*Gateway).listMicroprotocols},
 		{"GET", "/v1/microprotocols/{name}", (*Gateway).getMicroprotocol},
 		{"GET", "/v1/parties", (*Gateway).listParties},
+		{"GET", "/v1/services", (*Gateway).listServices},
 
 		{"GET", "/v1/me", (*Gateway).getMe},
 

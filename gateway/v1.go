@@ -181,7 +181,7 @@ func (g *Gateway) getJob(w http.ResponseWriter, r *http.Request) error {
 	}
 	until := jobs.Job.Terminal
 	if text := query.Get("revision"); text != "" {
-		since, err := strconv.ParseUint(text, 10, 64)
+		since, err := strconv.ParseUint(text, 10, 63)
 		if err != nil {
 			return invalid("revision", "it must be the revision of an earlier answer, a whole number")
 		}

@@ -451,7 +451,7 @@ func TestUnreadableRecords(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := p.Buckets.Sids.Put(ctx, lineKey([32]byte{5}), []byte{99, 1, 'z'}); err != nil {
+	if _, err := p.Sids.Put(ctx, lineKey([32]byte{5}), []byte{99, 1, 'z'}); err != nil {
 		t.Fatal(err)
 	}
 

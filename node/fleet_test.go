@@ -175,7 +175,7 @@ func (f *fleet) coordinate(center *simontest.Endpoint, from string, b []byte) {
 func (m *member) start() {
 	t := m.fleet.t
 	t.Helper()
-	store, err := jobs.Open(context.Background(), m.private.Conn, jobs.Options{Logger: m.fleet.logger, Now: m.fleet.now, Alone: true, Limits: jobs.Limits{Body: m.fleet.body}})
+	store, err := jobs.Open(context.Background(), m.private.Conn, jobs.Options{Ledger: m.private.Ledger, Logger: m.fleet.logger, Now: m.fleet.now, Alone: true, Limits: jobs.Limits{Body: m.fleet.body}})
 	must(t, err)
 	rules := policy.Policy{Profile: m.fleet.profile}
 	if m.fleet.policy != nil {
@@ -209,6 +209,7 @@ func (m *member) kill() {
 	if !m.stopped {
 		m.stopped = true
 		m.private.Conn.Close()
+		m.private.Ledger.Close()
 		m.cancel()
 	}
 }

@@ -38,7 +38,7 @@ const (
 )
 
 var (
-	errCancelled = errors.New("cancelled by the caller")
+	errCancelled = error(cancelledError{})
 	errRestarted = errors.New("this node was restarted meanwhile")
 	errReplaced  = errors.New("replaced by a newer request; use a new uuid for computations side by side")
 )
@@ -58,6 +58,7 @@ type runner struct {
 	ids     []any         // of the job's span, for the log; empty where nobody traces
 
 	ran     bool                                    // an attempt of this process has started
+	ended   *seat.AbortedError                      // how the last attempt ended; nil: there was none
 	playing atomic.Pointer[context.CancelCauseFunc] // ends the protocol that runs
 
 	once                [2]sync.Once
@@ -210,6 +211,7 @@ func (r *runner) again(ctx context.Context, err error) bool {
 	if ctx.Err() != nil || !errors.As(err, &aborted) || !aborted.Retry() {
 		return false
 	}
+	r.ended = aborted
 	var outcome *simon.OutcomeError
 	if errors.As(err, &outcome) || errors.Is(err, errCancelled) || tooLarge(err) {
 		return false

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,12 @@ import (
 	"github.com/weftmpc/weft/jobs"
 	"github.com/weftmpc/weft/node/seat"
 )
+
+// cancelledError is a withdrawal to the others, whose nodes say so.
+type cancelledError struct{}
+
+func (cancelledError) Error() string { return "cancelled by the caller" }
+func (cancelledError) Unwrap() error { return seat.ErrWithdrawn }
 
 // wait is one open JOIN on its way to a START.
 type wait struct {
@@ -182,7 +189,15 @@ func (w *wait) late() error {
 		}
 		return &jobError{504, "not-joined", text}
 	}
-	return &jobError{504, "not-joined", fmt.Sprintf("%s did not join within %s%s", names(w.missing), d, w.strangers())}
+	return &jobError{504, "not-joined", fmt.Sprintf("%s did not join within %s%s", names(w.missing), d, cmp.Or(w.before(), w.strangers()))}
+}
+
+// before says how a party that is missing now has ended the attempt before, if it did.
+func (w *wait) before() string {
+	if e := w.runner.ended; e != nil && slices.Contains(w.missing, e.Party) {
+		return "; before that, " + e.Error()
+	}
+	return ""
 }
 
 // mostNamed is how many fingerprints an error shows: for many parties the reason is hardly that all have new ones.

@@ -81,6 +81,13 @@ func (c gatewayConfig) check() error {
 	return nil
 }
 
+func (c gatewayConfig) checkDeadline() error {
+	if d := c.Deadline; d <= 0 || d > time.Hour {
+		return fmt.Errorf("gateway.deadline %s: between 1ms and 1h are possible", d)
+	}
+	return nil
+}
+
 func (c gatewayConfig) checkAccess() error {
 	switch t := c.TLS; {
 	case (t.Cert == "") != (t.Key == ""):
@@ -216,6 +223,25 @@ func (c gatewayConfig) openGate(state string, now func() time.Time, log *slog.Lo
 	}
 	g.access = &gateway.Access{Authenticators: list, Rate: c.Access.Rate}
 	return g, nil
+}
+
+// open opens the gate and the listener of a gateway. file is the configuration's, for the messages.
+func (c gatewayConfig) open(state, file string, now func() time.Time, log *slog.Logger) (g gate, l net.Listener, err error) {
+	if g, err = c.openGate(state, now, log); err != nil {
+		return g, nil, fmt.Errorf("%s: %w", file, err)
+	}
+	if l, err = net.Listen("tcp", c.Listen); err != nil {
+		return g, nil, withHint(fmt.Errorf("gateway.listen %s: %w", c.Listen, err), "stop what uses the port, or choose another in %s", file)
+	}
+	return g, l, nil
+}
+
+// at is the address under which the gateway listens.
+func (c gatewayConfig) at(l net.Listener) string {
+	if c.TLS.Cert != "" {
+		return "https://" + l.Addr().String()
+	}
+	return "http://" + l.Addr().String()
 }
 
 // transport leads to the provider.

@@ -139,7 +139,11 @@ func (d *doctor) files() {
 		return
 	}
 	c, good := d.config, true
-	for _, path := range []string{c.Identity.Key, c.Hub.Key, c.Hub.NKey} {
+	keys := []string{c.Identity.Key, c.Hub.Key, c.Hub.NKey}
+	if c.Private.TLS.Key != "" {
+		keys = append(keys, c.Private.TLS.Key)
+	}
+	for _, path := range keys {
 		if err := identity.CheckPrivate(path); err != nil {
 			good = false
 			d.wrong("files", "chmod 600 "+path, "%v", err)

@@ -16,7 +16,10 @@ const maxDrain = 10 * time.Minute
 // drain lets the computations that run come to their end, for so long at most, while nothing new is accepted. It returns how
 // many jobs this process still works on.
 func (p *party) drain(ctx context.Context, most time.Duration) (left int) {
-	p.gateway.Retire()
+	p.retired.Store(true)
+	if p.gateway != nil {
+		p.gateway.Retire()
+	}
 	ctx, stop := context.WithTimeout(ctx, most)
 	defer stop()
 	go func() {
