@@ -171,7 +171,7 @@ func (d *doctor) files() {
 // identity looks at the certificate that other parties see.
 func (d *doctor) identity() {
 	c := d.config
-	id, _, err := c.Identity.load(c.CA, d.now(), identity.UsageParty)
+	id, _, err := c.Identity.load(c.CA, d.now())
 	if err != nil {
 		d.wrong("identity", advice(err, "bring back the files that `weft ca issue` wrote, or have new ones issued"), "%v", err)
 		return

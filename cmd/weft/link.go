@@ -99,8 +99,13 @@ func (c linkConfig) dial(name string, log *slog.Logger) (*nats.Conn, error) {
 	return broker.Dial(r, log, nats.Name(name))
 }
 
-// load reads the identity and the authority's certificate, and refuses an identity that nobody would accept.
-func (c identityConfig) load(ca string, now time.Time, allowed ...identity.Usage) (*identity.Identity, identity.Roots, error) {
+// load reads a party's identity and the authority's certificate, and refuses an identity that nobody would accept.
+func (c identityConfig) load(ca string, now time.Time) (*identity.Identity, identity.Roots, error) {
+	return c.loadAs(ca, now, identity.UsageParty)
+}
+
+// loadAs is load for an identity of one of the usages that are allowed.
+func (c identityConfig) loadAs(ca string, now time.Time, allowed ...identity.Usage) (*identity.Identity, identity.Roots, error) {
 	roots, err := loadRoots(ca)
 	if err != nil {
 		return nil, roots, err

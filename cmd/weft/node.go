@@ -173,7 +173,7 @@ func (p *program) runNode(ctx context.Context, file string, stderr io.Writer) (e
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	id, roots, err := c.Identity.load(c.CA, p.now(), identity.UsageParty)
+	id, roots, err := c.Identity.load(c.CA, p.now())
 	if err != nil {
 		return err
 	}

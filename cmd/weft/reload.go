@@ -207,9 +207,9 @@ func (p *program) nodeReloadCommand() *cobra.Command {
 		Use:   "reload",
 		Short: "Have a running node read its configuration again",
 		Long: `Checks a node's configuration and, if it can be used, has the node that runs with it read it again, as SIGHUP does.
-The profile, the parties, the helpers and who evaluates take effect at once: computations that run go on, requests that have not started are
-judged anew. A new TLS certificate for the hub is used by a new connection. Everything else needs a restart; the node's log
-says what was reloaded and what was not.`,
+The profile, the parties, the helpers and who evaluates take effect at once: computations that run go on, requests that
+have not started are judged anew. A new TLS certificate for the hub is used by a new connection. Everything else needs a
+restart; the node's log says what was reloaded and what was not.`,
 		Example: `  weft node reload --config alice/node.yaml`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -225,7 +225,7 @@ func (p *program) reloadNode(file string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	id, _, err := c.Identity.load(c.CA, p.now(), identity.UsageParty)
+	id, _, err := c.Identity.load(c.CA, p.now())
 	if err != nil {
 		return err
 	}
