@@ -2,9 +2,10 @@
 # make test    everything that CI checks; installs the official client into .venv
 # make bench   weft beside the floor, a program that does only what cannot be left out; about seven minutes
 # make bench-far   computations of institutions that are 28 ms apart; needs root
-# make soak    cuts and kills as in the tests, for longer; prints a table; about five minutes
+# make soak    cuts and kills as in the tests, for longer; prints tables; about six minutes
 # make microbench  benchmarks of the packages
 # make fuzz    each fuzz target for a while
+# make fuzz-http   a million hostile requests to a gateway; about ten minutes
 # make build   the binary ./weft
 
 GO ?= go
@@ -13,7 +14,7 @@ FUZZTIME ?= 20s
 export GOTOOLCHAIN = local
 export CGO_ENABLED = 0
 
-.PHONY: build deps test check unit race client bench bench-far soak microbench fuzz clean
+.PHONY: build deps test check unit race client bench bench-far soak microbench fuzz fuzz-http clean
 
 build:
 	$(GO) build -trimpath -o weft ./cmd/weft
@@ -76,9 +77,14 @@ soak:
 fuzz:
 	@for p in $$($(GO) list ./...); do \
 	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
-	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
+	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$p || exit 1; \
 	  done; \
 	done
+
+# REQUESTS says how many, WEFT_SEED=N from which seed on.
+REQUESTS ?= 1000000
+fuzz-http:
+	WEFT_REQUESTS=$(REQUESTS) $(GO) test -count 1 -v -timeout 120m -run '^TestHostileRequests$$' ./gateway
 
 clean:
 	rm -rf weft .venv

@@ -21,47 +21,62 @@ const (
 	maxObjects = 1 << 30
 )
 
-// Buckets are the durable records of a party.
+// Buckets are the durable records of a party, but for the ledger.
 type Buckets struct {
-	Jobs, Sids, Objects jetstream.KeyValue
-	Bodies              jetstream.ObjectStore
+	Jobs, Objects jetstream.KeyValue
+	Bodies        jetstream.ObjectStore
 }
 
-// Provision makes the buckets of a private account, or finds them. It is the only place that does.
+// kept describes a bucket. ttl 0: its records stay; most is in bytes, 0: what the store has.
+func kept(name, about string, ttl time.Duration, most int64) jetstream.KeyValueConfig {
+	return jetstream.KeyValueConfig{
+		Bucket: name, Description: about, TTL: ttl, MaxBytes: most,
+		History: 1, MaxValueSize: MaxPayload, Storage: jetstream.FileStorage, Replicas: 1,
+	}
+}
+
+// Provision makes the buckets of a private account, or finds them. It and ProvisionLedger are the only places that do.
 //
 // None of them is ever deleted: a server that deletes an account's last stream removes the account's folder, and a
 // stream that is made at the same moment then fails ("error creating store"). A stream that is new here was never there
 // before: Start fails when one that was there is not.
-func Provision(ctx context.Context, js jetstream.JetStream) (Buckets, error) {
-	var b Buckets
-	for _, v := range []struct {
-		bucket *jetstream.KeyValue
-		name   string
-		about  string
-		ttl    time.Duration
-		most   int64 // bytes; 0: what the store has
-	}{
-		{&b.Jobs, BucketJobs, "jobs by id", 0, maxJobs},
-		{&b.Sids, BucketSids, "ledger of computations by sid", sidsTTL, 0},
-		{&b.Objects, BucketObjects, "uploaded values and tasks by id", 0, maxObjects},
-	} {
-		kv, err := bucket(ctx, js, jetstream.KeyValueConfig{
-			Bucket: v.name, Description: v.about, TTL: v.ttl, MaxBytes: v.most,
-			History: 1, MaxValueSize: MaxPayload, Storage: jetstream.FileStorage, Replicas: 1,
-		})
-		if err != nil {
-			return Buckets{}, fmt.Errorf("provisioning bucket %s: %w", v.name, err)
-		}
-		*v.bucket = kv
+func Provision(ctx context.Context, js jetstream.JetStream) (b Buckets, err error) {
+	if b.Jobs, err = bucket(ctx, js, kept(BucketJobs, "jobs by id", 0, maxJobs)); err != nil {
+		return Buckets{}, fmt.Errorf("provisioning bucket %s: %w", BucketJobs, err)
 	}
-	bodies, err := objectStore(ctx, js, jetstream.ObjectStoreConfig{
+	if b.Objects, err = bucket(ctx, js, kept(BucketObjects, "uploaded values and tasks by id", 0, maxObjects)); err != nil {
+		return Buckets{}, fmt.Errorf("provisioning bucket %s: %w", BucketObjects, err)
+	}
+	b.Bodies, err = objectStore(ctx, js, jetstream.ObjectStoreConfig{
 		Bucket: StoreBodies, Description: "inputs, opened elements and results too large for a record",
 		MaxBytes: maxBodies, Storage: jetstream.FileStorage, Replicas: 1,
 	})
 	if err != nil {
 		return Buckets{}, fmt.Errorf("provisioning object store %s: %w", StoreBodies, err)
 	}
-	b.Bodies = bodies
+	return b, nil
+}
+
+// ProvisionLedger makes the bucket of the ledger, or finds it.
+func ProvisionLedger(ctx context.Context, js jetstream.JetStream) (jetstream.KeyValue, error) {
+	kv, err := bucket(ctx, js, kept(BucketSids, "ledger of computations by sid", sidsTTL, 0))
+	if err != nil {
+		return nil, fmt.Errorf("provisioning bucket %s: %w", BucketSids, err)
+	}
+	return kv, nil
+}
+
+// Find finds the buckets of a private account that a node has made, for a guest of it.
+func Find(ctx context.Context, js jetstream.JetStream) (b Buckets, err error) {
+	if b.Jobs, err = js.KeyValue(ctx, BucketJobs); err != nil {
+		return Buckets{}, fmt.Errorf("looking for bucket %s: %w", BucketJobs, err)
+	}
+	if b.Objects, err = js.KeyValue(ctx, BucketObjects); err != nil {
+		return Buckets{}, fmt.Errorf("looking for bucket %s: %w", BucketObjects, err)
+	}
+	if b.Bodies, err = js.ObjectStore(ctx, StoreBodies); err != nil {
+		return Buckets{}, fmt.Errorf("looking for object store %s: %w", StoreBodies, err)
+	}
 	return b, nil
 }
 

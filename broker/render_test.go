@@ -28,7 +28,7 @@ var fixed = [...]string{
 
 func TestRenderGolden(t *testing.T) {
 	hub := broker.Hub("hub", "127.0.0.1:4222", []broker.Member{{"alice", fixed[0]}, {"bob", fixed[1]}}, broker.Member{Name: "coordinator", NKey: fixed[2]}, fixed[3])
-	private := broker.Private("alice-private", `C:\weft\store "1"`, identity.Secret("never in the text, never!"), fixed[0], true)
+	private := broker.Private("alice-private", `C:\weft\store "1"`, identity.Secret("never in the text, never!"), fixed[0], fixed[3], true)
 	for name, c := range map[string]broker.Config{"hub": hub, "private": private} {
 		t.Run(name, func(t *testing.T) {
 			text, err := c.Render()
@@ -132,7 +132,7 @@ func TestHubRefuses(t *testing.T) {
 }
 
 func TestPrivateNeedsKey(t *testing.T) {
-	if _, err := broker.Start(broker.Private("p", t.TempDir(), nil, brokertest.Key(t).Public(), false)); err == nil {
+	if _, err := broker.Start(broker.Private("p", t.TempDir(), nil, brokertest.Key(t).Public(), brokertest.Key(t).Public(), false)); err == nil {
 		t.Error("started a private broker without encryption")
 	}
 }

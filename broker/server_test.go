@@ -94,7 +94,7 @@ func TestShutdownIsQuiet(t *testing.T) {
 	defer func() { os.Stderr = stderr }()
 
 	k := brokertest.Key(t)
-	c := broker.Private("private", t.TempDir(), make(identity.Secret, 32), k.Public(), false)
+	c := broker.Private("private", t.TempDir(), make(identity.Secret, 32), k.Public(), brokertest.Key(t).Public(), false)
 	c.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	s, err := broker.Start(c)
 	if err != nil {
@@ -145,10 +145,7 @@ func TestProvision(t *testing.T) {
 		t.Errorf("a second Provision lost a record: %v", err)
 	}
 	for name, ttl := range map[string]time.Duration{broker.BucketJobs: 0, broker.BucketSids: 25 * time.Hour, broker.BucketObjects: 0} {
-		kv, err := p.JS.KeyValue(ctx, name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		kv := map[string]jetstream.KeyValue{broker.BucketJobs: p.Buckets.Jobs, broker.BucketSids: p.Sids, broker.BucketObjects: p.Buckets.Objects}[name]
 		st, err := kv.Status(ctx)
 		if err != nil {
 			t.Fatal(err)
@@ -222,7 +219,7 @@ func TestWrongStoreKey(t *testing.T) {
 }
 
 func TestPowerSyncs(t *testing.T) {
-	c := broker.Private("private", t.TempDir(), make(identity.Secret, 32), brokertest.Key(t).Public(), true)
+	c := broker.Private("private", t.TempDir(), make(identity.Secret, 32), brokertest.Key(t).Public(), brokertest.Key(t).Public(), true)
 	text, err := c.Render()
 	if err != nil {
 		t.Fatal(err)

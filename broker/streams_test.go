@@ -20,16 +20,16 @@ import (
 func ledger(t *testing.T) (p *brokertest.PrivateBroker, folder string) {
 	t.Helper()
 	p = brokertest.Private(t)
-	if _, err := p.Buckets.Sids.Put(t.Context(), "line", []byte("committed")); err != nil {
+	if _, err := p.Sids.Put(t.Context(), "line", []byte("committed")); err != nil {
 		t.Fatal(err)
 	}
 	p.Server.Shutdown()
-	return p, filepath.Join(p.Config.StoreDir, "jetstream", broker.AccountPrivate, "streams", "KV_"+broker.BucketSids)
+	return p, filepath.Join(p.Config.StoreDir, "jetstream", broker.AccountLedger, "streams", "KV_"+broker.BucketSids)
 }
 
 func checkLedger(t *testing.T, p *brokertest.PrivateBroker) {
 	t.Helper()
-	if e, err := p.Buckets.Sids.Get(t.Context(), "line"); err != nil || string(e.Value()) != "committed" {
+	if e, err := p.Sids.Get(t.Context(), "line"); err != nil || string(e.Value()) != "committed" {
 		t.Errorf("the ledger lost its line: %v", err)
 	}
 }
@@ -45,26 +45,26 @@ func remove(t *testing.T, path string) {
 // the start: an empty stream made in its place would have lost accepted jobs, or the ledger.
 func TestUnreadableStreamStopsTheStart(t *testing.T) {
 	p := brokertest.Private(t)
-	if _, err := p.Buckets.Sids.Put(t.Context(), "line", []byte("committed")); err != nil {
+	if _, err := p.Sids.Put(t.Context(), "line", []byte("committed")); err != nil {
 		t.Fatal(err)
 	}
 	p.Server.Shutdown()
-	spoil(t, filepath.Join(p.Config.StoreDir, "jetstream", broker.AccountPrivate, "streams", "KV_"+broker.BucketSids))
+	spoil(t, filepath.Join(p.Config.StoreDir, "jetstream", broker.AccountLedger, "streams", "KV_"+broker.BucketSids))
 
 	s, err := broker.Start(p.Config)
 	if err != nil {
 		return // refused, as it should be
 	}
 	t.Cleanup(s.Shutdown)
-	js, err := jetstream.New(brokertest.Connect(t, s, p.Key))
+	js, err := jetstream.New(brokertest.Connect(t, s, p.LedgerKey))
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := broker.Provision(t.Context(), js)
+	sids, err := broker.ProvisionLedger(t.Context(), js)
 	if err != nil {
 		return
 	}
-	if _, err := b.Sids.Get(t.Context(), "line"); err != nil {
+	if _, err := sids.Get(t.Context(), "line"); err != nil {
 		t.Errorf("the broker started, the buckets were provisioned, and what the ledger held is gone: %v", err)
 	}
 }
@@ -185,7 +185,7 @@ func TestHalfMadeStream(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"PRIVATE/KV_weft_jobs", "PRIVATE/KV_weft_objects", "PRIVATE/KV_weft_sids", "PRIVATE/OBJ_weft_bodies"}
+	want := []string{"LEDGER/KV_weft_sids", "PRIVATE/KV_weft_jobs", "PRIVATE/KV_weft_objects", "PRIVATE/OBJ_weft_bodies"}
 	if got := strings.Fields(string(list)); !slices.Equal(got, want) {
 		t.Errorf("listed: %q", got)
 	}
@@ -222,7 +222,7 @@ func TestLedgerHasRoom(t *testing.T) {
 			t.Errorf("a write into a full stream: %v", err)
 		}
 	}
-	if _, err := p.Buckets.Sids.Put(t.Context(), "x", full); err != nil {
+	if _, err := p.Sids.Put(t.Context(), "x", full); err != nil {
 		t.Error(err)
 	}
 	for _, err := range []error{nil, errors.New("x"), context.Canceled, jetstream.ErrKeyExists, jetstream.ErrStreamNotFound} {

@@ -16,12 +16,29 @@ const (
 	ServiceCoordinator = "weft-coordinator"
 )
 
-// The buckets of a party's private account. Provision makes them.
+// The subjects of a party's private account that are none of its store's.
+const (
+	// SubjectNode is where a node tells the gateways of its party what they cannot know by themselves.
+	SubjectNode = "weft.node.status"
+
+	// ServiceNode is the node's name as a NATS micro service in its party's private account.
+	ServiceNode = "weft-node"
+
+	subjectsNode    = "weft.node.>"
+	subjectsService = "weft.service."
+)
+
+// ServiceSubject is where a micro service of the house answers in its party's private account: its name, and below it what
+// it likes.
+func ServiceSubject(service, rest string) string { return subjectsService + service + "." + rest }
+
+// The buckets of a party's private account, which Provision makes, and that of the ledger's account.
 const (
 	BucketJobs    = "weft_jobs"
-	BucketSids    = "weft_sids"
 	BucketObjects = "weft_objects"
 	StoreBodies   = "weft_bodies"
+
+	BucketSids = "weft_sids"
 )
 
 const (
@@ -31,7 +48,8 @@ const (
 	subjectsLeave       = "weft.coordinator.leave."
 	subjectsStart       = "weft.start."
 	subjectsEvent       = "weft.event."
-	subjectsInbox       = "_INBOX.>"
+	subjectsInboxes     = "_INBOX."
+	subjectsInbox       = subjectsInboxes + ">"
 	subjectsDiscovery   = "$SRV.>"
 )
 

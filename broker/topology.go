@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"fmt"
 	"strings"
 	"time"
 
@@ -14,6 +13,7 @@ const (
 	AccountOperators   = "OPS"
 	AccountSystem      = "SYS"
 	AccountPrivate     = "PRIVATE"
+	AccountLedger      = "LEDGER"
 )
 
 // What one member of a hub may use of it, and how long ways back are kept.
@@ -131,20 +131,4 @@ func hubOperators(parties []Member, ops []string) Account {
 		a.Imports = append(a.Imports, Import{Subject: EventSubject(p.Name, ">"), Account: AccountOf(p.Name), Stream: true})
 	}
 	return a
-}
-
-// Private describes a party's own broker: jobs, inputs and results, in process only, in the folder dir, encrypted under
-// key. user is the public key of the one user there is. With power a write is on disk before it is acknowledged.
-func Private(name, dir string, key identity.Secret, user string, power bool) Config {
-	c := Config{
-		Name: name, StoreDir: dir, StoreKey: key, Power: power,
-		Accounts: []Account{{
-			Name: AccountPrivate, JetStream: true,
-			Users: []User{{NKey: user, Publish: []string{">"}, Subscribe: []string{">"}}},
-		}},
-	}
-	if len(key) == 0 {
-		c.err = fmt.Errorf("a private broker's store is encrypted: give a key of at least %d bytes", minStoreKey)
-	}
-	return c
 }

@@ -24,7 +24,7 @@ type Config struct {
 	Version  string             // of the program, SemVer, shown to operators; empty: 0.1.0
 
 	Helper  Helper             // the coordinator's own place in computations that it deals for; nil: it does not deal
-	Started func(start []byte) // told of each START that Helper is in; must not block; nil if Helper is
+	Started func(start []byte) // told of each START that Helper is in; must not block; may be nil
 
 	MaxParties int // of one computation, 2 to 128; 0: 32
 	MaxOpen    int // JOINs held open or in conflict, of all parties; 0: 16384
@@ -111,6 +111,9 @@ func NewTable(c Config) *Table {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Started == nil {
+		c.Started = func([]byte) {}
 	}
 	c.MaxParties = min(orDefault(c.MaxParties, 32), MaxParties)
 	c.MaxOpen = orDefault(c.MaxOpen, 16384)

@@ -72,6 +72,7 @@ var permissions = map[string]grants{
 	"GET /v1/microprotocols/{name}": {no, yes, yes, yes, yes},
 	"GET /v1/microprotocols":        {no, yes, yes, yes, yes},
 	"GET /v1/parties":               {no, yes, yes, yes, yes},
+	"GET /v1/services":              {no, yes, yes, yes, yes},
 	"GET /v1/me":                    {no, yes, yes, yes, yes},
 
 	"GET /openapi.yaml":    {yes, yes, yes, yes, yes},
@@ -138,6 +139,7 @@ func (g *Gateway) authorize(w http.ResponseWriter, r *http.Request, rt route) (*
 			return r, tooOften("more requests come from you than this gateway allows; send this one again in a moment", wait)
 		}
 	}
+	r = g.spanned(w, r, p)
 	switch granted[p.role] {
 	case all:
 		p.others = true
@@ -171,8 +173,10 @@ func (g *Gateway) authenticate(w http.ResponseWriter, r *http.Request) (access.I
 		case errors.As(err, &refused):
 			return id, g.loginFailed(w, r, refused.Message)
 		}
-		g.config.Logger.Warn("gateway: a credential cannot be checked", "error", err)
-		return id, &Error{Code: http.StatusServiceUnavailable, Reason: "no-authentication", Message: "this gateway cannot check credentials of this kind at present; its log says why", retry: 5, cause: err}
+		if g.failures.take(g.proxies.place(r), g.config.Now()) == 0 { // as many lines as for refused ones
+			g.config.Logger.Warn("gateway: a credential cannot be checked", "error", err)
+		}
+		return id, uncheckable(err)
 	}
 	if _, ok := access.Bearer(r); ok {
 		return access.Identity{}, g.loginFailed(w, r, "this gateway knows no credential of this kind; GET /openapi.yaml says what it accepts")
@@ -180,6 +184,40 @@ func (g *Gateway) authenticate(w http.ResponseWriter, r *http.Request) (access.I
 	w.Header().Set("WWW-Authenticate", `Bearer realm="weft"`) // no Basic: browsers would ask, and then send it from any page
 	return access.Identity{}, fail(http.StatusUnauthorized, "unauthenticated",
 		"this gateway wants to know who asks: send a token as Authorization: Bearer TOKEN, or as the password of basic credentials; its administrator makes one with `weft token create`")
+}
+
+func uncheckable(err error) error {
+	return &Error{Code: http.StatusServiceUnavailable, Reason: "no-authentication", Message: "this gateway cannot check credentials of this kind at present; its log says why", retry: 5, cause: err}
+}
+
+// stillKnown says why the credential of a request that has taken its time gives it no longer what it gave at its beginning:
+// it may have been revoked or have expired since.
+func (g *Gateway) stillKnown(r *http.Request) error {
+	if g.config.Access == nil {
+		return nil
+	}
+	before := principalOf(r.Context())
+	for _, a := range g.config.Access.Authenticators {
+		id, err := a.Authenticate(r)
+		var refused *access.Refused
+		switch {
+		case errors.Is(err, access.ErrNone):
+			continue
+		case err == nil && id.Caller == before.caller && id.Role == before.role:
+			return nil
+		case err != nil && !errors.As(err, &refused):
+			return uncheckable(err)
+		}
+		break
+	}
+	return fail(http.StatusUnauthorized, "unauthenticated", "the credential of this request has ended while it waited; send it again with another one")
+}
+
+// ranOut says whether the time of a request's credential is over. It was good for a request that came before, which waits for
+// minutes at most; one that was taken back is not.
+func (g *Gateway) ranOut(r *http.Request) bool {
+	until := principalOf(r.Context()).expires
+	return !until.IsZero() && !g.config.Now().Before(until)
 }
 
 // loginFailed counts a failure.

@@ -25,7 +25,7 @@ type people struct {
 
 const stranger = "stranger" // an analyst whose objects are foreign to all others
 
-func newPeople(t *testing.T) *people {
+func newPeople(t testing.TB) *people {
 	t.Helper()
 	p := &people{tokens: map[string]string{}}
 	add := func(name string, role access.Role) {
@@ -48,7 +48,7 @@ func (p *people) authenticator() access.Authenticator {
 }
 
 // newGuarded is a gateway with access control.
-func newGuarded(t *testing.T, change func(*Config)) (*party, *people) {
+func newGuarded(t testing.TB, change func(*Config)) (*party, *people) {
 	t.Helper()
 	who := newPeople(t)
 	return newParty(t, func(c *Config) {

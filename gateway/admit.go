@@ -7,7 +7,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strings"
+	"time"
 )
 
 // origins are the web pages that may call the gateway.
@@ -136,7 +138,12 @@ func (g *Gateway) admit(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	if h.Get("Access-Control-Allow-Origin") != "" {
-		h.Set("Access-Control-Allow-Headers", "Content-Type, Authorization")
+		headers := "Content-Type, Authorization"
+		if isV1(r) {
+			headers += ", Idempotency-Key, Prefer, Last-Event-ID"
+			h.Set("Access-Control-Expose-Headers", "Link, Location, Preference-Applied, Retry-After")
+		}
+		h.Set("Access-Control-Allow-Headers", headers)
 		h.Set("Access-Control-Allow-Methods", "GET,PUT,POST,PATCH,DELETE")
 	}
 	if !isProbe(r.URL.Path) && !g.hosts.has(r.Host) {
@@ -160,8 +167,10 @@ func (g *Gateway) checkBody(r *http.Request) error {
 	if g.refusing() {
 		return errDraining
 	}
-	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
-		return fail(http.StatusUnsupportedMediaType, "compressed", "the body is compressed; send it as it is, without Content-Encoding")
+	for _, coding := range r.Header.Values("Content-Encoding") {
+		if coding != "" && !strings.EqualFold(coding, "identity") {
+			return fail(http.StatusUnsupportedMediaType, "compressed", "the body is compressed; send it as it is, without Content-Encoding")
+		}
 	}
 	ct := r.Header.Get("Content-Type")
 	media, _, err := mime.ParseMediaType(ct)
@@ -195,6 +204,7 @@ func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request, l *loan) ([]b
 		most = r.ContentLength
 	}
 	most++ // room to see that it ends there
+	defer renewSlow(w, time.Now())
 	in, b := http.MaxBytesReader(w, r.Body, limit), make([]byte, 0, min(most, freeBody))
 	for {
 		n, err := in.Read(b[len(b):cap(b)])
@@ -213,6 +223,17 @@ func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request, l *loan) ([]b
 			return nil, err
 		}
 		b = append(make([]byte, 0, larger), b...)
+		if larger > largeBody {
+			runtime.GC() // of the smaller ones
+		}
+	}
+}
+
+// renewSlow renews the time for the answer where much of it has passed since the body began to come: a large body may take
+// longer than that.
+func renewSlow(w http.ResponseWriter, began time.Time) {
+	if time.Since(began) > time.Second {
+		renewWriteDeadline(w)
 	}
 }
 
@@ -227,6 +248,7 @@ func bodyError(err error) error {
 // dropBody reads the body that some clients send with GET and DELETE, so that the server notices when the client leaves.
 func dropBody(w http.ResponseWriter, r *http.Request) error {
 	const most = 64 << 10
+	defer renewSlow(w, time.Now())
 	if _, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, most)); err != nil {
 		return bodyError(err)
 	}

@@ -14,6 +14,7 @@ type audited struct {
 	request *http.Request // with its principal, once that is known
 	ended   bool          // without a panic
 	made    uuid.UUID     // the representation in the answer
+	called  string        // the microservice and its member; may be empty
 }
 
 // note tells the audit line, if the request has one, what f puts there.
@@ -63,9 +64,12 @@ func (g *Gateway) audit(a *audited, rt route) {
 	if id, err := uuid.Parse(path.Base(a.Header().Get("Location"))); err == nil {
 		a.made = id
 	}
+	if a.called != "" {
+		attrs = append(attrs, slog.String("service", a.called))
+	}
 	if a.made != (uuid.UUID{}) {
 		attrs = append(attrs, slog.String("made", a.made.String()))
 	}
 	attrs = append(attrs, slog.Int("status", a.status))
-	g.config.Logger.LogAttrs(r.Context(), slog.LevelInfo, "audit", attrs...)
+	g.log(r.Context()).LogAttrs(r.Context(), slog.LevelInfo, "audit", attrs...)
 }

@@ -32,9 +32,9 @@ type barrier struct {
 }
 
 // barrierRoot is the service by which several clients wait for each other.
-func barrierRoot() *root {
-	return &root{
-		description: service("Sync", "Barrier"),
+func barrierRoot() Service {
+	return &builtin{
+		description: plugin("Sync", "Barrier"),
 		members: map[string]*function{
 			"create": {signature("create", needed("uuid")), createBarrier},
 			"delete": {signature("delete", needed("uuid")), deleteBarrier},

@@ -12,9 +12,9 @@ import (
 
 // broadcastRoot is the service by which one client leaves a message for others. A broadcast is one record, whose data is the
 // message as it was sent, or nothing before that. As a barrier it belongs to nobody: whoever knows its UUID takes part.
-func broadcastRoot() *root {
-	return &root{
-		description: service("Sync", "Broadcast"),
+func broadcastRoot() Service {
+	return &builtin{
+		description: plugin("Sync", "Broadcast"),
 		members: map[string]*function{
 			"create":  {signature("create", needed("uuid")), createBroadcast},
 			"send":    {signature("send", needed("uuid"), needed("message")), send},
@@ -43,7 +43,7 @@ func send(ctx context.Context, g *Gateway, b binding) (uuid.UUID, bool, error) {
 		return id, false, err
 	}
 	return id, false, g.change(ctx, id, func() (objects.Record, error) {
-		r, err := g.config.Objects.Get(ctx, id)
+		r, err := g.object(ctx, id)
 		r.Data = b.args[1]
 		return r, err
 	})
@@ -56,7 +56,7 @@ func receive(ctx context.Context, g *Gateway, b binding) (uuid.UUID, bool, error
 	if err != nil {
 		return id, false, err
 	}
-	r, err := g.config.Objects.Get(ctx, id)
+	r, err := g.object(ctx, id)
 	if errors.Is(err, objects.ErrNotFound) || err == nil && representation.IsNull(r.Data) {
 		return id, false, nil
 	}

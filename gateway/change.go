@@ -37,7 +37,7 @@ func (g *Gateway) change(ctx context.Context, id uuid.UUID, f func() (objects.Re
 
 // ensure stores a record unless one with its identifier is there.
 func (g *Gateway) ensure(ctx context.Context, r objects.Record) error {
-	if _, err := g.config.Objects.Get(ctx, r.ID); !errors.Is(err, objects.ErrNotFound) {
+	if _, err := g.object(ctx, r.ID); !errors.Is(err, objects.ErrNotFound) {
 		return err
 	}
 	r.Created = g.config.Now()
@@ -50,7 +50,7 @@ func (g *Gateway) ensure(ctx context.Context, r objects.Record) error {
 
 // load reads a record of a kind that the caller sees.
 func (g *Gateway) load(ctx context.Context, caller string, kind objects.Kind, id uuid.UUID) (objects.Record, error) {
-	r, err := g.config.Objects.Get(ctx, id)
+	r, err := g.object(ctx, id)
 	switch {
 	case errors.Is(err, objects.ErrExpired):
 		g.handles.forget(caller, id)

@@ -58,7 +58,10 @@ func lastName(field string) string {
 
 var (
 	errDraining = comingBack(fail(http.StatusServiceUnavailable, "draining", "this gateway is shutting down; the job goes on, ask again in a moment"))
+	errAway     = comingBack(fail(http.StatusServiceUnavailable, "away", "this party's node, which keeps jobs and objects, does not answer at present; what was accepted is not lost, ask again in a moment"))
 	errWaited   = errors.New("the wait is over")
+
+	errHalfClosed = fail(http.StatusBadRequest, "client-gone", "the client closed its side of the connection before the answer was ready; keep it open until the answer has come, and look whether the request was carried out")
 )
 
 // asError is the one table from errors to answers.
@@ -96,13 +99,15 @@ func asError(err error) *Error {
 		return fail(http.StatusInsufficientStorage, "full", "this gateway has no disk space left; nothing was stored, and its operator has to make room")
 	case errors.Is(err, jobs.ErrClosed), errors.Is(err, objects.ErrClosed):
 		return errDraining
+	case jobs.IsAway(err):
+		return &Error{Code: http.StatusServiceUnavailable, Reason: "away", Message: errAway.Message, retry: errAway.retry, cause: err}
 	case errors.Is(err, context.Canceled):
 		return &Error{Code: statusClientGone, Reason: "client-gone", Message: "the client has gone", cause: err}
 	}
 	return &Error{Code: http.StatusInternalServerError, Reason: "internal", Message: "something failed in this gateway; its log says what", cause: err}
 }
 
-// statusClientGone never leaves the process: nobody listens.
+// statusClientGone never leaves the process: it stands for a client that has gone in the log of who did what.
 const statusClientGone = 499
 
 func tooLarge(limit int64) *Error {

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 const (
 	heartbeat  = 15 * time.Second // between two signs of life of a stream: proxies close what is silent
 	streamTime = 10 * time.Minute // under access control, until a client has to come again, with a credential that is still good
+	knownTime  = time.Second      // for which a credential counts that was good
 	reconnect  = 2 * time.Second  // until a client that has lost its stream asks again
 	// overlap is how many revisions before Last-Event-ID are told again: two changes at a time may be told the other way
 	// round, and the client may have lost its stream between them.
@@ -33,6 +33,9 @@ type stream struct {
 	ctx  context.Context // ends with the client and with the gateway
 	beat time.Duration
 	b    bytes.Buffer
+
+	known  func() error // why the credential that opened it counts no more
+	looked time.Time    // when that was asked last
 }
 
 // openStream begins the answer. end must be called.
@@ -40,12 +43,17 @@ func (g *Gateway) openStream(w http.ResponseWriter, r *http.Request) (s *stream,
 	if g.draining.Err() != nil {
 		return nil, nil, errDraining
 	}
+	caller := callerOf(r.Context())
+	if !g.watchers.enter(caller) {
+		return nil, nil, errBusyWatching
+	}
 	if g.watching.Add(1) > int64(g.config.MaxWatchers) {
 		g.watching.Add(-1)
+		g.watchers.leave(caller)
 		return nil, nil, errBusyWatching
 	}
 	ctx, cancel := context.WithCancel(r.Context())
-	if g.config.Access != nil { // a credential that has ended meanwhile does not go on to count
+	if g.config.Access != nil {
 		ctx, cancel = context.WithTimeout(r.Context(), streamTime)
 	}
 	calm := context.AfterFunc(g.draining, cancel)
@@ -54,13 +62,20 @@ func (g *Gateway) openStream(w http.ResponseWriter, r *http.Request) (s *stream,
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Connection", "close")
 	h.Set("X-Accel-Buffering", "no") // by which proxies pass events on at once
-	s = &stream{w: w, c: http.NewResponseController(w), ctx: ctx, beat: g.beat}
+	s = &stream{w: w, c: http.NewResponseController(w), ctx: ctx, beat: g.beat, known: func() error { return g.stillKnown(r) }, looked: time.Now()}
 	s.b.WriteString("retry: " + strconv.FormatInt(reconnect.Milliseconds(), 10) + "\n\n")
-	return s, func() { calm(); cancel(); g.watching.Add(-1) }, s.flush()
+	return s, func() { calm(); cancel(); g.watching.Add(-1); g.watchers.leave(caller) }, s.flush()
 }
 
-// flush sends what was written. A client that takes too long loses its stream.
+// flush sends what was written. A client that takes too long loses its stream, and so does one whose credential has ended:
+// before anything is sent that is asked, once in a second at most.
 func (s *stream) flush() error {
+	if now := time.Now(); now.Sub(s.looked) >= knownTime {
+		if err := s.known(); err != nil {
+			return err
+		}
+		s.looked = now
+	}
 	// An error means that there is no connection with deadlines below, as in a test's recorder.
 	_ = s.c.SetWriteDeadline(time.Now().Add(writeTimeout))
 	_, err := s.w.Write(s.b.Bytes())
@@ -207,15 +222,13 @@ func (g *Gateway) events(w http.ResponseWriter, r *http.Request) error {
 
 // present tells where the jobs stand as a stream begins, the oldest change first.
 func (g *Gateway) present(s *stream, caller string, since uint64) error {
-	all, err := g.config.Jobs.List(s.ctx, caller)
+	all, err := g.config.Jobs.Select(s.ctx, caller, func(j *jobs.Job) bool {
+		return !j.Terminal() || since != 0 && j.Revision+overlap >= since
+	}, func(a, b *jobs.Job) int { return cmp.Compare(a.Revision, b.Revision) }, 0)
 	if err != nil {
 		return err
 	}
-	slices.SortFunc(all, func(a, b jobs.Job) int { return cmp.Compare(a.Revision, b.Revision) })
 	for _, j := range all {
-		if j.Terminal() && (since == 0 || j.Revision+overlap < since) {
-			continue
-		}
 		s.event("job", j.Revision, mustJSON(g.view(j)))
 		if s.b.Len() > freeBody {
 			if err := s.flush(); err != nil {

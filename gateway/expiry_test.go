@@ -69,12 +69,17 @@ func TestWhatIsNotUsedExpires(t *testing.T) {
 	pass(23 * time.Hour)
 	p.sweep()
 	p.want(p.do("GET", "/representation/"+job, ""), 404, "has expired")
+	for _, path := range []string{"", "/result", "/events"} {
+		p.want(p.do("GET", "/v1/jobs/"+job+path, ""), 404, "this job has expired: a job and its result are kept for 24 hours after its end")
+	}
+	p.want(p.do("GET", "/v1/jobs/"+released+"/result", ""), 404, "there is no such job here")
 	p.want(p.do("PATCH", "/representation/"+retrieve, `{"args":["k"]}`), 404, "has expired")
 	c.walk(c.instance("KeyValueStorage", ""), []step{{"exists", `"k"`, "false"}})
 	// That something has expired is known after a restart.
 	p.restart()
 	p.want(p.do("GET", "/representation/"+idle, ""), 404, "has expired")
 	p.want(p.do("GET", "/representation/"+job, ""), 404, "has expired")
+	p.want(p.do("GET", "/v1/jobs/"+job+"/result", ""), 404, "this job has expired")
 	if n := p.count(); n != 1 {
 		t.Errorf("%d records are left, want the storage", n)
 	}

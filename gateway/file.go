@@ -71,7 +71,7 @@ func (g *Gateway) prepareFile(ctx context.Context, q request) (simon.Prepared, e
 		t.passed()
 		return prepared, err
 	}
-	g.config.Logger.Warn("gateway: a file was refused", "caller", q.caller, "microprotocol", q.microprotocol.Name, "reason", class, "lately", t.count())
+	g.log(ctx).Warn("gateway: a file was refused", "caller", q.caller, "microprotocol", q.microprotocol.Name, "reason", class, "lately", t.count())
 	return simon.Prepared{}, anywhere(err)
 }
 

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/time/rate"
 
 	"github.com/weftmpc/weft/gateway/representation"
@@ -49,11 +50,12 @@ type Config struct {
 	// descriptor, and the stores need some too. 0: 512.
 	MaxConnections int
 	// MaxWaiting is how many requests may wait for a job at a time; further ones are answered with 503. 0: half of
-	// MaxConnections, so that the others stay free for short requests and a supervisor's questions.
+	// MaxConnections, so that the others stay free for short requests and a supervisor's questions. Under access control one
+	// caller has half of them at most.
 	MaxWaiting int
 
 	// MaxWatchers is how many clients may listen to events at a time; further ones are answered with 503. Their connections
-	// do not count among MaxConnections. 0: 2,000.
+	// do not count among MaxConnections. Under access control one caller has half of them at most. 0: 2,000.
 	MaxWatchers int
 
 	// CORS lists the origins of web pages that may call the gateway (https://example.org, or * for any page). Empty: only
@@ -67,6 +69,12 @@ type Config struct {
 	Facts func(party string) Facts
 	// Files is the folder whose files clients may compute with by name; nil: there is none.
 	Files Files
+
+	// Microservices finds and calls the programs beside the gateway that serve its clients; nil: there are none.
+	Microservices Microservices
+	// ServiceTime is how long a call of a microservice may take. 0: 30 s; at most 1 min, because a client's connection waits
+	// for it.
+	ServiceTime time.Duration
 
 	// Access says who may call the gateway; nil: whoever reaches it.
 	Access *Access
@@ -82,6 +90,8 @@ type Config struct {
 	Room func() error
 	// Stats is asked for what the node counts, at each request of /metrics. Nil: those metrics are absent.
 	Stats func() NodeStats
+	// Tracer makes the spans of requests; nil: nobody traces.
+	Tracer trace.Tracer
 	// Now is the clock; nil: time.Now.
 	Now    func() time.Time
 	Logger *slog.Logger // nil: slog.Default()
@@ -109,18 +119,22 @@ type Gateway struct {
 	microprotocol map[string]*simon.Microprotocol
 	catalogue     []byte // the answer of GET /v1/microprotocols
 	metrics       *metrics
-	memory        *memory      // of the requests' bodies
-	files         *memory      // one for each file that may be read at a time
-	refusals      refusals     // of files
-	connections   atomic.Int64 // that are open
-	waiting       atomic.Int64 // requests that wait for a job
+	memory        *memory        // of the requests' bodies
+	files         *memory        // one for each file that may be read at a time
+	microservices *microservices // nil: there are none
+	refusals      refusals       // of files
+	connections   atomic.Int64   // that are open
+	waiting       atomic.Int64   // requests that wait for a job
 	proxies       proxies
 	rates         *limits      // of requests, by caller
 	failures      *limits      // of refused credentials, by place
 	loginFailures atomic.Int64 // credentials that were refused
 	watching      atomic.Int64 // clients that listen to events
+	waiters       places       // callers of the requests that wait
+	watchers      places       // callers that listen
 	changes       changes      // of jobs, for them
 	beat          time.Duration
+	patience      patience
 	starting      sync.Mutex  // held while a task's job is stored
 	changing      stripes     // held while a record is changed
 	retired       atomic.Bool // nothing new is accepted
@@ -140,7 +154,7 @@ func New(c Config) (*Gateway, error) {
 	if err := c.fill(); err != nil {
 		return nil, err
 	}
-	g := &Gateway{config: c, memory: newMemory(bodiesAtOnce * c.MaxBody), files: newMemory(filesAtOnce), handles: newHandles(c.Key), microprotocol: map[string]*simon.Microprotocol{}, beat: heartbeat}
+	g := &Gateway{config: c, memory: newMemory(bodiesAtOnce * c.MaxBody), files: newMemory(filesAtOnce), handles: newHandles(c.Key), microprotocol: map[string]*simon.Microprotocol{}, beat: heartbeat, patience: usualPatience}
 	for i := range c.Catalogue {
 		m := &c.Catalogue[i]
 		if g.microprotocol[m.Name] != nil {
@@ -152,6 +166,8 @@ func New(c Config) (*Gateway, error) {
 	g.proxies, g.failures = c.Proxies, newLimits(rate.Every(failuresEach), failuresAtOnce, mostLimited)
 	if c.Access != nil {
 		g.rates = newLimits(rate.Limit(c.Access.Rate), 2*c.Access.Rate, mostLimited)
+		g.memory.each, g.files.each = (bodiesAtOnce-1)*c.MaxBody, filesAtOnce-1 // a caller who is slow leaves one to others
+		g.waiters.each, g.watchers.each = (c.MaxWaiting+1)/2, (c.MaxWatchers+1)/2
 	}
 	if err := checkPermissions(); err != nil {
 		return nil, err
@@ -164,6 +180,9 @@ func New(c Config) (*Gateway, error) {
 		return nil, err
 	}
 	g.draining, g.drain = context.WithCancelCause(context.Background())
+	if c.Microservices != nil {
+		g.microservices = newMicroservices(g)
+	}
 	g.SetGuard(c.Guard)
 	g.metrics = newMetrics(g)
 	g.handler = g.mux()
@@ -179,6 +198,8 @@ func (c *Config) fill() error {
 		return errors.New("gateway: MaxParties is 1, and one party alone computes nothing")
 	case c.Deadline < 0 || c.Deadline > maxDeadline:
 		return fmt.Errorf("gateway: Deadline is %v; at most %v are possible, 0 stands for %v", c.Deadline, maxDeadline, defaultDeadline)
+	case c.ServiceTime < 0 || c.ServiceTime > maxServiceTime:
+		return fmt.Errorf("gateway: ServiceTime is %v; at most %v are possible, 0 stands for %v", c.ServiceTime, maxServiceTime, defaultServiceTime)
 	case c.MaxBody < 0 || c.Wait < 0 || c.Attempts < 0:
 		return errors.New("gateway: MaxBody, Wait and Attempts must not be negative")
 	case c.MaxConnections < 0 || c.MaxWaiting < 0 || c.MaxWatchers < 0:
@@ -212,6 +233,9 @@ func (c *Config) fill() error {
 	if c.Attempts == 0 {
 		c.Attempts = 5
 	}
+	if c.ServiceTime == 0 {
+		c.ServiceTime = defaultServiceTime
+	}
 	if c.Wait == 0 {
 		c.Wait = defaultWait
 	}
@@ -227,6 +251,9 @@ func (c *Config) fill() error {
 // Retire answers every further request that brings work with 503, while downloads go on to wait for their jobs: the first
 // step of an orderly end. It returns at once.
 func (g *Gateway) Retire() { g.retired.Store(true) }
+
+// Waiting is how many requests wait for a job at present.
+func (g *Gateway) Waiting() int { return int(g.waiting.Load()) }
 
 // refusing says whether Retire or Drain was called.
 func (g *Gateway) refusing() bool { return g.retired.Load() || g.draining.Err() != nil }
@@ -268,6 +295,12 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	g.handler.ServeHTTP(w, r)
+	if answer.status == 0 {
+		// The client has gone, for which nothing is counted, or has closed its own side of the connection and reads on: net/http
+		// cannot tell these apart, and would say 200 to the second.
+		h.Set("Connection", "close")
+		writeError(answer.ResponseWriter, isV1(r), errHalfClosed)
+	}
 }
 
 // crowded says whether few connections are left.
@@ -285,7 +318,11 @@ func (g *Gateway) recover(w http.ResponseWriter, r *http.Request) {
 	if v == http.ErrAbortHandler { //nolint:errorlint // net/http compares it the same way
 		panic(v)
 	}
-	g.config.Logger.Error("gateway: a request met a defect", "method", r.Method, "route", r.Pattern, "panic", fmt.Sprintf("%T", v), "at", callers())
+	ctx := r.Context()
+	if o := observedIn(w); o != nil && o.span != nil {
+		ctx = trace.ContextWithSpan(ctx, o.span)
+	}
+	g.log(ctx).Error("gateway: a request met a defect", "method", r.Method, "route", r.Pattern, "panic", fmt.Sprintf("%T", v), "at", callers())
 	g.refuse(w, r, asError(nil))
 }
 
@@ -332,8 +369,11 @@ func (g *Gateway) answerError(w http.ResponseWriter, r *http.Request, err error)
 	if e.Code == statusClientGone {
 		return
 	}
-	if e.Code == http.StatusInternalServerError {
-		g.config.Logger.Error("gateway: a request failed", append(objectID(r), "method", r.Method, "route", r.Pattern, "error", e.cause)...)
+	switch {
+	case e.Code == http.StatusInternalServerError:
+		g.log(r.Context()).Error("gateway: a request failed", append(objectID(r), "method", r.Method, "route", r.Pattern, "error", e.cause)...)
+	case e.Reason == "away":
+		g.log(r.Context()).Warn("gateway: the store does not answer", append(objectID(r), "method", r.Method, "route", r.Pattern, "error", e.cause)...)
 	}
 	g.refuse(w, r, e)
 }

@@ -16,12 +16,6 @@ import (
 	"github.com/weftmpc/weft/jobs/objects"
 )
 
-// root is an object that exists without anybody making it.
-type root struct {
-	description representation.Description
-	members     map[string]*function
-}
-
 // function is a member that can be called. It answers with the representation of what it returns, or none.
 type function struct {
 	signature representation.Signature
@@ -38,14 +32,16 @@ type binding struct {
 	wait func(j jobs.Job) (jobs.Job, error)
 }
 
-// roots are the objects of GET /representations, in that order.
-func roots() []*root { return []*root{barrierRoot(), broadcastRoot(), keyValueRoot(), simonRoot()} }
+// ownServices are the gateway's own objects, in the order of GET /representations.
+func ownServices() []Service {
+	return []Service{barrierRoot(), broadcastRoot(), keyValueRoot(), simonRoot()}
+}
 
 // officialVersion is that of the official server whose clients are served.
 const officialVersion = "0.6.0"
 
-// service describes a root of the official server's plugins.
-func service(plugin, microservice string) representation.Description {
+// plugin describes a root of the official server's plugins.
+func plugin(plugin, microservice string) representation.Description {
 	return representation.Description{{Key: "namespace", Value: "federatedsecure"}, {Key: "plugin", Value: plugin}, {Key: "version", Value: officialVersion}, {Key: "microservice", Value: microservice}}
 }
 
@@ -70,13 +66,17 @@ func classes() map[objects.Kind]class {
 // deriving them anew for the objects that the caller sees.
 type handles struct {
 	key       []byte
-	roots     []*root
-	list      []byte // the answer of GET /representations
+	roots     []*root // the gateway's own, which are always there
 	classes   map[objects.Kind]class
 	constants map[uuid.UUID]json.RawMessage
-	static    map[string]*static // by caller
 
-	mu      sync.Mutex
+	mu         sync.Mutex
+	others     []*root            // microservices, by name
+	generation int                // of others
+	list       []byte             // the answer of GET /representations
+	static     map[string]*static // by caller
+	derived    int                // identifiers in static
+
 	members map[uuid.UUID]handle               // of stored objects
 	indexed map[ownObject]map[string]uuid.UUID // the objects whose members these are, by the members' names
 
@@ -91,9 +91,10 @@ type ownObject struct {
 
 // static are one caller's identifiers of the roots and their members.
 type static struct {
-	handles map[uuid.UUID]handle
-	roots   map[*root]uuid.UUID
-	members map[*function]uuid.UUID
+	generation int // of the microservices among them
+	handles    map[uuid.UUID]handle
+	roots      map[string]uuid.UUID // by path
+	members    map[*function]uuid.UUID
 }
 
 // handle is what a derived identifier stands for: a root, a root's function, a member of a stored object, or a constant.
@@ -106,14 +107,24 @@ type handle struct {
 	constant json.RawMessage
 }
 
+// microservice is the one of which the handle is a function, if of one.
+func (d handle) microservice() (*microservice, bool) {
+	if d.root == nil {
+		return nil, false
+	}
+	m, ok := d.root.service.(*microservice)
+	return m, ok
+}
+
 const (
 	mostIndexed = 15_000 // objects whose members are remembered, about 25 MB; more than the store keeps for a caller
 	mostCallers = 1_000
+	mostDerived = 100_000 // identifiers of roots and their members, about 30 MB
 )
 
 func newHandles(key []byte) *handles {
 	h := &handles{
-		key: append([]byte(nil), key...), roots: roots(), classes: classes(), constants: map[uuid.UUID]json.RawMessage{},
+		key: append([]byte(nil), key...), classes: classes(), constants: map[uuid.UUID]json.RawMessage{},
 		static: map[string]*static{}, members: map[uuid.UUID]handle{}, indexed: map[ownObject]map[string]uuid.UUID{},
 	}
 	for _, text := range []string{"true", "false"} {
@@ -122,48 +133,110 @@ func newHandles(key []byte) *handles {
 	for n := range mostArrivals + 1 {
 		h.constants[h.constantID(strconv.Itoa(n))] = json.RawMessage(strconv.Itoa(n))
 	}
-	descriptions := make([]representation.Description, len(h.roots))
-	for i, r := range h.roots {
-		descriptions[i] = r.description
+	for _, own := range ownServices() {
+		h.roots = append(h.roots, newRoot(own, string(mustJSON(own.Description()))))
 	}
-	h.list = mustJSON(struct {
-		Type string                       `json:"type"`
-		List []representation.Description `json:"list"`
-	}{"list", descriptions})
+	h.serve(nil)
 	return h
 }
 
+// serve replaces the microservices. Identifiers hang on a service's name alone, so those of one that has been away, or has
+// other members now, are what they were.
+func (h *handles) serve(others []*root) {
+	descriptions := []json.RawMessage{}
+	for _, r := range slices.Concat(h.roots, others) {
+		if !r.absent {
+			descriptions = append(descriptions, r.listed)
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.others = others
+	h.generation++
+	h.list = mustJSON(struct {
+		Type string            `json:"type"`
+		List []json.RawMessage `json:"list"`
+	}{"list", descriptions})
+}
+
+// listing is the answer of GET /representations.
+func (h *handles) listing() []byte {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.list
+}
+
+// present are the roots that are there, the gateway's own first.
+func (h *handles) present() []*root {
+	h.mu.Lock()
+	all := slices.Concat(h.roots, h.others)
+	h.mu.Unlock()
+	return slices.DeleteFunc(all, func(r *root) bool { return r.absent })
+}
+
+// match is the first root, of those that are there, that meets the requirements.
+func (h *handles) match(requirements map[string]json.RawMessage) *root {
+	for _, r := range h.present() {
+		if r.service.Description().Match(requirements) {
+			return r
+		}
+	}
+	return nil
+}
+
+// rootID is the caller's identifier of a root, which may have been replaced since it was matched.
 func (h *handles) rootID(caller string, r *root) uuid.UUID {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.of(caller).roots[r]
+	if id, ok := h.of(caller).roots[r.path]; ok {
+		return id
+	}
+	return h.deriveRoot(caller, r)
 }
 
 func (h *handles) memberID(caller string, r *root, name string) uuid.UUID {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.of(caller).members[r.members[name]]
+	if id, ok := h.of(caller).members[r.members[name]]; ok {
+		return id
+	}
+	return h.deriveMember(caller, r, name)
 }
 
-// of derives a caller's identifiers once. Its caller locks.
+func (h *handles) deriveRoot(caller string, r *root) uuid.UUID {
+	return representation.Derive(h.key, caller, "root/"+r.path)
+}
+
+func (h *handles) deriveMember(caller string, r *root, name string) uuid.UUID {
+	return representation.Derive(h.key, caller, "member/"+r.path+"/"+name)
+}
+
+// of derives a caller's identifiers of the roots once. Its caller locks.
 func (h *handles) of(caller string) *static {
-	if s := h.static[caller]; s != nil {
+	s := h.static[caller]
+	if s != nil && s.generation == h.generation {
 		return s
 	}
-	s := &static{map[uuid.UUID]handle{}, map[*root]uuid.UUID{}, map[*function]uuid.UUID{}}
-	for _, r := range h.roots {
-		path := string(mustJSON(r.description))
-		id := representation.Derive(h.key, caller, "root/"+path)
-		s.handles[id], s.roots[r] = handle{root: r}, id
-		for name, f := range r.members {
-			id := representation.Derive(h.key, caller, "member/"+path+"/"+name)
-			s.handles[id], s.members[f] = handle{root: r, member: f}, id
+	if s != nil {
+		h.derived -= len(s.handles)
+	}
+	s = &static{h.generation, map[uuid.UUID]handle{}, map[string]uuid.UUID{}, map[*function]uuid.UUID{}}
+	for _, list := range [...][]*root{h.roots, h.others} {
+		for _, r := range list {
+			id := h.deriveRoot(caller, r)
+			s.handles[id], s.roots[r.path] = handle{root: r}, id
+			for name, f := range r.members {
+				id := h.deriveMember(caller, r, name)
+				s.handles[id], s.members[f] = handle{root: r, member: f}, id
+			}
 		}
 	}
-	if len(h.static) >= mostCallers {
+	if len(h.static) >= mostCallers || h.derived+len(s.handles) > mostDerived {
 		clear(h.static)
+		h.derived = 0
 	}
 	h.static[caller] = s
+	h.derived += len(s.handles)
 	return s
 }
 
@@ -226,18 +299,24 @@ func (h *handles) find(caller string, id uuid.UUID, visible func() ([]objects.Re
 	if err != nil {
 		return handle{}, false, err
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	for _, r := range all {
 		if _, ok := h.classes[r.Kind]; !ok {
 			continue
 		}
-		h.index(caller, r.Kind, r.ID)
-		if d, ok := h.members[id]; ok && d.caller == caller {
+		if d, ok := h.has(caller, r, id); ok {
 			return d, true, nil
 		}
 	}
 	return handle{}, false, nil
+}
+
+// has says whether id is a member of the record. The lock is for one record, so that a long search holds nobody up.
+func (h *handles) has(caller string, r objects.Record, id uuid.UUID) (handle, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.index(caller, r.Kind, r.ID)
+	d, ok := h.members[id]
+	return d, ok && d.caller == caller
 }
 
 func (h *handles) remembered(caller string, id uuid.UUID) (handle, bool) {
@@ -273,6 +352,9 @@ func (g *Gateway) resolve(ctx context.Context, caller string, id uuid.UUID) (thi
 	if err != nil {
 		return thing{}, err
 	}
+	if !ok && g.microservices.look(ctx) {
+		d, ok = g.handles.remembered(caller, id)
+	}
 	if !ok {
 		return thing{}, errUnknownRepresentation
 	}
@@ -288,7 +370,7 @@ var (
 func (g *Gateway) stored(ctx context.Context, caller string, id uuid.UUID) (thing, error) {
 	expired := false
 	if !g.config.Objects.Holds(id) {
-		j, err := g.config.Jobs.Get(ctx, id)
+		j, err := g.config.Jobs.Latest(ctx, id)
 		switch {
 		case err == nil && j.Caller == caller:
 			return thing{job: &j}, nil
@@ -297,7 +379,7 @@ func (g *Gateway) stored(ctx context.Context, caller string, id uuid.UUID) (thin
 		}
 		expired = errors.Is(err, jobs.ErrExpired)
 	}
-	r, err := g.config.Objects.Get(ctx, id)
+	r, err := g.object(ctx, id)
 	switch {
 	case err == nil && sees(caller, r):
 		return thing{record: &r}, nil

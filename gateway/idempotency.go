@@ -72,7 +72,7 @@ func (g *Gateway) keyedJob(caller, key string, body []byte) (id uuid.UUID, asked
 
 // repeated is the job that an earlier request with the same key has made, if there is one.
 func (g *Gateway) repeated(ctx context.Context, id uuid.UUID, asked [32]byte) (j jobs.Job, found bool, err error) {
-	j, err = g.config.Jobs.Get(ctx, id)
+	j, err = g.config.Jobs.Latest(ctx, id)
 	switch {
 	case errors.Is(err, jobs.ErrNotFound):
 		return j, false, nil

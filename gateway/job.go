@@ -178,7 +178,10 @@ func problemOf(j jobs.Job) *Error {
 // ownJob is a job of the caller, or anybody's on routes where the caller's role sees them all. What else belongs to another is
 // unknown here.
 func (g *Gateway) ownJob(ctx context.Context, caller string, id uuid.UUID) (jobs.Job, error) {
-	j, err := g.config.Jobs.Get(ctx, id)
+	j, err := g.config.Jobs.Latest(ctx, id)
+	if errors.Is(err, jobs.ErrExpired) { // whose it was is forgotten; only who asked for it knows its name
+		return j, fail(http.StatusNotFound, "unknown-job", "this job has expired: a job and its result are kept for 24 hours after its end; submit it anew")
+	}
 	if errors.Is(err, jobs.ErrNotFound) || err == nil && j.Caller != caller && !principalOf(ctx).others {
 		return j, fail(http.StatusNotFound, "unknown-job", "there is no such job here; it may have been deleted, or its result has expired")
 	}
@@ -196,6 +199,11 @@ func (g *Gateway) await(w http.ResponseWriter, r *http.Request, j jobs.Job, most
 	if most <= 0 {
 		return j, true, nil
 	}
+	caller := callerOf(r.Context())
+	if !g.waiters.enter(caller) {
+		return j, false, errBusyWaiting
+	}
+	defer g.waiters.leave(caller)
 	defer g.waiting.Add(-1)
 	if g.waiting.Add(1) > int64(g.config.MaxWaiting) {
 		return j, false, errBusyWaiting
@@ -208,13 +216,16 @@ func (g *Gateway) await(w http.ResponseWriter, r *http.Request, j jobs.Job, most
 	defer context.AfterFunc(g.draining, func() { drain(errDraining) })()
 
 	done, err := g.config.Jobs.Wait(ctx, j.ID, until)
+	if ended := g.stillKnown(r); ended != nil && r.Context().Err() == nil && !g.ranOut(r) {
+		return j, false, ended
+	}
 	switch {
 	case err == nil:
 		return done, false, nil
 	case ctx.Err() == nil:
 		return j, false, err
 	case errors.Is(context.Cause(ctx), errWaited):
-		now, err := g.config.Jobs.Get(r.Context(), j.ID)
+		now, err := g.config.Jobs.Latest(r.Context(), j.ID)
 		return now, err == nil && !until(now), err
 	}
 	return j, false, context.Cause(ctx)
@@ -274,7 +285,7 @@ func (g *Gateway) resultOf(w http.ResponseWriter, r *http.Request, j jobs.Job) (
 	if e := problemOf(j); e != nil {
 		return j, nil, false, e
 	}
-	result, err = g.config.Jobs.Read(r.Context(), j.Result)
+	result, err = g.readResult(r.Context(), j)
 	if err != nil {
 		return j, nil, false, fmt.Errorf("reading the result of job %s: %w", j.ID, err)
 	}

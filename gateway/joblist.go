@@ -74,7 +74,7 @@ func (g *Gateway) readListing(query url.Values) (listing, error) {
 }
 
 // has says whether the client wants to see the job, wherever its page begins.
-func (l listing) has(j jobs.Job) bool {
+func (l listing) has(j *jobs.Job) bool {
 	return (l.state == "" || l.state == stateWord(j.State)) && (l.microprotocol == "" || l.microprotocol == j.Microprotocol) &&
 		(l.uuid == uuid.Nil || l.uuid == j.UUID) && (l.party == "" || slices.Contains(j.Parties, l.party))
 }
@@ -86,7 +86,7 @@ type cursor struct {
 	id      uuid.UUID
 }
 
-func cursorOf(j jobs.Job) cursor { return cursor{j.Created, j.ID} }
+func cursorOf(j *jobs.Job) cursor { return cursor{j.Created, j.ID} }
 
 // compare orders newer ones first.
 func (c cursor) compare(d cursor) int {
@@ -122,21 +122,20 @@ func (g *Gateway) listJobs(w http.ResponseWriter, r *http.Request) error {
 	if err := dropBody(w, r); err != nil {
 		return err
 	}
-	all, err := g.config.Jobs.List(r.Context(), listedFor(r.Context()))
+	page, err := g.config.Jobs.Select(r.Context(), listedFor(r.Context()), func(j *jobs.Job) bool {
+		return l.has(j) && (l.after.created.IsZero() || cursorOf(j).compare(l.after) > 0)
+	}, func(a, b *jobs.Job) int { return cursorOf(a).compare(cursorOf(b)) }, l.limit+1)
 	if err != nil {
 		return err
 	}
-	slices.SortStableFunc(all, func(a, b jobs.Job) int { return cursorOf(a).compare(cursorOf(b)) })
 	answer := jobList{Jobs: []jobView{}}
-	var last jobs.Job
-	for _, j := range all {
-		if !l.has(j) || !l.after.created.IsZero() && cursorOf(j).compare(l.after) <= 0 {
-			continue
-		}
+	var last *jobs.Job
+	for i := range page {
+		j := &page[i]
 		if answer.More = len(answer.Jobs) == l.limit; answer.More {
 			break
 		}
-		answer.Jobs, last = append(answer.Jobs, g.view(j)), j
+		answer.Jobs, last = append(answer.Jobs, g.view(*j)), j
 	}
 	if answer.More {
 		query.Set("after", cursorOf(last).String())

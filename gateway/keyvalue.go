@@ -18,10 +18,10 @@ const mostKeys = 10_000
 // keyValueRoot is the service by which a caller keeps values under keys. A storage is one record, a JSON object from keys (as
 // nameOf writes them) to values as they were sent; so a change is one compare-and-set, and a storage expires as a whole. It
 // is the caller's own: storages have names that anybody would think of.
-func keyValueRoot() *root {
+func keyValueRoot() Service {
 	storage := representation.Parameter{Name: "storage", Optional: true, Default: `"default"`}
-	return &root{
-		description: service("Util", "KeyValueStorage"),
+	return &builtin{
+		description: plugin("Util", "KeyValueStorage"),
 		members: map[string]*function{
 			"create": {signature("create", storage), createStorage},
 			"delete": {signature("delete", storage), deleteStorage},

@@ -8,17 +8,50 @@ import (
 )
 
 // listener accepts no more than so many connections at a time. Further ones wait in the system's queue, where they cost
-// the process no file descriptor: without descriptors the stores could not write either.
+// the process no file descriptor: without descriptors the stores could not write either. One place in the network has half of
+// the connections at most, but for this machine and for proxies, which bring many people: who is nobody yet must not be able
+// to keep everybody out.
 type listener struct {
 	net.Listener
-	open   *atomic.Int64 // connections, for all to see
-	slots  chan struct{}
-	closed chan struct{}
-	once   sync.Once
+	open    *atomic.Int64 // connections, for all to see
+	slots   chan struct{}
+	closed  chan struct{}
+	once    sync.Once
+	proxies proxies
+
+	mu   sync.Mutex
+	from map[string]int // open connections by place
 }
 
-func newListener(l net.Listener, most int, open *atomic.Int64) *listener {
-	return &listener{Listener: l, open: open, slots: make(chan struct{}, most), closed: make(chan struct{})}
+func newListener(l net.Listener, most int, p proxies, open *atomic.Int64) *listener {
+	return &listener{Listener: l, open: open, slots: make(chan struct{}, most), closed: make(chan struct{}), proxies: p, from: map[string]int{}}
+}
+
+// enter counts a connection by its place, "" for those that have no bound; ok says whether there is room for it.
+func (l *listener) enter(c net.Conn) (place string, ok bool) {
+	a := addressOf(c.RemoteAddr().String())
+	if !a.IsValid() || a.IsLoopback() || l.proxies.has(a) {
+		return "", true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	place = placeOf(a)
+	if l.from[place] >= (cap(l.slots)+1)/2 {
+		return place, false
+	}
+	l.from[place]++
+	return place, true
+}
+
+func (l *listener) leave(place string) {
+	if place == "" {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.from[place]--; l.from[place] == 0 {
+		delete(l.from, place)
+	}
 }
 
 // Accept waits for a slot, then for a connection.
@@ -28,13 +61,18 @@ func (l *listener) Accept() (net.Conn, error) {
 	case <-l.closed:
 		return nil, net.ErrClosed
 	}
-	c, err := l.Listener.Accept()
-	if err != nil {
-		<-l.slots
-		return nil, err
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			<-l.slots
+			return nil, err
+		}
+		if place, ok := l.enter(c); ok {
+			l.open.Add(1)
+			return &connection{Conn: c, l: l, place: place}, nil
+		}
+		_ = c.Close()
 	}
-	l.open.Add(1)
-	return &connection{Conn: c, l: l}, nil
 }
 
 // Close also ends an Accept that waits for a slot.
@@ -46,8 +84,9 @@ func (l *listener) Close() error {
 // connection gives its slot back when it is closed.
 type connection struct {
 	net.Conn
-	l    *listener
-	once sync.Once
+	l     *listener
+	place string
+	once  sync.Once
 }
 
 func (c *connection) Close() error {
@@ -60,6 +99,7 @@ func (c *connection) Close() error {
 func (c *connection) giveUp() {
 	c.once.Do(func() {
 		c.l.open.Add(-1)
+		c.l.leave(c.place)
 		<-c.l.slots
 	})
 }

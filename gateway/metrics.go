@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/weftmpc/weft/jobs"
 )
@@ -52,6 +53,7 @@ const (
 	metricRequests    = "weft_http_requests_total"
 	metricDuration    = "weft_http_request_seconds"
 	metricRefused     = "weft_http_refused_total"
+	metricFailures    = "weft_login_failures_total"
 	metricConnections = "weft_http_connections"
 	metricWaiting     = "weft_http_waiting_requests"
 	metricBody        = "weft_http_body_bytes"
@@ -76,6 +78,7 @@ func families() []family {
 		{metricRequests, "counter", "route, method, status", "requests by the class of their answer: 2xx to 5xx, or gone if the client left first"},
 		{metricDuration, "histogram", "route", "seconds from a request's header to the end of its answer, waits for a job included"},
 		{metricRefused, "counter", "reason", "answers that are errors"},
+		{metricFailures, "counter", "", "credentials that were refused"},
 		{metricConnections, "gauge", "", "open connections"},
 		{metricWaiting, "gauge", "", "requests that wait for a job"},
 		{metricBody, "gauge", "", "bytes of memory that the bodies of requests take, beyond the first 64 KiB of each"},
@@ -185,6 +188,7 @@ type observed struct {
 	recorded
 	began         time.Time
 	route, method string
+	span          trace.Span // nil: the request is not traced
 }
 
 // otherLabel is the label of what is none of the gateway's own routes and methods.
@@ -197,17 +201,24 @@ func (g *Gateway) observe(w http.ResponseWriter) *observed {
 
 // takes notes which route answers.
 func takes(w http.ResponseWriter, rt route) {
+	if o := observedIn(w); o != nil {
+		o.route, o.method = rt.path, rt.method
+	}
+}
+
+// observedIn finds the observed answer under w; nil: there is none.
+func observedIn(w http.ResponseWriter) *observed {
 	for w != nil {
 		if o, ok := w.(*observed); ok {
-			o.route, o.method = rt.path, rt.method
-			return
+			return o
 		}
 		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
 		if !ok {
-			return
+			return nil
 		}
 		w = u.Unwrap()
 	}
+	return nil
 }
 
 // Flush sends what has been written, for streams.
@@ -215,6 +226,7 @@ func (o *observed) Flush() { _ = http.NewResponseController(o.ResponseWriter).Fl
 
 // end counts the request.
 func (o *observed) end(m *metrics) {
+	o.endSpan()
 	status := "gone"
 	if o.status > 0 {
 		status = strconv.Itoa(o.status/100) + "xx"
@@ -245,6 +257,7 @@ func (r *reader) Collect(out chan<- prometheus.Metric) {
 	gauge := func(name string, v float64, labels ...string) { send(prometheus.GaugeValue, name, v, labels...) }
 	gauge(metricBuild, 1, g.config.Version, runtime.Version())
 	gauge(metricReady, truth(g.unready() == ""))
+	send(prometheus.CounterValue, metricFailures, float64(g.LoginFailures()))
 	gauge(metricConnections, float64(g.connections.Load()))
 	gauge(metricWaiting, float64(g.waiting.Load()))
 	gauge(metricBody, float64(bodiesAtOnce*g.config.MaxBody-g.memory.left()))

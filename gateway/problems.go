@@ -26,6 +26,7 @@ var problemTypes = []problemType{
 	{"bad-query", []int{400}, "a parameter after ? is not possible here", "The detail names those that are."},
 	{"bad-header", []int{400}, "a header of the request cannot be used", "The detail names it."},
 	{"broken-body", []int{400}, "the body ended too early or came too slowly", "Send the request again."},
+	{"client-gone", []int{400}, "the client closed its side of the connection before the answer", "Keep the connection open until the answer has come. Whether the request was carried out is not known."},
 	{"unknown-field", []int{400}, "the body has a field that is not known", "The detail lists the fields."},
 	{"invalid-field", []int{400}, "a field or parameter of the request cannot be used", "`field` names it, `detail` says why."},
 	{"invalid-input", []int{400}, "the data or parameters are not what the microprotocol takes", "`field` names the place, and the value is never repeated. /v1/microprotocols/NAME has the schemas."},
@@ -57,6 +58,7 @@ var problemTypes = []problemType{
 	{"busy", []int{503}, "the gateway has as many such requests as it allows", "Send the request again after Retry-After seconds."},
 	{"no-authentication", []int{503}, "credentials of this kind cannot be checked at present", "The gateway's log says why. Send the request again after Retry-After seconds."},
 	{"draining", []int{503}, "the gateway is shutting down", "Jobs go on; send the request again in a moment."},
+	{"away", []int{503}, "this party's node, which keeps jobs and objects, does not answer", "Send the request again after Retry-After seconds, with the same Idempotency-Key: it may have arrived."},
 	{"not-finished", []int{504}, "there is no result yet", "The job goes on; ask again. The detail says whom it waits for."},
 	{"full", []int{507}, "there is no disk space left", "Nothing was stored, or nothing computed; the operator has to make room."},
 

@@ -15,8 +15,10 @@ func (p proxies) has(a netip.Addr) bool {
 }
 
 // peer is the other end of the connection; the zero Addr where that is no network address.
-func peer(r *http.Request) netip.Addr {
-	at, err := netip.ParseAddrPort(r.RemoteAddr)
+func peer(r *http.Request) netip.Addr { return addressOf(r.RemoteAddr) }
+
+func addressOf(remote string) netip.Addr {
+	at, err := netip.ParseAddrPort(remote)
 	if err != nil {
 		return netip.Addr{}
 	}
@@ -45,8 +47,9 @@ func (p proxies) client(r *http.Request) netip.Addr {
 
 // place is what counts as one place in the network: an IPv4 address, or an IPv6 network of 64 bits, which is the least that
 // a customer has (RFC 6177 §2).
-func (p proxies) place(r *http.Request) string {
-	a := p.client(r)
+func (p proxies) place(r *http.Request) string { return placeOf(p.client(r)) }
+
+func placeOf(a netip.Addr) string {
 	if a.Is6() {
 		if prefix, err := a.Prefix(64); err == nil {
 			return prefix.String()
@@ -63,7 +66,7 @@ func (p proxies) secure(r *http.Request) bool {
 	if !p.has(peer(r)) {
 		return false
 	}
-	protocols := strings.Split(r.Header.Get("X-Forwarded-Proto"), ",")
+	protocols := strings.Split(strings.Join(r.Header.Values("X-Forwarded-Proto"), ","), ",")
 	return strings.EqualFold(strings.TrimSpace(protocols[len(protocols)-1]), "https")
 }
 

@@ -40,7 +40,13 @@ func TestClientBehindProxies(t *testing.T) {
 			t.Errorf("%+v: %s, %v", x, place, secure)
 		}
 	}
-	r := httptest.NewRequest("GET", "/", nil)
+	r := httptest.NewRequest("GET", "/", nil) // a proxy may add a line of its own to the client's
+	r.RemoteAddr = "192.0.2.7:5"
+	r.Header["X-Forwarded-For"], r.Header["X-Forwarded-Proto"] = []string{"127.0.0.1", "203.0.113.9"}, []string{"https", "http"}
+	if place := p.place(r); place != "203.0.113.9" || p.secure(r) {
+		t.Errorf("the client's own line counts: %s, %v", place, p.secure(r))
+	}
+	r = httptest.NewRequest("GET", "/", nil)
 	r.TLS = &tls.ConnectionState{}
 	if !(proxies{}).secure(r) {
 		t.Error("TLS is not secure")

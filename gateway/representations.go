@@ -47,7 +47,7 @@ func (g *Gateway) list(w http.ResponseWriter, r *http.Request) error {
 	if err := dropBody(w, r); err != nil {
 		return err
 	}
-	return write(w, g.handles.list)
+	return write(w, g.handles.listing())
 }
 
 func (g *Gateway) readCall(w http.ResponseWriter, r *http.Request, l *loan) (representation.Call, error) {
@@ -70,12 +70,14 @@ func (g *Gateway) create(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	for _, root := range g.handles.roots {
-		if root.description.Match(c.Kwargs) {
-			return writeUUID(w, g.handles.rootID(callerOf(r.Context()), root))
-		}
+	match := g.handles.match(c.Kwargs)
+	if match == nil && g.microservices.look(r.Context()) {
+		match = g.handles.match(c.Kwargs)
 	}
-	return fail(http.StatusNotFound, "unknown-object", "no object here meets these requirements; GET /representations lists what there is")
+	if match == nil {
+		return fail(http.StatusNotFound, "unknown-object", "no object here meets these requirements; GET /representations lists what there is")
+	}
+	return writeUUID(w, g.handles.rootID(callerOf(r.Context()), match))
 }
 
 // upload stores a value.
@@ -127,6 +129,9 @@ func (g *Gateway) call(w http.ResponseWriter, r *http.Request) error {
 		return fail(http.StatusBadRequest, "no-function", "this representation stands for no function and cannot be called")
 	}
 	f := t.derived.member
+	if m, ok := t.derived.microservice(); ok {
+		note(w, func(a *audited) { a.called = m.name + "." + f.signature.Name })
+	}
 	args, err := f.signature.Bind(c) // before anything is read for arguments that the function does not have
 	if err != nil {
 		return fail(http.StatusBadRequest, "wrong-arguments", "%s", err)
@@ -235,7 +240,7 @@ func (g *Gateway) value(ctx context.Context, caller string, t thing) (json.RawMe
 		if !t.job.Terminal() {
 			return nil, fail(http.StatusConflict, "not-finished", "the computation it stands for has not ended; download it first")
 		}
-		result, err := g.config.Jobs.Read(ctx, t.job.Result)
+		result, err := g.readResult(ctx, *t.job)
 		if err != nil {
 			return nil, err
 		}

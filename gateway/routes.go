@@ -35,6 +35,7 @@ func routes() []route {
 		{"GET", "/v1/microprotocols", (*Gateway).listMicroprotocols},
 		{"GET", "/v1/microprotocols/{name}", (*Gateway).getMicroprotocol},
 		{"GET", "/v1/parties", (*Gateway).listParties},
+		{"GET", "/v1/services", (*Gateway).listServices},
 
 		{"GET", "/v1/me", (*Gateway).getMe},
 
@@ -106,7 +107,9 @@ func (g *Gateway) perform(w http.ResponseWriter, r *http.Request, rt route) {
 		err = g.checkRoom(rt)
 	}
 	if err == nil {
-		err = rt.serve(g, w, r)
+		stored := g.loan()
+		defer stored.giveBack()
+		err = rt.serve(g, w, r.WithContext(stored.in(r.Context())))
 	}
 	note(w, func(a *audited) { a.ended = true })
 	if err != nil {

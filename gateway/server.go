@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -21,12 +22,24 @@ const (
 	maxHeader     = 64 << 10 // bytes
 )
 
+// patience is how long the server waits for a slow client; tests wait less.
+type patience struct{ header, read, write, idle time.Duration }
+
+var usualPatience = patience{headerTimeout, readTimeout, writeTimeout, idleTimeout}
+
 // Serve answers requests on l, over MaxConnections connections at a time, until ctx ends, then drains and returns within a second: waiting downloads get 503, other
 // running requests are given what is left of that second. Its error is nil after an orderly end.
 func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
 	s := g.server()
+	if g.microservices != nil {
+		var looking sync.WaitGroup
+		defer looking.Wait()
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		looking.Go(func() { g.microservices.keepLooking(ctx) })
+	}
 	stopped := make(chan error, 1)
-	counted := newListener(l, g.config.MaxConnections, &g.connections)
+	counted := newListener(l, g.config.MaxConnections, g.proxies, &g.connections)
 	go func() {
 		if s.TLSConfig != nil {
 			stopped <- s.ServeTLS(counted, "", "")
@@ -56,18 +69,23 @@ func (g *Gateway) server() *http.Server {
 	if g.config.TLS != nil {
 		secure = g.config.TLS.Clone()
 	}
+	return httpServer(g, secure, g.config.Logger, g.patience)
+}
+
+// httpServer has the bounds of every server here.
+func httpServer(h http.Handler, secure *tls.Config, log *slog.Logger, p patience) *http.Server {
 	return &http.Server{
-		Handler:   g,
+		Handler:   h,
 		TLSConfig: secure,
 		// HTTP/1.1 alone: the bounds of the gateway count connections, and one of HTTP/2 brings hundreds of requests. A proxy in
 		// front may speak HTTP/2 to the outside.
 		TLSNextProto:      map[string]func(*http.Server, *tls.Conn, http.Handler){},
-		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
+		ReadHeaderTimeout: p.header,
+		ReadTimeout:       p.read,
+		WriteTimeout:      p.write,
+		IdleTimeout:       p.idle,
 		MaxHeaderBytes:    maxHeader,
 		ConnContext:       withConnection,
-		ErrorLog:          slog.NewLogLogger(g.config.Logger.Handler(), slog.LevelDebug),
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 }

@@ -145,7 +145,7 @@ func BenchmarkAttribute(b *testing.B) {
 		b.Fatal(err)
 	}
 	g := &Gateway{config: Config{Directory: d, MaxBody: 1 << 20}, handles: newHandles(make([]byte, 32)), draining: context.Background(), hosts: hosts{"localhost": true}}
-	g.handler = g.mux()
+	g.handler, g.metrics = g.mux(), newMetrics(g)
 	path := "/representation/" + g.handles.rootID(anyone, g.handles.roots[3]).String() + "/compute"
 	b.ReportAllocs()
 	for b.Loop() {

@@ -21,8 +21,8 @@ func optional(name string) representation.Parameter {
 }
 
 // simonRoot is the object by which the official clients compute.
-func simonRoot() *root {
-	return &root{
+func simonRoot() Service {
+	return &builtin{
 		description: representation.Description{{Key: "namespace", Value: "federatedsecure"}, {Key: "protocol", Value: "Simon"}, {Key: "version", Value: officialVersion}},
 		members: map[string]*function{
 			"compute":     {signature("compute", needed("microprotocol"), needed("data"), needed("network"), optional("parameters")), compute},

@@ -42,17 +42,25 @@ func (g *Gateway) submit(ctx context.Context, q request) (jobs.Job, error) {
 		return jobs.Job{}, prepareError(q.microprotocol, err)
 	}
 	now := g.config.Now().UTC()
-	return g.config.Jobs.Submit(ctx, jobs.Job{
+	storing, span := under(ctx, "store")
+	j, err := g.config.Jobs.Submit(storing, jobs.Job{
 		ID: q.id, Caller: q.caller, UUID: q.uuid,
 		Microprotocol: q.microprotocol.Name, Version: q.microprotocol.Version, Parameters: prepared.Parameters, Layout: prepared.Layout,
 		Parties: q.parties, Self: q.self, Round: round, Limit: limit,
 		Asked: q.asked, Created: now, Deadline: now.Add(q.deadline), State: jobs.Submitted, Attempts: g.config.Attempts,
+		Trace: tracing(ctx),
 	}, prepared.Input)
+	if over(span, err); err == nil {
+		madeJob(ctx, j)
+	}
+	return j, err
 }
 
 // prepare reads the data from the request or from the file that it names. It ends with the client, who may have sent what
 // takes many seconds.
-func (g *Gateway) prepare(ctx context.Context, q request) (simon.Prepared, error) {
+func (g *Gateway) prepare(ctx context.Context, q request) (_ simon.Prepared, err error) {
+	ctx, span := under(ctx, "prepare")
+	defer func() { over(span, err) }()
 	if q.file != "" {
 		return g.prepareFile(ctx, q)
 	}

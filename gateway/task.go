@@ -32,6 +32,7 @@ type task struct {
 	Self          int             `json:"self"`
 	Items         json.RawMessage `json:"items,omitempty"` // private: one list, never split; nil for an empty one
 	Job           uuid.UUID       `json:"job"`             // zero before start()
+	Named         time.Time       `json:"named,omitzero"`  // when a start gave the job its identifier
 	Submitted     bool            `json:"submitted"`
 }
 
@@ -87,7 +88,7 @@ func (g *Gateway) storeTask(ctx context.Context, caller string, t task) (uuid.UU
 
 // loadTask reads a task of the caller and the record that it was read from.
 func (g *Gateway) loadTask(ctx context.Context, caller string, id uuid.UUID) (task, objects.Record, error) {
-	r, err := g.config.Objects.Get(ctx, id)
+	r, err := g.object(ctx, id)
 	if errors.Is(err, objects.ErrNotFound) || err == nil && (r.Caller != caller || r.Kind != objects.Task) {
 		g.handles.forget(caller, id)
 		return task{}, r, errTaskGone
@@ -139,10 +140,17 @@ func input(ctx context.Context, g *Gateway, b binding) (uuid.UUID, bool, error) 
 	return uuid.UUID{}, false, err
 }
 
+var errStarting = busy("another gateway of this party is starting the task; ask again in a moment")
+
 var errJobGone = fail(http.StatusConflict, "job-gone", "the task was started before, and its job is not here: it was deleted, has expired, or this gateway died while it stored the job; create another task")
 
-// startTime is how long start goes on for a client that has gone.
-const startTime = 30 * time.Second
+// Bounds of a start.
+const (
+	startTime  = 30 * time.Second      // how long it goes on for a client that has gone
+	startAgain = 50 * time.Millisecond // between two looks at what another gateway does
+	startWait  = 5 * time.Second       // how long it waits for another gateway
+	clocksOff  = 10 * time.Second      // by which the clocks of two gateways may differ here
+)
 
 // start submits the task's job. The second time it does nothing.
 func start(ctx context.Context, g *Gateway, b binding) (uuid.UUID, bool, error) {
@@ -171,7 +179,7 @@ func (g *Gateway) startTask(ctx context.Context, caller string, id uuid.UUID) er
 	named := false
 	t, err := g.changeTask(ctx, caller, id, func(t *task) error {
 		if named = t.Job == (uuid.UUID{}); named {
-			t.Job = uuid.New()
+			t.Job, t.Named = uuid.New(), g.config.Now().UTC()
 		}
 		return nil
 	})
@@ -181,8 +189,8 @@ func (g *Gateway) startTask(ctx context.Context, caller string, id uuid.UUID) er
 	if named {
 		// From here on input() is refused, so t holds all data.
 		err = g.submitTask(ctx, caller, id, t)
-	} else if _, err = g.config.Jobs.Get(ctx, t.Job); errors.Is(err, jobs.ErrNotFound) {
-		err = errJobGone
+	} else {
+		err = g.startedElsewhere(ctx, caller, id, t)
 	}
 	if err != nil {
 		return err
@@ -192,6 +200,34 @@ func (g *Gateway) startTask(ctx context.Context, caller string, id uuid.UUID) er
 		return nil
 	})
 	return err
+}
+
+// startedElsewhere is nil once the job is there that another process has named and may be about to submit. A process that named
+// one longer ago than a start takes has died in between.
+func (g *Gateway) startedElsewhere(ctx context.Context, caller string, id uuid.UUID, t task) error {
+	for began := time.Now(); ; {
+		_, err := g.config.Jobs.Latest(ctx, t.Job)
+		switch {
+		case !errors.Is(err, jobs.ErrNotFound):
+			return err
+		case g.config.Now().Sub(t.Named) > startTime+clocksOff:
+			return errJobGone
+		case time.Since(began) > startWait:
+			return errStarting
+		}
+		select {
+		case <-time.After(startAgain):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		job := t.Job
+		if t, _, err = g.loadTask(ctx, caller, id); err != nil || t.Submitted {
+			return err
+		}
+		if t.Job != job { // the other could not submit it, and said why to whoever asked
+			return errStarting
+		}
+	}
 }
 
 // submitTask submits the job that the task names. Where that surely failed the task forgets the name, and may be started
@@ -213,7 +249,7 @@ func (g *Gateway) submitTask(ctx context.Context, caller string, id uuid.UUID, t
 		return errors.Join(err, undo)
 	}
 	if err != nil {
-		if _, there := g.config.Jobs.Get(ctx, t.Job); there == nil {
+		if _, there := g.config.Jobs.Latest(ctx, t.Job); there == nil {
 			return nil // it was stored all the same
 		}
 	}

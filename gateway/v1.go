@@ -181,7 +181,7 @@ func (g *Gateway) getJob(w http.ResponseWriter, r *http.Request) error {
 	}
 	until := jobs.Job.Terminal
 	if text := query.Get("revision"); text != "" {
-		since, err := strconv.ParseUint(text, 10, 64)
+		since, err := strconv.ParseUint(text, 10, 63)
 		if err != nil {
 			return invalid("revision", "it must be the revision of an earlier answer, a whole number")
 		}
@@ -217,7 +217,7 @@ func (g *Gateway) readWait(query url.Values, otherwise time.Duration) (time.Dura
 func (g *Gateway) writeJob(w http.ResponseWriter, r *http.Request, code int, j jobs.Job) error {
 	v := g.view(j)
 	if j.State == jobs.Done && j.Result.Size <= jobs.MaxInline && j.Caller == callerOf(r.Context()) {
-		result, err := g.config.Jobs.Read(r.Context(), j.Result)
+		result, err := g.readResult(r.Context(), j)
 		if err != nil {
 			return err
 		}

@@ -129,8 +129,8 @@ func TestKilledAtEveryWrite(t *testing.T) {
 func killedAfter(t *testing.T, p *brokertest.PrivateBroker, n int, after bool) (acked Job, deleted bool) {
 	t.Helper()
 	ctx, id, k := timeout(t), uuid.New(), &knife{left: n, after: after}
-	cut := broker.Buckets{Jobs: knifeKV{p.Buckets.Jobs, k}, Sids: p.Buckets.Sids, Bodies: knifeObjects{p.Buckets.Bodies, k}}
-	victim, err := open(ctx, p.JS, cut, Options{Logger: quiet()})
+	cut := broker.Buckets{Jobs: knifeKV{p.Buckets.Jobs, k}, Bodies: knifeObjects{p.Buckets.Bodies, k}}
+	victim, err := open(ctx, p.JS, cut, Options{Logger: quiet(), Ledger: p.Ledger})
 	if err != nil {
 		t.Fatal(err)
 	}

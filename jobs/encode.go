@@ -18,7 +18,7 @@ type RecordError = record.Error
 
 // The formats of the records that this weft writes, and the newest that it reads.
 const (
-	jobFormat  = 2 // 1 ended before Asked
+	jobFormat  = 3 // 1 ended before Asked, 2 before Trace
 	lineFormat = 1
 )
 
@@ -80,6 +80,9 @@ func (j Job) encode(version string) ([]byte, error) {
 	w.Time(j.StartedAt)
 	w.Int("the step", j.Step, maxSteps)
 	w.Int("the number of steps", j.Steps, maxSteps)
+	w.Fixed(j.Trace.ID[:])
+	w.Fixed(j.Trace.Span[:])
+	w.U8(j.Trace.Flags)
 	return w.Done()
 }
 
@@ -138,6 +141,9 @@ func decodeJob(version, key string, b []byte, revision uint64) (Job, error) {
 	if b[0] >= 2 {
 		j.Asked, j.WaitingSince, j.StartedAt = [32]byte(r.Fixed(32)), r.Time(), r.Time()
 		j.Step, j.Steps = r.Int(maxSteps), r.Int(maxSteps)
+	}
+	if b[0] >= 3 {
+		j.Trace = Trace{ID: [16]byte(r.Fixed(16)), Span: [8]byte(r.Fixed(8)), Flags: r.U8()}
 	}
 	err = r.Done()
 	if err == nil && (!j.State.valid() || j.ID.String() != key) {

@@ -18,6 +18,7 @@ func fullJob() Job {
 	j.Attempt, j.Boot, j.Issued, j.SID, j.Waiting, j.CancelRequested = 2, "boot", -7, [32]byte{9}, []string{"carol"}, true
 	j.Input, j.Opened = Body{Inline: []byte("in"), Size: 2}, Body{Object: "job-x", Size: 1 << 20}
 	j.Asked, j.WaitingSince, j.StartedAt, j.Step, j.Steps = [32]byte{8}, j.Created, j.Deadline, 2, 3
+	j.Trace = Trace{ID: [16]byte{7}, Span: [8]byte{6}, Flags: 1}
 	j.CommittedAt, j.Ended, j.Problem = j.Created, j.Deadline, &Problem{Code: 409, Reason: "replaced", Message: "use a new uuid"}
 	return j
 }
@@ -63,19 +64,34 @@ func TestRecordsKeepEveryField(t *testing.T) {
 }
 
 // Records that an earlier weft wrote are read.
-func TestFirstFormatIsRead(t *testing.T) {
-	const added = 32 + 8 + 8 + 4 + 4 // bytes of the fields after the problem
+func TestEarlierFormatsAreRead(t *testing.T) {
+	const (
+		third  = 16 + 8 + 1         // bytes of the fields that format 3 has added at the end
+		second = 32 + 8 + 8 + 4 + 4 // and those of format 2 before them
+	)
 	j := fullJob()
 	b, err := j.encode("1.2.3")
 	if err != nil {
 		t.Fatal(err)
 	}
-	first := bytes.Clone(b[:len(b)-added])
-	first[0] = 1
-	got, err := decodeJob("9", j.ID.String(), first, 77)
-	j.Revision, j.Asked, j.WaitingSince, j.StartedAt, j.Step, j.Steps = 77, [32]byte{}, time.Time{}, time.Time{}, 0, 0
-	if err != nil || !reflect.DeepEqual(got, j) {
-		t.Fatalf("%v\n%s\nwant\n%s", err, plain(got), plain(j))
+	j.Revision = 77
+	for _, x := range []struct {
+		format byte
+		less   int
+		forget func()
+	}{
+		{2, third, func() { j.Trace = Trace{} }},
+		{1, third + second, func() {
+			j.Asked, j.WaitingSince, j.StartedAt, j.Step, j.Steps = [32]byte{}, time.Time{}, time.Time{}, 0, 0
+		}},
+	} {
+		x.forget()
+		earlier := bytes.Clone(b[:len(b)-x.less])
+		earlier[0] = x.format
+		got, err := decodeJob("9", j.ID.String(), earlier, 77)
+		if err != nil || !reflect.DeepEqual(got, j) {
+			t.Fatalf("format %d: %v\n%s\nwant\n%s", x.format, err, plain(got), plain(j))
+		}
 	}
 }
 

@@ -30,6 +30,7 @@ func reopen(t testing.TB, p *brokertest.PrivateBroker, o Options) *Store {
 	if o.Version == "" {
 		o.Version = "1.2.3"
 	}
+	o.Ledger = p.Ledger
 	s, err := Open(timeout(t), p.Conn, o)
 	if err != nil {
 		t.Fatal(err)

@@ -24,6 +24,15 @@ type Problem struct {
 	Message string // for a person; says what to do next; at most 4 KiB, the rest is cut off
 }
 
+// Trace is a place in a trace, as the traceparent of W3C Trace Context (§3.2) names it: 25 bytes. The zero Trace is none.
+// It stands in the record so that whoever works on the job goes on with the trace, also after a restart and in another
+// process.
+type Trace struct {
+	ID    [16]byte // of the trace
+	Span  [8]byte  // below which the job's spans hang
+	Flags uint8    // 1: sampled
+}
+
 // Job is a client's durable request for a computation. It is a value: the slices of a Job that a Store returned are
 // shared with its cache, so replace them and never write into them.
 type Job struct {
@@ -41,6 +50,7 @@ type Job struct {
 	Created       time.Time
 	Deadline      time.Time // for the start, over all attempts
 	Asked         [32]byte  // keyed digest of the request that may be sent again; zero: it may not
+	Trace         Trace     // of the request, where requests are traced; this party's own, and told to no other
 
 	State             State
 	Attempt, Attempts int       // the attempt that runs, from 1; how many there may be

@@ -10,8 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-
-	"github.com/weftmpc/weft/broker"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 func newLine(n byte) Line {
@@ -156,7 +155,8 @@ func TestLedgerOutlivesTheJob(t *testing.T) {
 	if _, err := s.Line(ctx, l.SID); !errors.Is(err, ErrNotFound) {
 		t.Errorf("after its time: %v", err)
 	}
-	if n := messages(t, p.JS, "KV_"+broker.BucketSids); n != 0 {
-		t.Errorf("%d records are left", n)
+	st, err := p.Sids.Status(timeout(t))
+	if err != nil || st.(*jetstream.KeyValueBucketStatus).StreamInfo().State.Msgs != 0 {
+		t.Errorf("records are left: %v", err)
 	}
 }

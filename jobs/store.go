@@ -37,6 +37,12 @@ type Limits struct {
 	PerCaller int   // unfinished jobs of one caller; zero: 1,000
 	Jobs      int   // job records in all; zero: 100,000
 	Body      int64 // bytes of one body; zero: 64 MiB
+
+	// What one caller may keep, ended jobs included, where callers do not trust each other to leave room. Results count, too,
+	// and are never refused. Zero: no bound.
+	Kept   int   // job records
+	Inside int64 // bytes that records carry themselves: parameters and small bodies
+	Beside int64 // bytes of larger bodies
 }
 
 // Options configures a Store. The zero value works.
@@ -49,6 +55,9 @@ type Options struct {
 	// Alone says that no other process, and no other Store of this one, writes the jobs while this Store is open. It then
 	// need not hear of its own writes again. The ledger is always alone.
 	Alone bool
+	// Ledger is a connection to the account that has the ledger. Nil: a Store without ledger, of a gateway that is a process
+	// of its own. The buckets must be there then, and only the node's Store can sweep them.
+	Ledger *nats.Conn
 }
 
 func (o Options) withDefaults() Options {
@@ -70,34 +79,37 @@ func (o Options) withDefaults() Options {
 type Store struct {
 	o      Options
 	jobs   *mirror.Mirror[Job]
-	sids   *mirror.Mirror[Line]
+	sids   *mirror.Mirror[Line] // nil: without ledger
 	bodies *body.Store
 	quotas quotas // guarded by the lock of jobs
 }
 
 // Open makes the buckets where they are missing and reads them. The connection must be one to the party's private
-// account; it stays the caller's, who closes it after the Store.
+// account; it and Options.Ledger stay the caller's, who closes them after the Store.
 func Open(ctx context.Context, nc *nats.Conn, o Options) (*Store, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, fmt.Errorf("opening the job store: %w", err)
 	}
-	buckets, err := broker.Provision(ctx, js)
+	find := broker.Provision
+	if o.Ledger == nil {
+		find = broker.Find
+	}
+	buckets, err := find(ctx, js)
 	if err != nil {
 		return nil, fmt.Errorf("opening the job store: %w", err)
 	}
 	return open(ctx, js, buckets, o)
 }
 
-func open(ctx context.Context, js jetstream.JetStream, buckets broker.Buckets, o Options) (*Store, error) {
+func open(ctx context.Context, js jetstream.JetStream, buckets broker.Buckets, o Options) (_ *Store, err error) {
 	s := &Store{o: o.withDefaults(), quotas: newQuotas()}
-	var err error
 	defer func() {
 		if err != nil {
 			s.Close()
 		}
 	}()
-	if s.bodies, err = body.NewStore(ctx, js, buckets.Bodies, broker.StoreBodies, "job-", s.o.Limits.Body); err != nil {
+	if s.bodies, err = body.NewStore(ctx, js, buckets.Bodies, body.Options{Bucket: broker.StoreBodies, Prefix: "job-", Most: s.o.Limits.Body, Guest: o.Ledger == nil}); err != nil {
 		return nil, fmt.Errorf("opening the job store: %w", err)
 	}
 	s.jobs, err = mirror.Open(ctx, js, mirror.Config[Job]{
@@ -109,17 +121,31 @@ func open(ctx context.Context, js jetstream.JetStream, buckets broker.Buckets, o
 	if err != nil {
 		return nil, fmt.Errorf("opening the job store: %w", err)
 	}
-	s.sids, err = mirror.Open(ctx, js, mirror.Config[Line]{
-		Bucket: broker.BucketSids, KV: buckets.Sids, Logger: s.o.Logger,
-		Sole: true, // one node works on a state folder, and only nodes write the ledger
-		Decode: func(key string, b []byte, revision uint64) (Line, error) {
-			return decodeLine(s.o.Version, key, b, revision)
-		},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("opening the job store: %w", err)
+	if o.Ledger == nil {
+		return s, nil
+	}
+	if s.sids, err = openLedger(ctx, s.o); err != nil {
+		return nil, fmt.Errorf("opening the ledger: %w", err)
 	}
 	return s, nil
+}
+
+func openLedger(ctx context.Context, o Options) (*mirror.Mirror[Line], error) {
+	js, err := jetstream.New(o.Ledger)
+	if err != nil {
+		return nil, err
+	}
+	kv, err := broker.ProvisionLedger(ctx, js)
+	if err != nil {
+		return nil, err
+	}
+	return mirror.Open(ctx, js, mirror.Config[Line]{
+		Bucket: broker.BucketSids, KV: kv, Logger: o.Logger,
+		Sole: true, // one node works on a state folder, and only nodes write the ledger
+		Decode: func(key string, b []byte, revision uint64) (Line, error) {
+			return decodeLine(o.Version, key, b, revision)
+		},
+	})
 }
 
 // Close ends the watchers; waits end with ErrClosed, watches with a closed channel. It may be called twice.
@@ -162,11 +188,17 @@ func (s *Store) Submit(ctx context.Context, j Job, input []byte) (Job, error) {
 		}
 		j.ID = id
 	}
-	j.State, j.Problem, j.Opened, j.Result = Submitted, nil, Body{}, Body{}
+	j.State, j.Problem, j.Input, j.Opened, j.Result = Submitted, nil, Body{}, Body{}, Body{}
 	if j.Created.IsZero() {
 		j.Created = s.o.Now().UTC()
 	}
-	release, err := s.reserve(j.ID, j.Caller)
+	inside, beside := j.bytes()
+	if n := int64(len(input)); n > MaxInline {
+		beside += n
+	} else {
+		inside += n
+	}
+	release, err := s.reserve(j.ID, j.Caller, inside, beside)
 	if err != nil {
 		return Job{}, fmt.Errorf("submitting a job: %w", err)
 	}
@@ -300,18 +332,48 @@ func (s *Store) fetch(ctx context.Context, id uuid.UUID) (Job, error) {
 	return e.Value, nil
 }
 
+// Latest is Get for who has heard of the job from another process: where others write jobs it asks the server.
+func (s *Store) Latest(ctx context.Context, id uuid.UUID) (Job, error) {
+	if s.o.Alone {
+		return s.Get(ctx, id)
+	}
+	e, err := s.jobs.Latest(ctx, id.String())
+	if err == nil {
+		err = e.Err
+	}
+	if err != nil {
+		return Job{}, fmt.Errorf("job %s: %w", id, known(err))
+	}
+	return e.Value, nil
+}
+
 // List returns the jobs of a caller, newest first; the empty caller stands for all. Records that cannot be read have no
 // known caller: Unreadable lists them.
-func (s *Store) List(_ context.Context, caller string) ([]Job, error) {
-	var found []*Job // a Job is large: they are sorted by pointer, and copied once
+func (s *Store) List(ctx context.Context, caller string) ([]Job, error) {
+	return s.Select(ctx, caller, nil, func(a, b *Job) int {
+		return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(b.Revision, a.Revision))
+	}, 0)
+}
+
+// Select returns the first jobs of a caller, at most so many, that keep wants, in the order of compare. The empty caller
+// stands for all, no keep for every job, 0 for no bound. Neither function changes a job. What is not returned takes a pointer's
+// memory: a Job is large, and there may be 100,000.
+func (s *Store) Select(ctx context.Context, caller string, keep func(*Job) bool, compare func(a, b *Job) int, most int) ([]Job, error) {
+	if !s.o.Alone {
+		if err := s.jobs.Sync(ctx); err != nil {
+			return nil, fmt.Errorf("listing jobs: %w", err)
+		}
+	}
+	var found []*Job
 	s.jobs.Each(func(_ string, e *mirror.Entry[Job]) {
-		if e.Err == nil && (caller == "" || e.Value.Caller == caller) {
+		if e.Err == nil && (caller == "" || e.Value.Caller == caller) && (keep == nil || keep(&e.Value)) {
 			found = append(found, &e.Value)
 		}
 	})
-	slices.SortFunc(found, func(a, b *Job) int {
-		return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(b.Revision, a.Revision))
-	})
+	slices.SortFunc(found, compare)
+	if most > 0 {
+		found = found[:min(most, len(found))]
+	}
 	out := make([]Job, len(found))
 	for i, j := range found {
 		out[i] = *j
@@ -327,11 +389,13 @@ func (s *Store) Unreadable() []error {
 			errs[key] = e.Err
 		}
 	})
-	s.sids.Each(func(key string, e *mirror.Entry[Line]) {
-		if e.Err != nil {
-			errs[key] = e.Err
-		}
-	})
+	if s.sids != nil {
+		s.sids.Each(func(key string, e *mirror.Entry[Line]) {
+			if e.Err != nil {
+				errs[key] = e.Err
+			}
+		})
+	}
 	keys := make([]string, 0, len(errs))
 	for key := range errs {
 		keys = append(keys, key)

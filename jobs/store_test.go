@@ -451,7 +451,7 @@ func TestUnreadableRecords(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := p.Buckets.Sids.Put(ctx, lineKey([32]byte{5}), []byte{99, 1, 'z'}); err != nil {
+	if _, err := p.Sids.Put(ctx, lineKey([32]byte{5}), []byte{99, 1, 'z'}); err != nil {
 		t.Fatal(err)
 	}
 
@@ -526,7 +526,7 @@ func TestAnAcceptedJobCountsOnce(t *testing.T) {
 	var counts []int
 	j := sample("alice")
 	j.ID = uuid.New()
-	release, err := s.reserve(j.ID, "alice")
+	release, err := s.reserve(j.ID, "alice", 0, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

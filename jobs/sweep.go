@@ -54,8 +54,10 @@ func KeepSwept(ctx context.Context, now func() time.Time, logger *slog.Logger, s
 //
 // Records of a newer weft stay. As long as there is one, unnamed bytes stay too: it may be the one that names them.
 func (s *Store) Sweep(ctx context.Context, now time.Time) error {
-	errs := []error{s.sweepJobs(ctx, now), s.sweepLines(ctx, now)}
-	errs = append(errs, s.jobs.Prune(ctx, now.Add(-body.Orphan)), s.sids.Prune(ctx, now.Add(-body.Orphan)))
+	errs := []error{s.sweepJobs(ctx, now), s.jobs.Prune(ctx, now.Add(-body.Orphan))}
+	if s.sids != nil {
+		errs = append(errs, s.sweepLines(ctx, now), s.sids.Prune(ctx, now.Add(-body.Orphan)))
+	}
 
 	// The names are collected after the list of bytes was read: a record that was written in between counts.
 	named := sync.OnceValue(s.named)

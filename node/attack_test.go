@@ -41,7 +41,7 @@ func (h *hooked) Lines(ctx context.Context) ([]jobs.Line, error) {
 func (m *member) bend(bend func(h *hooked)) <-chan error {
 	t := m.fleet.t
 	t.Helper()
-	store, err := jobs.Open(t.Context(), m.private.Conn, jobs.Options{Logger: m.fleet.logger, Now: m.fleet.now})
+	store, err := jobs.Open(t.Context(), m.private.Conn, jobs.Options{Ledger: m.private.Ledger, Logger: m.fleet.logger, Now: m.fleet.now})
 	must(t, err)
 	h := &hooked{probedLedger: &probedLedger{store, m}}
 	n, err := New(Config{

@@ -63,7 +63,7 @@ func newRack(b *testing.B, parties int) *rack {
 	}
 	for i, name := range r.names {
 		private := brokertest.Private(b)
-		store, err := jobs.Open(b.Context(), private.Conn, jobs.Options{Logger: quiet, Alone: true, Limits: jobs.Limits{PerCaller: 1 << 30, Jobs: 1 << 30}})
+		store, err := jobs.Open(b.Context(), private.Conn, jobs.Options{Ledger: private.Ledger, Logger: quiet, Alone: true, Limits: jobs.Limits{PerCaller: 1 << 30, Jobs: 1 << 30}})
 		must(b, err)
 		b.Cleanup(store.Close)
 		key := make(identity.Secret, 32)

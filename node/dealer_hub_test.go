@@ -42,7 +42,7 @@ func TestDealerOverAHub(t *testing.T) {
 	stores := map[string]*jobs.Store{}
 	for _, name := range three {
 		private := brokertest.Private(t)
-		stores[name], err = jobs.Open(t.Context(), private.Conn, jobs.Options{Logger: log})
+		stores[name], err = jobs.Open(t.Context(), private.Conn, jobs.Options{Ledger: private.Ledger, Logger: log})
 		must(t, err)
 		n, err := New(Config{
 			Identity: ids[name], Roots: roots, Parties: peers, Coordinator: center.FP(), Catalogue: []simon.Microprotocol{m}, Jobs: stores[name],

@@ -140,6 +140,8 @@ func TestDealerDies(t *testing.T) {
 func TestDealerDiesBeforeItConfirms(t *testing.T) {
 	f := newFleet(t, simontest.Faults{}, three...)
 	d := dealtFleet(t, f, DealtSum("{}"))
+	f.wantSum(f.sumAll(uuid.New(), data), "85", "3") // with warm channels nothing that it has dealt is missing
+	f.settle()
 	dying := make(chan struct{})
 	die := func(step string) {
 		if step == "before send 4" && d.dead.CompareAndSwap(false, true) {
@@ -168,7 +170,7 @@ func TestDealerDiesBeforeItConfirms(t *testing.T) {
 		}
 	}
 	for name, j := range f.endedAll(all) {
-		if j.State != jobs.Failed || j.Problem.Reason != "not-confirmed" || !strings.Contains(j.Problem.Message, "not confirmed by coordinator in time") {
+		if j.State != jobs.Failed || j.Problem.Reason != "not-confirmed" || !strings.Contains(j.Problem.Message, "coordinator in time") {
 			t.Errorf("%s: %s %v", name, j.State, j.Problem)
 		}
 	}
@@ -263,6 +265,33 @@ func TestDealerIsSentShares(t *testing.T) {
 	f.wantFirst(f.sumAll(id, data), "85")
 	if n := d.Stats().Session.Dropped; n < 3*8 {
 		t.Errorf("the dealer has dropped %d share messages", n)
+	}
+}
+
+// Where the coordinator does not deal, a request that needs it to ends with what to do.
+func TestCoordinatorDoesNotDeal(t *testing.T) {
+	f := newFleet(t, simontest.Faults{}, three...)
+	f.catalogue = []simon.Microprotocol{DealtSum("{}")}
+	f.again()
+	for party, j := range f.endedAll(f.submitAll(uuid.New(), data)) {
+		if j.State != jobs.Failed || j.Problem.Reason != "coordinator" || !strings.Contains(j.Problem.Message, "does not deal: whoever runs it can set helper: true") {
+			t.Errorf("%s: %s %v", party, j.State, j.Problem)
+		}
+	}
+}
+
+// A dealer that may not hold what a computation needs ends it for good.
+func TestDealerMemory(t *testing.T) {
+	for name, c := range map[string]seat.DealerConfig{"of one": {Memory: 100}, "of a party": {OfParty: 100}, "of all": {Total: 100}} {
+		f := newFleet(t, simontest.Faults{}, three...)
+		f.catalogue = []simon.Microprotocol{DealtSum("{}")}
+		f.deal(c)
+		f.again()
+		for party, j := range f.endedAll(f.submitAll(uuid.New(), data)) {
+			if j.State != jobs.Failed || j.Attempt != 1 || !strings.Contains(j.Problem.Message, "coordinator ended the computation: it refused") {
+				t.Errorf("%s: %s: %s in attempt %d, %v", name, party, j.State, j.Attempt, j.Problem)
+			}
+		}
 	}
 }
 

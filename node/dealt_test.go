@@ -41,7 +41,7 @@ func DealtSum(parameters string) simon.Microprotocol {
 				return simon.Prepared{}, err
 			}
 			x, err := strconv.ParseInt(string(b), 10, 64)
-			return simon.Prepared{Parameters: []byte(parameters), Layout: sha256.Sum256([]byte("dealt")), Input: word(uint64(x))}, err
+			return simon.Prepared{Parameters: []byte(parameters), Layout: sha256.Sum256([]byte("dealt")), Input: dealtWord(uint64(x))}, err
 		},
 		Run: func(ctx context.Context, s simon.Session, _ simon.Common, input []byte) ([]byte, error) {
 			c := s.Call("sum")
@@ -70,7 +70,7 @@ var (
 	dealtOut   = simon.Label{Round: 3, Vector: "out"}
 )
 
-func word(x uint64) []byte { return binary.LittleEndian.AppendUint64(nil, x) }
+func dealtWord(x uint64) []byte { return binary.LittleEndian.AppendUint64(nil, x) }
 
 func streamed(s simon.Session, p simon.Purpose, peer int, l simon.Label) (uint64, error) {
 	stream, err := s.Stream(p, peer, l)
@@ -99,7 +99,7 @@ func dealSum(ctx context.Context, s simon.Session, own uint64) error {
 	if _, err := io.ReadFull(s.Rand(), b[:]); err != nil {
 		return err
 	}
-	shares := [2][]byte{b[:], word(r - binary.LittleEndian.Uint64(b[:]))}
+	shares := [2][]byte{b[:], dealtWord(r - binary.LittleEndian.Uint64(b[:]))}
 	for i, role := range []simon.Role{simon.S0, simon.S1} {
 		to, _ := s.Seat(role)
 		if err := s.Send(ctx, []int{to}, dealtShare[i], shares[i]); err != nil {
@@ -143,7 +143,7 @@ func playDealt(ctx context.Context, s simon.Session, x uint64) ([]byte, error) {
 		}
 		y += m
 	}
-	if err := s.SendInput(ctx, dealtInput, word(y)); err != nil {
+	if err := s.SendInput(ctx, dealtInput, dealtWord(y)); err != nil {
 		return nil, err
 	}
 	return openDealt(ctx, s, dealer)
@@ -180,13 +180,13 @@ func openDealt(ctx context.Context, s simon.Session, dealer int) ([]byte, error)
 			}
 			zero = -zero
 		}
-		own = word(o - zero)
+		own = dealtWord(o - zero)
 	}
 	shares, err := s.Exchange(ctx, []int{min(s0, s1), max(s0, s1)}, dealtOut, own)
 	if err != nil {
 		return nil, err
 	}
-	return word(binary.LittleEndian.Uint64(shares[0]) + binary.LittleEndian.Uint64(shares[1])), nil
+	return dealtWord(binary.LittleEndian.Uint64(shares[0]) + binary.LittleEndian.Uint64(shares[1])), nil
 }
 
 // dealer is the dealer of a fleet: a process that can be killed. Then nothing leaves it.

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/weftmpc/weft/broker/brokertest"
 	"github.com/weftmpc/weft/broker/identity"
@@ -48,10 +49,12 @@ type fleet struct {
 	logger  *slog.Logger
 
 	catalogue []simon.Microprotocol
-	terms     terms        // of the jobs that submit makes
-	body      int64        // most bytes of what their stores take at once; 0: as a store does
-	computes  string       // the microprotocol of those jobs; empty: the first of the catalogue
-	guard     simon.Guard  // of their parties
+	terms     terms       // of the jobs that submit makes
+	body      int64       // most bytes of what their stores take at once; 0: as a store does
+	computes  string      // the microprotocol of those jobs; empty: the first of the catalogue
+	guard     simon.Guard // of their parties
+	from      jobs.Trace  // of their requests
+	tracers   map[string]trace.Tracer
 	ahead     atomic.Int64 // nanoseconds by which all clocks of the fleet are ahead of the real one
 
 	mu      sync.Mutex
@@ -172,7 +175,7 @@ func (f *fleet) coordinate(center *simontest.Endpoint, from string, b []byte) {
 func (m *member) start() {
 	t := m.fleet.t
 	t.Helper()
-	store, err := jobs.Open(context.Background(), m.private.Conn, jobs.Options{Logger: m.fleet.logger, Now: m.fleet.now, Alone: true, Limits: jobs.Limits{Body: m.fleet.body}})
+	store, err := jobs.Open(context.Background(), m.private.Conn, jobs.Options{Ledger: m.private.Ledger, Logger: m.fleet.logger, Now: m.fleet.now, Alone: true, Limits: jobs.Limits{Body: m.fleet.body}})
 	must(t, err)
 	rules := policy.Policy{Profile: m.fleet.profile}
 	if m.fleet.policy != nil {
@@ -181,7 +184,7 @@ func (m *member) start() {
 	config := Config{
 		Identity: m.fleet.ids[m.name], Roots: m.fleet.roots, Parties: m.fleet.peers, Coordinator: m.fleet.center.FP(),
 		Policy: rules, Catalogue: m.fleet.catalogue, Jobs: store, Transport: m,
-		StoreKey: m.key, Now: m.fleet.now, Logger: m.fleet.logger.With("node", m.name),
+		StoreKey: m.key, Now: m.fleet.now, Logger: m.fleet.logger.With("node", m.name), Tracer: m.fleet.tracers[m.name],
 		ledger: &probedLedger{store, m}, probe: func(step string) { m.at("job " + step) },
 	}
 	n, err := New(config)
@@ -206,6 +209,7 @@ func (m *member) kill() {
 	if !m.stopped {
 		m.stopped = true
 		m.private.Conn.Close()
+		m.private.Ledger.Close()
 		m.cancel()
 	}
 }
@@ -360,6 +364,7 @@ func (f *fleet) trySubmit(name string, id uuid.UUID, data string, deadline time.
 	return m.current().Submit(f.t.Context(), jobs.Job{
 		Caller: "test", UUID: id, Microprotocol: mp.Name, Version: mp.Version, Parameters: prepared.Parameters, Layout: prepared.Layout,
 		Parties: parties, Self: self, Round: f.terms.round, Limit: f.terms.limit, Created: now, Deadline: now.Add(deadline), Attempts: f.terms.attempts,
+		Trace: f.from,
 	}, prepared.Input)
 }
 

@@ -105,7 +105,7 @@ func (n *Node) drop(ctx context.Context, r *runner) {
 // start runs r, then the next of its lane.
 func (n *Node) start(ctx context.Context, key string, l *lane, r *runner) {
 	n.crew.run(func() {
-		r.run(ctx)
+		r.traced(ctx)
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		delete(n.runners, r.id)

@@ -21,6 +21,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/weftmpc/weft/broker"
 	"github.com/weftmpc/weft/broker/identity"
@@ -52,6 +53,7 @@ type Config struct {
 	Room        func() error    // tells why no computation may begin: the disk is nearly full; nil: there is always room
 	Now         func() time.Time
 	Logger      *slog.Logger
+	Tracer      trace.Tracer // of jobs; nil: nobody traces
 
 	ledger seat.Ledger       // nil: Jobs
 	probe  func(step string) // told of each write of a job record and of the end of Play; for tests that stop the node there

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,7 +38,7 @@ const (
 )
 
 var (
-	errCancelled = errors.New("cancelled by the caller")
+	errCancelled = error(cancelledError{})
 	errRestarted = errors.New("this node was restarted meanwhile")
 	errReplaced  = errors.New("replaced by a newer request; use a new uuid for computations side by side")
 )
@@ -56,8 +55,10 @@ type runner struct {
 	parties []seat.Peer   // in the job's order, as admitted
 	places  policy.Places // of the helpers and evaluators, as admitted
 	left    *seat.Run     // of a committed job after a restart
+	ids     []any         // of the job's span, for the log; empty where nobody traces
 
 	ran     bool                                    // an attempt of this process has started
+	ended   *seat.AbortedError                      // how the last attempt ended; nil: there was none
 	playing atomic.Pointer[context.CancelCauseFunc] // ends the protocol that runs
 
 	once                [2]sync.Once
@@ -66,7 +67,7 @@ type runner struct {
 
 // log is for lines about this job.
 func (r *runner) log() *slog.Logger {
-	return r.node.cfg.Logger.With("job", r.id, "computation", r.uuid)
+	return r.node.cfg.Logger.With(append([]any{"job", r.id, "computation", r.uuid}, r.ids...)...)
 }
 
 // debug logs a step that every job takes, at the cost of nothing where nobody wants to know.
@@ -185,7 +186,7 @@ func (r *runner) attempts(ctx context.Context) error {
 	}
 	pause := retryFirst
 	for {
-		err := r.attempt(ctx)
+		err := r.try(ctx)
 		if errors.Is(err, errReloaded) {
 			continue
 		}
@@ -210,6 +211,7 @@ func (r *runner) again(ctx context.Context, err error) bool {
 	if ctx.Err() != nil || !errors.As(err, &aborted) || !aborted.Retry() {
 		return false
 	}
+	r.ended = aborted
 	var outcome *simon.OutcomeError
 	if errors.As(err, &outcome) || errors.Is(err, errCancelled) || tooLarge(err) {
 		return false
@@ -307,7 +309,7 @@ func (r *runner) attempt(ctx context.Context) error {
 	}
 	joining, end := r.node.joining(ctx, rules)
 	defer end()
-	run, err := (&wait{runner: r, open: open, claim: c}).start(joining)
+	run, err := (&wait{runner: r, open: open, claim: c}).join(joining)
 	if err != nil {
 		open.Withdraw()
 		c.end()
@@ -345,9 +347,7 @@ func (r *runner) compute(ctx context.Context, run *seat.Run) error {
 		stop(errCancelled)
 	default:
 	}
-	out, err := run.Play(playing, func(ctx context.Context, s simon.Session) ([]byte, error) {
-		return guarded(func() ([]byte, error) { return r.m.Run(ctx, s, common, r.input) })
-	})
+	out, err := r.play(playing, run, common)
 	r.reached("played")
 	if moved := started(); err == nil && moved != nil {
 		err = run.Abort(fmt.Errorf("writing the job record: %w", moved))
@@ -355,6 +355,7 @@ func (r *runner) compute(ctx context.Context, run *seat.Run) error {
 	if err != nil {
 		return err
 	}
+	_, span := under(ctx, "commit")
 	opened, err := r.node.cfg.Jobs.Put(ctx, out.Opened)
 	if err == nil {
 		p, _ := run.Progress()
@@ -363,7 +364,7 @@ func (r *runner) compute(ctx context.Context, run *seat.Run) error {
 			j.StartedAt, j.Step, j.Steps = began, int(p.Round), int(p.Rounds)
 		})
 	}
-	if err != nil {
+	if over(span, err); err != nil {
 		return run.Abort(fmt.Errorf("storing the opened result: %w", err))
 	}
 	err = r.watched(ctx, run, func() error { return run.Confirm(ctx, out) })
@@ -436,16 +437,18 @@ func guarded[T any](f func() (T, error)) (v T, err error) {
 
 // watched runs wait and, if it takes long, writes down whose confirmation is missing.
 func (r *runner) watched(ctx context.Context, run *seat.Run, wait func() error) error {
-	over, done := make(chan struct{}), make(chan struct{})
+	ctx, span := under(ctx, "confirm")
+	ended, done := make(chan struct{}), make(chan struct{})
 	t := time.AfterFunc(showUnconfirmed, func() {
 		defer close(done)
-		r.showUnconfirmed(ctx, run, over)
+		r.showUnconfirmed(ctx, run, ended)
 	})
 	err := wait()
 	if !t.Stop() {
-		close(over)
+		close(ended)
 		<-done
 	}
+	over(span, err)
 	return err
 }
 
@@ -455,6 +458,7 @@ func (r *runner) showUnconfirmed(ctx context.Context, run *seat.Run, over <-chan
 	defer t.Stop()
 	for {
 		if missing := run.Unconfirmed(); !slices.Equal(missing, r.job.Waiting) {
+			waits(ctx, r.job.Waiting, missing)
 			job, err := r.node.cfg.Jobs.Change(ctx, r.id, func(j jobs.Job) (jobs.Job, error) {
 				j.Waiting = missing
 				return j, nil
@@ -513,7 +517,9 @@ func (r *runner) release(ctx context.Context) error {
 //
 // Some results take seconds and hundreds of megabytes: as many are computed at a time as there are processors. Finish is
 // bounded and does not end with ctx.
-func (r *runner) finish(ctx context.Context, opened []byte) error {
+func (r *runner) finish(ctx context.Context, opened []byte) (err error) {
+	ctx, span := under(ctx, "result")
+	defer func() { over(span, err) }()
 	select {
 	case r.node.finishing <- struct{}{}:
 	case <-ctx.Done():
@@ -536,61 +542,3 @@ func (r *runner) finish(ctx context.Context, opened []byte) error {
 		return err
 	})
 }
-
-// problem is what the job's record says of an error.
-func problem(err error) *jobs.Problem {
-	var (
-		own      *jobError
-		refusal  *policy.Refusal
-		conflict *seat.Conflict
-		timeout  *session.TimeoutError
-		cheat    *session.EquivocationError
-		aborted  *seat.AbortedError
-		open     *seat.NotConfirmedError
-		input    *simon.InputError
-		outcome  *simon.OutcomeError
-	)
-	p := func(code int, reason string) *jobs.Problem {
-		return &jobs.Problem{Code: code, Reason: reason, Message: err.Error()}
-	}
-	switch {
-	case errors.Is(err, errCancelled):
-		return &jobs.Problem{Code: 409, Reason: "cancelled", Message: "cancelled by the caller"}
-	case errors.Is(err, errReplaced):
-		return p(409, "replaced")
-	case errors.As(err, &own):
-		return p(own.code, own.reason)
-	case errors.Is(err, jobs.ErrTooLarge):
-		return &jobs.Problem{Code: 507, Reason: "too-large", Message: "the result is too large to store: ask for less of it, such as fewer columns, categories or times (" + err.Error() + ")"}
-	case errors.Is(err, session.ErrMemory):
-		return &jobs.Problem{Code: 507, Reason: "too-large", Message: "the messages of this computation are too large for so many parties: ask for less, such as fewer columns, categories or times"}
-	case errors.As(err, &refusal):
-		return p(403, "policy")
-	case errors.As(err, &conflict):
-		return p(409, "conflict")
-	case errors.As(err, &cheat):
-		return p(502, "equivocation")
-	case errors.As(err, &timeout):
-		return &jobs.Problem{Code: 504, Reason: "timeout", Message: timeout.Error()}
-	case errors.As(err, &outcome):
-		return &jobs.Problem{Code: 400, Reason: "outcome", Message: outcome.Error()}
-	case errors.As(err, &input):
-		return p(400, "input")
-	case errors.As(err, &open):
-		return p(504, "not-confirmed")
-	case errors.As(err, &aborted):
-		return p(502, "peer")
-	}
-	return p(500, "internal")
-}
-
-// jobError is an end that needs no type of its own.
-type jobError struct {
-	code   int
-	reason string
-	text   string
-}
-
-func (e *jobError) Error() string { return e.text }
-
-func names(list []string) string { return strings.Join(list, ", ") }

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,12 +14,19 @@ import (
 	"github.com/weftmpc/weft/node/seat"
 )
 
+// cancelledError is a withdrawal to the others, whose nodes say so.
+type cancelledError struct{}
+
+func (cancelledError) Error() string { return "cancelled by the caller" }
+func (cancelledError) Unwrap() error { return seat.ErrWithdrawn }
+
 // wait is one open JOIN on its way to a START.
 type wait struct {
 	runner  *runner
 	open    *seat.Open
 	claim   *claim
 	missing []string // parties that have not joined, as the coordinator said last
+	told    []string // missing, as the trace has it
 	heard   bool     // the coordinator has answered
 	refused uint16   // the code for which it refused the JOIN with its last answer; 0: it did not
 	reason  string   // why there is no start yet, if it is not that parties are missing
@@ -52,7 +60,7 @@ func (w *wait) start(ctx context.Context) (*seat.Run, error) {
 			}
 			claimed, starts = nil, w.open.Starts
 		case b := <-starts:
-			run, err := w.open.Begin(b, r.job)
+			run, err := w.begin(ctx, b)
 			if err == nil || errors.Is(err, seat.ErrWithdrawn) {
 				return run, err
 			}
@@ -62,6 +70,7 @@ func (w *wait) start(ctx context.Context) (*seat.Run, error) {
 			if err := w.answer(a); err != nil {
 				return nil, err
 			}
+			w.tell(ctx)
 			show.Reset(showWaiting)
 		case <-show.C:
 			if claimed != nil {
@@ -180,7 +189,15 @@ func (w *wait) late() error {
 		}
 		return &jobError{504, "not-joined", text}
 	}
-	return &jobError{504, "not-joined", fmt.Sprintf("%s did not join within %s%s", names(w.missing), d, w.strangers())}
+	return &jobError{504, "not-joined", fmt.Sprintf("%s did not join within %s%s", names(w.missing), d, cmp.Or(w.before(), w.strangers()))}
+}
+
+// before says how a party that is missing now has ended the attempt before, if it did.
+func (w *wait) before() string {
+	if e := w.runner.ended; e != nil && slices.Contains(w.missing, e.Party) {
+		return "; before that, " + e.Error()
+	}
+	return ""
 }
 
 // mostNamed is how many fingerprints an error shows: for many parties the reason is hardly that all have new ones.

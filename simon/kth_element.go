@@ -47,7 +47,7 @@ func KthElement() Microprotocol {
 	})
 }
 
-const rankedSchema = `{"type":"object","properties":{"array":{"type":"array","items":{"type":"number"}},"rank":{"type":"integer","minimum":1},` +
+const rankedSchema = `{"type":"object","properties":{"array":{"anyOf":[{"type":"number"},{"type":"array","items":{"type":"number"}}]},"rank":{"type":"integer","minimum":1},` +
 	`"lower_bound":{"type":"number"},"upper_bound":{"type":"number"}},"required":["array","rank"],"additionalProperties":false}`
 
 // anyNumber is a number that the client may leave out.
@@ -88,7 +88,11 @@ func readRanked(data io.Reader, v values) ([]byte, int, error) {
 				if name != "array" {
 					return given(name, it)
 				}
-				if it != itemOpen {
+				switch it {
+				case itemNumber: // R writes a list of one number as a number
+					return w.add(at, n.number)
+				case itemOpen:
+				default:
 					return &InputError{"data.array", "must be a list of numbers"}
 				}
 				return n.list(at, func(i int, it item) error {

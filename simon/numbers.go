@@ -69,8 +69,15 @@ func (i item) reason() string {
 	}
 }
 
+// Sizes of a numberReader's buffer, in bytes. Most inputs are a few numbers, and room for many would be most of what an
+// upload of them costs; it grows when a read has filled half of it.
+const (
+	firstBuffer = 512
+	mostBuffer  = 64 << 10
+)
+
 func newNumberReader(r io.Reader) *numberReader {
-	return &numberReader{r: r, buf: make([]byte, 0, 64<<10)}
+	return &numberReader{r: r, buf: make([]byte, 0, firstBuffer)}
 }
 
 // peek returns the next byte, which it does not consume; ok is false at the end and after an error.
@@ -78,6 +85,9 @@ func (n *numberReader) peek() (c byte, ok bool) {
 	for n.at == len(n.buf) {
 		if n.err != nil {
 			return 0, false
+		}
+		if room := cap(n.buf); len(n.buf) >= room/2 && room < mostBuffer {
+			n.buf = make([]byte, 0, min(8*room, mostBuffer))
 		}
 		var k int
 		k, n.err = n.r.Read(n.buf[:cap(n.buf)])

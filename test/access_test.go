@@ -47,8 +47,8 @@ func TestNodesWithAccessControl(t *testing.T) {
 		tokens[name] = strings.TrimSpace(r.weft("token", "create", "--config", name+"/node.yaml", "--name", "anna", "--role", "analyst"))
 		must(t, os.WriteFile(r.path(name, "anna.token"), []byte(tokens[name]+"\n"), 0o600))
 	}
-	r.rewrite("alice", "node.yaml", "    cert: \"\"\n", "    cert: ../gateway/tls.crt\n")
-	r.rewrite("alice", "node.yaml", "    key: \"\"\n", "    key: ../gateway/tls.key\n")
+	r.rewriteIn("alice", "node.yaml", "gateway", "    cert: \"\"\n", "    cert: ../gateway/tls.crt\n")
+	r.rewriteIn("alice", "node.yaml", "gateway", "    key: \"\"\n", "    key: ../gateway/tls.key\n")
 	r.urls["alice"] = strings.Replace(r.urls["alice"], "http:", "https:", 1)
 	r.start()
 	owner := strings.TrimSpace(r.weft("token", "create", "--config", "alice/node.yaml", "--name", "olga", "--role", "data-owner"))

@@ -28,9 +28,15 @@ type command struct {
 // weft starts the command against a party's gateway, in a folder of its own and without a terminal.
 func (d *demoProcess) weft(t *testing.T, party int, stdin string, args ...string) *command {
 	t.Helper()
+	return startCommand(t, d.urls[party], stdin, args...)
+}
+
+// startCommand starts the command against a gateway.
+func startCommand(t *testing.T, gateway, stdin string, args ...string) *command {
+	t.Helper()
 	c := &command{t: t, done: make(chan struct{})}
 	c.cmd = exec.Command(binary, args...)
-	c.cmd.Env = append(os.Environ(), "WEFT_GATEWAY="+d.urls[party])
+	c.cmd.Env = append(rackEnviron(), "WEFT_GATEWAY="+gateway)
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = strings.NewReader(stdin), &c.stdout, &c.stderr
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)

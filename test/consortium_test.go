@@ -89,7 +89,7 @@ func newConsortium(t *testing.T, plain bool) *consortium {
 			m.private.Config.StoreKey, m.private.Config.StoreDir = nil, t.TempDir()
 		}
 		m.private.Restart(t)
-		m.store, err = jobs.Open(t.Context(), m.private.Conn, jobs.Options{Logger: c.logger})
+		m.store, err = jobs.Open(t.Context(), m.private.Conn, jobs.Options{Ledger: m.private.Ledger, Logger: c.logger})
 		must(t, err)
 		n, err := node.New(node.Config{
 			Identity: ids[name], Roots: roots, Parties: peers, Coordinator: center.FP(), Catalogue: c.catalogue, Jobs: m.store,

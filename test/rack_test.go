@@ -155,6 +155,21 @@ func (r *rack) rewrite(member, file, old, new string) {
 	must(r.t, os.WriteFile(path, bytes.Replace(b, []byte(old), []byte(new), 1), 0o600))
 }
 
+// rewriteIn is rewrite for a text that stands once within a group of a configuration.
+func (r *rack) rewriteIn(member, file, group, old, new string) {
+	r.t.Helper()
+	path := r.path(member, file)
+	b, err := os.ReadFile(path)
+	must(r.t, err)
+	before, rest, found := bytes.Cut(b, []byte("\n"+group+":\n"))
+	within, after, _ := bytes.Cut(rest, []byte("\n\n# ")) // the comment of the next group
+	if n := bytes.Count(within, []byte(old)); !found || n != 1 {
+		r.t.Fatalf("%s of %s has %q %d times, want once:\n%s", group, path, old, n, b)
+	}
+	within = bytes.Replace(within, []byte(old), []byte(new), 1)
+	must(r.t, os.WriteFile(path, slices.Concat(before, []byte("\n"+group+":\n"), within, []byte("\n\n# "), after), 0o600))
+}
+
 func (r *rack) add(member string, args ...string) *rackProcess {
 	p := newRackProcess(r.t, r.dir, member, args...)
 	r.procs[member] = p

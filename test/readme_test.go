@@ -33,7 +33,7 @@ type section struct {
 var codeSpan = regexp.MustCompile("`([^`\n]+)`")
 
 // readMarkdown takes a document apart as far as these documents need it.
-func readMarkdown(t *testing.T, path string) map[string]*section {
+func readMarkdown(t testing.TB, path string) map[string]*section {
 	t.Helper()
 	b, err := os.ReadFile(path)
 	if err != nil {

@@ -97,6 +97,35 @@ func TestRoomsImportOnlyWhatThePlanAllows(t *testing.T) {
 	}
 }
 
+// telling says which rooms make spans, with the plain interface; all else of OpenTelemetry is cmd's.
+var telling = map[string][]string{
+	"gateway": {"attribute", "codes", "trace", "propagation"},
+	"node":    {"attribute", "codes", "trace"},
+}
+
+func TestTracesAreConfined(t *testing.T) {
+	const root = "go.opentelemetry.io/"
+	makes := map[string]bool{}
+	for _, p := range packages(t) {
+		in := room(p.ImportPath)
+		for _, i := range p.Imports {
+			name, foreign := strings.CutPrefix(i, root)
+			if !foreign {
+				continue
+			}
+			makes[in] = true
+			if in != "cmd" && !slices.Contains(telling[in], strings.TrimPrefix(name, "otel/")) {
+				t.Errorf("%s imports %s", p.ImportPath, i)
+			}
+		}
+	}
+	for _, in := range []string{"cmd", "gateway", "node"} {
+		if !makes[in] {
+			t.Errorf("%s imports nothing of %s: this test looks in the wrong place", in, root)
+		}
+	}
+}
+
 // impure is what protocols must not reach for: they get randomness, peers and time from their Session.
 var impure = []string{
 	"net", "os", "crypto/rand", "math/rand", "math/rand/v2", "log", "log/slog", "syscall", "path/filepath", "io/ioutil", "github.com/nats-io/",

@@ -72,23 +72,29 @@ func (f *Fabric) Intruder(t testing.TB, account string) *nats.Conn {
 
 // PrivateBroker is a party's own broker with its buckets provisioned.
 type PrivateBroker struct {
-	Server   *broker.Server
-	Config   broker.Config
-	Key      broker.Key
-	StoreKey identity.Secret
-	Conn     *nats.Conn
-	JS       jetstream.JetStream
-	Buckets  broker.Buckets
+	Server    *broker.Server
+	Config    broker.Config
+	Key       broker.Key
+	LedgerKey broker.Key
+	StoreKey  identity.Secret
+	Conn      *nats.Conn
+	JS        jetstream.JetStream
+	Buckets   broker.Buckets
+	Ledger    *nats.Conn // to the ledger's account
+	Sids      jetstream.KeyValue
 }
 
-// Private runs a private broker over a new folder.
-func Private(t testing.TB) *PrivateBroker {
+// Private runs a private broker over a new folder, for the guests given, if any.
+func Private(t testing.TB, guests ...broker.Guests) *PrivateBroker {
 	t.Helper()
-	p := &PrivateBroker{Key: Key(t), StoreKey: make(identity.Secret, 32)}
+	p := &PrivateBroker{Key: Key(t), LedgerKey: Key(t), StoreKey: make(identity.Secret, 32)}
 	if _, err := rand.Read(p.StoreKey); err != nil {
 		t.Fatal(err)
 	}
-	p.Config = broker.Private("private", t.TempDir(), p.StoreKey, p.Key.Public(), false)
+	p.Config = broker.Private("private", t.TempDir(), p.StoreKey, p.Key.Public(), p.LedgerKey.Public(), false)
+	for _, g := range guests {
+		p.Config = p.Config.Admit(g)
+	}
 	p.Config.Logger = Logger(t)
 	p.open(t)
 	return p
@@ -111,6 +117,14 @@ func (p *PrivateBroker) open(t testing.TB) {
 	}
 	p.JS = js
 	if p.Buckets, err = broker.Provision(t.Context(), js); err != nil {
+		t.Fatal(err)
+	}
+	p.Ledger = Connect(t, p.Server, p.LedgerKey, nats.Name("ledger"))
+	ledger, err := jetstream.New(p.Ledger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Sids, err = broker.ProvisionLedger(t.Context(), ledger); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/weftmpc/weft/broker/identity"
 	"github.com/weftmpc/weft/gateway"
 	"github.com/weftmpc/weft/gateway/access"
+	"github.com/weftmpc/weft/jobs"
 )
 
 // gatewayTLS is the gateway's own end of TLS.
@@ -76,6 +77,13 @@ func (c gatewayConfig) check() error {
 	case away && c.TLS.Cert == "" && len(c.BehindProxy) == 0:
 		return withHint(fmt.Errorf("gateway.listen %q is not a loopback address, and the gateway has no TLS: data and tokens would travel in the clear", c.Listen),
 			"set gateway.tls; or gateway.behind_proxy, where a proxy in front has TLS")
+	}
+	return nil
+}
+
+func (c gatewayConfig) checkDeadline() error {
+	if d := c.Deadline; d <= 0 || d > time.Hour {
+		return fmt.Errorf("gateway.deadline %s: between 1ms and 1h are possible", d)
 	}
 	return nil
 }
@@ -173,13 +181,21 @@ type gate struct {
 	run     []func(context.Context)
 }
 
+// shares bound what one caller of several may keep: half of the store's 100,000 jobs and of what there is for them on disk.
+func (g gate) shares() jobs.Limits {
+	if g.access == nil {
+		return jobs.Limits{}
+	}
+	return jobs.Limits{Kept: 50_000, Inside: 1 << 30, Beside: 6 << 30}
+}
+
 // openGate reads the files of the configuration. state is the node's state folder.
 func (c gatewayConfig) openGate(state string, now func() time.Time, log *slog.Logger) (g gate, err error) {
 	if g.proxies, err = c.proxies(); err != nil {
 		return g, err
 	}
+	files := &tlsFiles{config: c.TLS, now: now, log: log}
 	if c.TLS.Cert != "" {
-		files := &tlsFiles{config: c.TLS, now: now, log: log}
 		if err := files.read(); err != nil {
 			return g, withHint(fmt.Errorf("gateway.tls: %w", err), "%s", advice(err, "correct the files or their paths; without TLS leave gateway.tls empty"))
 		}
@@ -198,12 +214,34 @@ func (c gatewayConfig) openGate(state string, now func() time.Time, log *slog.Lo
 		return g, err
 	}
 	for _, a := range list {
-		if provider, ok := a.(*access.OIDC); ok {
-			g.run = append(g.run, provider.Run)
+		switch a := a.(type) {
+		case *access.OIDC:
+			g.run = append(g.run, a.Run)
+		case *access.Certificates:
+			a.Trust(files.authorities)
 		}
 	}
 	g.access = &gateway.Access{Authenticators: list, Rate: c.Access.Rate}
 	return g, nil
+}
+
+// open opens the gate and the listener of a gateway. file is the configuration's, for the messages.
+func (c gatewayConfig) open(state, file string, now func() time.Time, log *slog.Logger) (g gate, l net.Listener, err error) {
+	if g, err = c.openGate(state, now, log); err != nil {
+		return g, nil, fmt.Errorf("%s: %w", file, err)
+	}
+	if l, err = net.Listen("tcp", c.Listen); err != nil {
+		return g, nil, withHint(fmt.Errorf("gateway.listen %s: %w", c.Listen, err), "stop what uses the port, or choose another in %s", file)
+	}
+	return g, l, nil
+}
+
+// at is the address under which the gateway listens.
+func (c gatewayConfig) at(l net.Listener) string {
+	if c.TLS.Cert != "" {
+		return "https://" + l.Addr().String()
+	}
+	return "http://" + l.Addr().String()
 }
 
 // transport leads to the provider.
@@ -260,6 +298,12 @@ func (f *tlsFiles) current(*tls.ClientHelloInfo) (*tls.Config, error) {
 	return f.server, nil
 }
 
+// authorities are those of clients as the files are now.
+func (f *tlsFiles) authorities() *x509.CertPool {
+	server, _ := f.current(nil) // it has no errors
+	return server.ClientCAs
+}
+
 // warn logs once a day, from seven days before, that the certificate ends.
 func (f *tlsFiles) warn(ctx context.Context) {
 	for {
@@ -290,7 +334,7 @@ func (f *tlsFiles) changed() bool {
 		if err != nil {
 			continue // between two files; or gone, which the next start tells
 		}
-		if old := f.seen[i]; old == nil || !os.SameFile(old, info) || !old.ModTime().Equal(info.ModTime()) || old.Size() != info.Size() {
+		if old := f.seen[i]; old == nil || !os.SameFile(old, info) || !old.ModTime().Equal(info.ModTime()) || old.Size() != info.Size() || old.Mode() != info.Mode() {
 			f.seen[i], any = info, true
 		}
 	}

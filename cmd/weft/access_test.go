@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/weftmpc/weft/gateway/access"
+	"github.com/weftmpc/weft/jobs"
 )
 
 func TestGatewayConfig(t *testing.T) {
@@ -168,6 +169,22 @@ func TestRenewedCertificateIsRead(t *testing.T) {
 	if runtime.GOOS == "windows" { // mode bits say nothing there
 		return
 	}
+	third := serial()
+	if err := os.Chmod(c.TLS.Key, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	writePair(t, dir, now.Add(time.Hour)) // keeps the mode
+	now = now.Add(time.Second)
+	if serial() != third {
+		t.Error("a key is read that others can read")
+	}
+	if err := os.Chmod(c.TLS.Key, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(time.Second)
+	if serial() == third {
+		t.Error("a certificate is not read once its key is private")
+	}
 	if err := os.Chmod(c.TLS.Key, 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -282,6 +299,9 @@ func TestGateWithProvider(t *testing.T) {
 	g, err := c.openGate(dir, time.Now, slog.New(slog.DiscardHandler))
 	if err != nil || len(g.access.Authenticators) != 2 || len(g.run) != 2 {
 		t.Fatalf("%+v, %v", g, err)
+	}
+	if l := g.shares(); l.Kept == 0 || l.Inside == 0 || l.Beside == 0 || (gate{}).shares() != (jobs.Limits{}) {
+		t.Errorf("shares: %+v", l)
 	}
 	server, err := g.tls.GetConfigForClient(nil)
 	if err != nil || server.ClientAuth != tls.VerifyClientCertIfGiven || server.ClientCAs == nil {

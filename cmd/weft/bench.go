@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,6 +21,8 @@ const (
 	benchHTTP       = "http"
 	benchHTTPNew    = "http-new"
 	benchAtOnce     = "at-once"
+	benchHTTPAtOnce = "http-at-once"
+	benchCalls      = "calls"
 	benchVector     = "vector"
 	benchUnivariate = "univariate"
 	benchBivariate  = "bivariate"
@@ -32,7 +35,7 @@ const (
 	benchLarge      = "median-large"
 )
 
-var benchKinds = []string{benchSum, benchHTTP, benchHTTPNew, benchAtOnce, benchVector, benchUnivariate, benchBivariate, benchLogistic, benchUnion,
+var benchKinds = []string{benchSum, benchHTTP, benchHTTPNew, benchAtOnce, benchHTTPAtOnce, benchCalls, benchVector, benchUnivariate, benchBivariate, benchLogistic, benchUnion,
 	benchExtremes, benchMedian, benchQuantiles, benchHidden, benchLarge}
 
 const (
@@ -71,6 +74,10 @@ result, and prints a table. A row:
   http      the same through the gateways, each party's POST and GET over connections that are kept
   http-new  the same with a new connection for each request
   at-once   --at-once sums under way at any time, through the job stores
+  http-at-once  the same through the gateways, over connections that are kept: each party's POST waits for its job and brings
+            the result
+  calls     small calls of the representation API by --at-once callers, by turns at the gateways: each stores a number, finds
+            Simon and its compute, reads the number back and releases it; a repetition is one of these five calls
   vector    a sum of lists of --vector values, through the job stores
   univariate, bivariate
             all statistics of 100 numbers, or pairs, of each party
@@ -82,7 +89,8 @@ result, and prints a table. A row:
   median-large  the median of 1,000,000 numbers of each party
 
 All rows but the first kind have three parties, or the first number of --parties if 3 is not among them. A row ends after
---count repetitions (at-once: ten for each sum under way at least; vector: a thirtieth; from logistic on: a tenth) or after --duration, whichever
+--count repetitions (at-once: ten for each sum under way at least; calls: a hundred
+for each caller at least; vector: a thirtieth; from logistic on: a tenth) or after --duration, whichever
 comes first. The first tenth on top, at least two, warms up and does not count. All parties share this machine's cores.
 
 With --gateway, once for each party, a running fabric is measured instead, from here: all rows go over HTTP, and the jobs
@@ -111,7 +119,7 @@ from row to row, so measure with one row, or show the difference with -base. Pro
 	fl.StringSliceVar(&f.rows, "rows", benchKinds, "the rows to measure")
 	fl.IntSliceVar(&f.parties, "parties", []int{2, 3, 5, 16}, "numbers of parties, each from 2 to 128")
 	fl.IntVar(&f.count, "count", 300, "repetitions of a row, at most 50000")
-	fl.IntVar(&f.atOnce, "at-once", 64, "sums under way at any time in the row at-once, at most 512")
+	fl.IntVar(&f.atOnce, "at-once", 64, "sums under way, or callers, at any time in the rows at-once, http-at-once and calls, at most 512")
 	fl.IntVar(&f.vector, "vector", 1_000_000, "values of a vector, at most 1048576")
 	fl.DurationVar(&f.duration, "duration", 10*time.Second, "when a row ends even without --count repetitions, at most 1h")
 	fl.DurationVar(&f.pause, "pause", time.Millisecond, "rest between two sums that follow each other, which does not count; at most 1m")
@@ -181,6 +189,8 @@ type benchCase struct {
 	count  int // repetitions that count, unless time ends first
 	atOnce int
 	ask    asker // of one computation at one party
+
+	calls *benchCallers // in place of computations; nil: none
 }
 
 // cases are the rows for a fabric of n parties.
@@ -201,7 +211,14 @@ func (f benchFlags) cases(b *benchFabric) []benchCase {
 	if usual {
 		add(benchHTTP, b.kept, sumWork(0), f.count, 1)
 		add(benchHTTPNew, b.fresh, sumWork(0), f.count, 1)
-		add(benchAtOnce, core, sumWork(0), min(max(f.count, 10*f.atOnce), benchMostSums), f.atOnce)
+		many := min(max(f.count, 10*f.atOnce), benchMostSums)
+		add(benchAtOnce, core, sumWork(0), many, f.atOnce)
+		if !b.remote { // there at-once goes through the gateways
+			add(benchHTTPAtOnce, waitingAsker{b.kept, &sync.Map{}}, sumWork(0), many, f.atOnce)
+		}
+		if f.wants(benchCalls) {
+			all = append(all, benchCase{kind: benchCalls, count: max(f.count, 100*f.atOnce), atOnce: f.atOnce, calls: newBenchCallers(b.kept, f.atOnce)})
+		}
 		add(benchVector, core, sumWork(f.vector), (f.count+29)/30, 1)
 		for _, kind := range []string{benchUnivariate, benchBivariate} {
 			add(kind, core, statisticWork(kind), f.count, 1)

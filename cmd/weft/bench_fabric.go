@@ -26,8 +26,8 @@ type benchFabric struct {
 	remote  bool
 	parties []*party     // in this process
 	sent    func() int64 // bytes that all parties have sent to the broker so far; nil: unknown
-	kept    asker        // over HTTP
-	fresh   asker        // over HTTP, with a new connection for each request
+	kept    httpAsker    // over HTTP
+	fresh   httpAsker    // over HTTP, with a new connection for each request
 }
 
 // An asker lets one party take part in a computation.
@@ -97,7 +97,7 @@ func remoteFabric(ctx context.Context, clients []*client) (*benchFabric, error) 
 }
 
 func (b *benchFabric) overHTTP(clients []*client) {
-	with := func(t *http.Transport) asker {
+	with := func(t *http.Transport) httpAsker {
 		a := httpAsker{parties: b.names}
 		for _, c := range clients {
 			hc := *c.http
@@ -192,9 +192,15 @@ func (a httpAsker) prepare(w work, data []byte) (input, error) {
 }
 
 func (a httpAsker) submit(ctx context.Context, party int, id uuid.UUID, in input) (string, error) {
+	j, err := a.post(ctx, party, id, in)
+	return j.ID, err
+}
+
+// post submits a job, and returns it as it stands then.
+func (a httpAsker) post(ctx context.Context, party int, id uuid.UUID, in input, header ...string) (job, error) {
 	names, err := json.Marshal(a.parties)
 	if err != nil {
-		return "", err
+		return job{}, err
 	}
 	parameters := in.work.parameters
 	if parameters == nil {
@@ -203,8 +209,7 @@ func (a httpAsker) submit(ctx context.Context, party int, id uuid.UUID, in input
 	body := fmt.Appendf(nil, `{"microprotocol":%q,"uuid":%q,"parties":%s,"deadline":%q,"parameters":%s,"data":`,
 		in.work.microprotocol.Name, id, names, benchDeadline, parameters)
 	body = append(append(slices.Grow(body, len(in.data)+1), in.data...), '}')
-	j, err := a.clients[party].one(ctx, http.MethodPost, "/v1/jobs", body, uploadTime)
-	return j.ID, err
+	return a.clients[party].one(ctx, http.MethodPost, "/v1/jobs", body, uploadTime, header...)
 }
 
 func (a httpAsker) done(ctx context.Context, party int, id string) (created, end time.Time, err error) {
@@ -229,6 +234,32 @@ func (a httpAsker) result(ctx context.Context, party int, id string) ([]byte, er
 func (a httpAsker) forget(ctx context.Context, party int, id string) error {
 	_, err := a.clients[party].do(ctx, http.MethodDelete, "/v1/jobs/"+id, nil, answerTime)
 	return err
+}
+
+// waitingAsker goes to the gateways once for each job: the POST waits for its end and brings the result.
+type waitingAsker struct {
+	httpAsker
+	results *sync.Map // by job
+}
+
+func (a waitingAsker) submit(ctx context.Context, party int, id uuid.UUID, in input) (string, error) {
+	j, err := a.post(ctx, party, id, in, "Prefer", "wait="+strconv.Itoa(int(benchDeadline.Seconds())))
+	switch {
+	case err != nil:
+		return j.ID, err
+	case j.State != stateDone:
+		return j.ID, ended(j)
+	case j.Result == nil:
+		return j.ID, errors.New("the job is done and brings no result")
+	}
+	a.results.Store(j.ID, []byte(j.Result))
+	return j.ID, nil
+}
+
+func (a waitingAsker) result(_ context.Context, _ int, job string) ([]byte, error) {
+	result, _ := a.results.LoadAndDelete(job)
+	b, _ := result.([]byte)
+	return b, nil
 }
 
 // benchData is what party k gives: the number k+1, or one list of values that begins with it.

@@ -28,8 +28,11 @@ type benchTimes struct {
 	nodes time.Duration // from the last party's acceptance of its job until the last party is done, by the parties' clocks
 }
 
-// once computes one sum and checks it. The clock stands still before and after.
+// once computes one sum and checks it, or makes one call. The clock stands still before and after.
 func (r *benchRun) once(ctx context.Context) (benchTimes, error) {
+	if r.calls != nil {
+		return r.calls.once(ctx)
+	}
 	id, err := uuid.NewRandom()
 	if err != nil {
 		return benchTimes{}, err
@@ -83,6 +86,9 @@ func (r *benchRun) nodesPart(ctx context.Context, made []string) (time.Duration,
 func (r *benchRun) forget(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTime)
 	defer cancel()
+	if r.calls != nil {
+		return r.calls.forget(ctx)
+	}
 	made := r.made
 	r.made = nil
 	return r.atAll(func(i int) error {
@@ -100,8 +106,11 @@ func (r *benchRun) forget(ctx context.Context) error {
 
 // measure makes one row, or two where the nodes' part has one of its own. number is that of the row, for profiles.
 func (b *benchFabric) measure(ctx context.Context, f benchFlags, c benchCase, number int) (rows []benchRow, err error) {
-	r := &benchRun{benchFabric: b, benchCase: c, nodes: b.remote && c.atOnce == 1}
+	r := &benchRun{benchFabric: b, benchCase: c, nodes: b.remote && c.atOnce == 1 && c.calls == nil}
 	for i := range b.names {
+		if c.calls != nil {
+			break // they bring their own data
+		}
 		in, err := c.ask.prepare(c.work, c.work.data(i))
 		if err != nil {
 			return nil, err
@@ -130,7 +139,7 @@ func (b *benchFabric) measure(ctx context.Context, f benchFlags, c benchCase, nu
 	}
 	row := r.row(times, took, func(t benchTimes) time.Duration { return t.whole })
 	row.WarmUp = len(warm)
-	if b.sent != nil {
+	if b.sent != nil && c.calls == nil {
 		row.Bytes = (after - before) / int64(len(times)*len(b.names))
 	}
 	row.rate()

@@ -67,9 +67,13 @@ func (r *benchRow) rate() {
 		r.Measured = whole + "; HTTP, a new connection per request"
 	case benchAtOnce:
 		r.Measured = fmt.Sprintf("%s; %d under way at any time; %s", whole, r.AtOnce, through)
+	case benchHTTPAtOnce:
+		r.Measured = fmt.Sprintf("%s; %d under way at any time; HTTP, kept connections, one request of each party", whole, r.AtOnce)
+	case benchCalls:
+		r.Measured = fmt.Sprintf("a small call of the representation API; %d callers; HTTP, kept connections", r.AtOnce)
 	case benchVector, benchUnivariate, benchBivariate, benchLogistic, benchUnion:
 		r.Measured = whole + "; " + through
-	default:
+	default: // the nodes' part
 		r.Measured = "last job accepted to last party done, by the parties' clocks"
 	}
 	if strings.HasPrefix(r.Name, benchVector) {
@@ -111,7 +115,7 @@ func (r *benchReport) writeTable(w io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprint(w, "\nper second: computations; MB/s: what all parties sent each other; bytes sent: by a party to the broker, for one computation\n")
+	_, err := fmt.Fprint(w, "\nper second: computations, or calls; MB/s: what all parties sent each other; bytes sent: by a party to the broker, for one computation\n")
 	return err
 }
 

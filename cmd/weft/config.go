@@ -130,6 +130,19 @@ func (v *plainYAML) Visit(n ast.Node) ast.Visitor {
 	return v
 }
 
+// hasKey says whether a YAML document is a mapping with this key. It is for telling configurations apart, which decode reads.
+func hasKey(b []byte, key string) bool {
+	if !shallow(b) {
+		return false
+	}
+	tree, err := parser.ParseBytes(b, 0)
+	if err != nil || len(tree.Docs) == 0 {
+		return false
+	}
+	values, _ := entries(tree.Docs[0].Body)
+	return slices.ContainsFunc(values, func(v *ast.MappingValueNode) bool { return v.Key.GetToken().Value == key })
+}
+
 func readConfig(file string) ([]byte, error) {
 	f, err := os.Open(file)
 	if err != nil {

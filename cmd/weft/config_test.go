@@ -37,6 +37,11 @@ func full() nodeConfig {
 	}
 	c.Gateway.Hosts = []string{"weft.example.org"}
 	c.Gateway.Deadline = 90 * time.Second
+	c.Private = privateConfig{
+		Listen: "192.0.2.7:4333", TLS: privateTLS{Cert: "house.crt", Key: "house.key", CA: "house-ca.crt"},
+		Gateways: []string{"UCZB2DGDV5KR7B425COU7Z2G5Y66T4RAT46W3YRMRJWBFQN5Q3A3MG2O"},
+		Services: map[string]string{"mean": "UAZCQ6UGXSPGIVLPEESVQTTS7ITKDFBLUFAFZHCZW5MI4J5NJBEQ5P6Y"},
+	}
 	return c
 }
 
@@ -61,7 +66,7 @@ func TestConfigRoundTrip(t *testing.T) {
 
 // Every key of every configuration has a comment, and lines that fit a terminal.
 func TestConfigComments(t *testing.T) {
-	for _, c := range []any{full(), defaultCoordinator(), defaultHub()} {
+	for _, c := range []any{full(), defaultCoordinator(), defaultHub(), defaultGatewayProcess()} {
 		var b strings.Builder
 		if err := render(&b, reflect.ValueOf(c), ""); err != nil {
 			t.Fatal(err)
@@ -194,7 +199,7 @@ func TestNodeConfigCheck(t *testing.T) {
 			h.Microprotocols = []string{"SecureSumm"}
 			c.Helpers = []helperConfig{h}
 		}},
-		{`exclude_evaluators: "dave" is not among the parties`, func(c *nodeConfig) { c.ExcludeEvaluators = []string{"dave"} }},
+		{`exclude_evaluators: "dave" is not among the parties`, func(c *nodeConfig) { c.Excluded = []string{"dave"} }},
 	} {
 		c := full()
 		row.change(&c)

@@ -72,7 +72,7 @@ func (p *program) runCoordinator(ctx context.Context, file string, stderr io.Wri
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	id, roots, err := c.Identity.load(c.CA, p.now(), identity.UsageDealer, identity.UsageParty)
+	id, roots, err := c.Identity.loadAs(c.CA, p.now(), identity.UsageDealer, identity.UsageParty)
 	if err != nil {
 		return err
 	}

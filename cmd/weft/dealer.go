@@ -61,7 +61,7 @@ func (c nodeConfig) helperPolicy() (helpers []policy.Helper, err error) {
 		}
 		helpers = append(helpers, p)
 	}
-	for _, name := range c.ExcludeEvaluators {
+	for _, name := range c.Excluded {
 		if !slices.ContainsFunc(c.Parties, func(m member) bool { return m.Name == name }) {
 			return nil, fmt.Errorf("exclude_evaluators: %q is not among the parties", name)
 		}

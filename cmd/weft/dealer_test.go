@@ -57,7 +57,7 @@ func TestCertificatesOfDealers(t *testing.T) {
 	o.issue("alice")
 	o.issue("coordinator", "--coordinator")
 	c := identityConfig{Cert: o.path("coordinator", "identity.crt"), Key: o.path("coordinator", "identity.key")}
-	if _, _, err := c.load(o.path("ca", "ca.crt"), o.now, identity.UsageParty); err == nil || !strings.Contains(err.Error(), "is a dealer's, and a party's is needed here") {
+	if _, _, err := c.loadAs(o.path("ca", "ca.crt"), o.now, identity.UsageParty); err == nil || !strings.Contains(err.Error(), "is a dealer's, and a party's is needed here") {
 		t.Errorf("a node with the coordinator's certificate: %v", err)
 	}
 	a, err := identity.LoadAuthority(o.path("ca"))
@@ -75,11 +75,11 @@ func TestCertificatesOfDealers(t *testing.T) {
 	if err := identity.ReplaceCertificate(c.Cert, old); err != nil {
 		t.Fatal(err)
 	}
-	if id, _, err := c.load(o.path("ca", "ca.crt"), o.now, identity.UsageDealer, identity.UsageParty); err != nil || id.Leaf.Usage != identity.UsageParty {
+	if id, _, err := c.loadAs(o.path("ca", "ca.crt"), o.now, identity.UsageDealer, identity.UsageParty); err != nil || id.Leaf.Usage != identity.UsageParty {
 		t.Fatal(err)
 	}
 	o.issue("coordinator", "--renew")
-	renewed, _, err := c.load(o.path("ca", "ca.crt"), o.now, identity.UsageDealer)
+	renewed, _, err := c.loadAs(o.path("ca", "ca.crt"), o.now, identity.UsageDealer)
 	if err != nil || renewed.FP() != id.FP() {
 		t.Errorf("%v", err)
 	}

@@ -89,3 +89,41 @@ func nginx(t *testing.T, text string) map[string][]string {
 	}
 	return directives
 }
+
+// The parts of a node, of its gateways and of their proxy fit each other.
+func TestExampleOfTwoGateways(t *testing.T) {
+	read := func(name string, into any) {
+		t.Helper()
+		b, err := os.ReadFile("../../deploy/examples/two-gateways/" + name)
+		if err == nil {
+			err = decode(name, b, into)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	n, g := defaultNode(), defaultGatewayProcess()
+	read("node.yaml", &n)
+	read("gateway.yaml", &g)
+	if err := n.Private.check(); err != nil || n.Gateway.Listen != "" || len(n.Private.Gateways) != 2 {
+		t.Errorf("the node: %v, %+v", err, n.Private)
+	}
+	if err := g.check(); err != nil {
+		t.Error(err)
+	}
+	_, port, err := net.SplitHostPort(n.Private.Listen)
+	if err != nil || !strings.HasSuffix(g.Node.URL, ":"+port) || !strings.HasPrefix(g.Node.URL, "tls://") {
+		t.Errorf("the gateway dials %s, and the node listens on %s", g.Node.URL, n.Private.Listen)
+	}
+	b, err := os.ReadFile("../../deploy/examples/two-gateways/nginx.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := nginx(t, string(b))
+	if got := d["upstream weft/server"]; len(got) != 2 || got[0] != g.Gateway.Listen {
+		t.Errorf("the proxy asks %v, and a gateway listens on %s", got, g.Gateway.Listen)
+	}
+	if got := d["server/location //proxy_ssl_name"]; !slices.Equal(got, g.Gateway.Hosts) {
+		t.Errorf("the proxy wants the name %v, and the gateway is %v", got, g.Gateway.Hosts)
+	}
+}

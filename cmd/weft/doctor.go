@@ -139,7 +139,11 @@ func (d *doctor) files() {
 		return
 	}
 	c, good := d.config, true
-	for _, path := range []string{c.Identity.Key, c.Hub.Key, c.Hub.NKey} {
+	keys := []string{c.Identity.Key, c.Hub.Key, c.Hub.NKey}
+	if c.Private.TLS.Key != "" {
+		keys = append(keys, c.Private.TLS.Key)
+	}
+	for _, path := range keys {
 		if err := identity.CheckPrivate(path); err != nil {
 			good = false
 			d.wrong("files", "chmod 600 "+path, "%v", err)
@@ -167,7 +171,7 @@ func (d *doctor) files() {
 // identity looks at the certificate that other parties see.
 func (d *doctor) identity() {
 	c := d.config
-	id, _, err := c.Identity.load(c.CA, d.now(), identity.UsageParty)
+	id, _, err := c.Identity.load(c.CA, d.now())
 	if err != nil {
 		d.wrong("identity", advice(err, "bring back the files that `weft ca issue` wrote, or have new ones issued"), "%v", err)
 		return

@@ -9,6 +9,10 @@ import (
 // access looks at who may call the gateway, and at its certificate.
 func (d *doctor) access() {
 	c := d.config.Gateway
+	if c.Listen == "" {
+		d.ok("gateway", "the node has none of its own; gateways connect to %s", d.config.Private.Listen)
+		return
+	}
 	if c.TLS.Cert != "" {
 		files := &tlsFiles{config: c.TLS, now: d.now, log: slog.New(slog.DiscardHandler)}
 		if err := files.read(); err != nil {

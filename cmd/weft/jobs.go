@@ -63,7 +63,7 @@ func (p *program) jobListCommand() *cobra.Command {
 
 func (p *program) jobShowCommand() *cobra.Command {
 	var gateway, file string
-	var asJSON bool
+	var format output
 	c := &cobra.Command{
 		Use:     "show ID",
 		Short:   "Show one job, and its result if it has one",
@@ -89,10 +89,10 @@ func (p *program) jobShowCommand() *cobra.Command {
 				return err
 			}
 			drawing := plot.drawJob(cl, j) // first: who reads the output may stop reading before its end
-			if asJSON {
-				err = printRaw(p.stdout, j.raw)
-			} else {
+			if format == outputTable {
 				err = p.showJob(c.Context(), cl, j)
+			} else {
+				err = p.printJob(format, j)
 			}
 			if err != nil {
 				return err
@@ -101,19 +101,22 @@ func (p *program) jobShowCommand() *cobra.Command {
 		},
 	}
 	p.gatewayFlag(c, &gateway)
-	c.Flags().BoolVar(&asJSON, "json", false, "print the job as one line of JSON; large results are left out")
+	outputFlag(c, &format, "print the job as one line of JSON; large results are left out")
 	c.Flags().StringVar(&file, "plot", "", plotHelp)
 	return c
 }
 
 func (p *program) jobCancelCommand() *cobra.Command {
 	var gateway string
-	var asJSON bool
+	var format output
 	c := &cobra.Command{
 		Use:   "cancel ID",
 		Short: "Ask the node to give a job up",
 		Long: `Asks the node to give a job up. A job whose result is computed and waits for the other parties' confirmations cannot be
-cancelled any more, because the others may have the result already.`,
+cancelled any more, because the others may have the result already. The other parties are told: they wait for yours again,
+until their deadline.
+
+` + exitCodes + ` A job that has ended already is no failure.`,
 		Example: "  weft job cancel 0d9c1f8e-5a0c-4f0c-9d7e-2b1f6a3c4d5e --gateway http://127.0.0.1:55501",
 		Args:    oneArgument("ID", "`weft job ls` lists the jobs"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -125,8 +128,8 @@ cancelled any more, because the others may have the result already.`,
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return printRaw(p.stdout, j.raw)
+			if format != outputTable {
+				return p.printJob(format, j)
 			}
 			text := "is being cancelled"
 			switch j.State {
@@ -140,8 +143,16 @@ cancelled any more, because the others may have the result already.`,
 		},
 	}
 	p.gatewayFlag(c, &gateway)
-	c.Flags().BoolVar(&asJSON, "json", false, "print the job as one line of JSON")
+	outputFlag(c, &format, "print the job as one line of JSON")
 	return c
+}
+
+// printJob writes a job for programs.
+func (p *program) printJob(format output, j job) error {
+	if format == outputCSV {
+		return jobsCSV(p.stdout, []job{j})
+	}
+	return printRaw(p.stdout, j.raw)
 }
 
 // dialJob checks the address of the gateway and the form of a job's ID.

@@ -66,19 +66,28 @@ func (c logConfig) logger(w io.Writer) (*slog.Logger, error) {
 
 // remote reads the key of the link's user.
 func (c linkConfig) remote() (broker.Remote, error) {
-	if err := identity.CheckPrivate(c.NKey); err != nil {
-		return broker.Remote{}, fmt.Errorf("hub.nkey: %w", err)
-	}
-	seed, err := identity.ReadSmall(c.NKey)
+	key, err := readNKey("hub.nkey", c.NKey)
 	if err != nil {
-		return broker.Remote{}, fmt.Errorf("hub.nkey: %w", err)
+		return broker.Remote{}, err
+	}
+	return broker.Remote{URL: c.URL, TLS: &broker.TLS{Cert: c.Cert, Key: c.Key, CA: c.CA}, User: key}, nil
+}
+
+// readNKey reads the seed of a user's key; at is the configuration's key that names the file.
+func readNKey(at, file string) (broker.Key, error) {
+	if err := identity.CheckPrivate(file); err != nil {
+		return broker.Key{}, fmt.Errorf("%s: %w", at, err)
+	}
+	seed, err := identity.ReadSmall(file)
+	if err != nil {
+		return broker.Key{}, fmt.Errorf("%s: %w", at, err)
 	}
 	defer clear(seed)
 	key, err := broker.ParseKey(bytes.TrimSpace(seed))
 	if err != nil {
-		return broker.Remote{}, fmt.Errorf("hub.nkey: %s: %w", c.NKey, err)
+		return broker.Key{}, fmt.Errorf("%s: %s: %w", at, file, err)
 	}
-	return broker.Remote{URL: c.URL, TLS: &broker.TLS{Cert: c.Cert, Key: c.Key, CA: c.CA}, User: key}, nil
+	return key, nil
 }
 
 // dial begins to connect to the hub; it does not wait until it is there.
@@ -90,8 +99,13 @@ func (c linkConfig) dial(name string, log *slog.Logger) (*nats.Conn, error) {
 	return broker.Dial(r, log, nats.Name(name))
 }
 
-// load reads the identity and the authority's certificate, and refuses an identity that nobody would accept.
-func (c identityConfig) load(ca string, now time.Time, allowed ...identity.Usage) (*identity.Identity, identity.Roots, error) {
+// load reads a party's identity and the authority's certificate, and refuses an identity that nobody would accept.
+func (c identityConfig) load(ca string, now time.Time) (*identity.Identity, identity.Roots, error) {
+	return c.loadAs(ca, now, identity.UsageParty)
+}
+
+// loadAs is load for an identity of one of the usages that are allowed.
+func (c identityConfig) loadAs(ca string, now time.Time, allowed ...identity.Usage) (*identity.Identity, identity.Roots, error) {
 	roots, err := loadRoots(ca)
 	if err != nil {
 		return nil, roots, err

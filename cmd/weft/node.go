@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/url"
 	"path/filepath"
 	"time"
@@ -31,15 +30,15 @@ type nodeConfig struct {
 	Coordinator string         `yaml:"coordinator" doc:"The fingerprint of the coordinator, which brings the parties of a computation together. It sees who computes what with whom, and no data."`
 	Parties     []member       `yaml:"parties" doc:"Whom this party computes with, its own entry included, and nobody else. Compare each fingerprint with the one that the institution tells you by another way. gateways are the URLs under which clients name a party."`
 	Helpers     []helperConfig `yaml:"helpers" doc:"Who may help as dealer where it could read data together with one party: name, fingerprint, roles (dealer), microprotocols. The coordinator needs no entry to deal for three parties or more where all that it could do is spoil the result. Empty: nobody."`
-
-	ExcludeEvaluators []string `yaml:"exclude_evaluators" doc:"Names of parties that never evaluate comparisons. All parties of a computation must list the same, or it does not start."`
-
-	Gateway gatewayConfig `yaml:"gateway" doc:"The HTTP API for this party's own people."`
-	Log     logConfig     `yaml:"log" doc:"The log, on standard error. It never holds data."`
+	Excluded    []string       `yaml:"exclude_evaluators" doc:"Names of parties that never evaluate comparisons. All parties of a computation must list the same, or it does not start."`
+	Gateway     gatewayConfig  `yaml:"gateway" doc:"The HTTP API for this party's own people."`
+	Private     privateConfig  `yaml:"private" doc:"Other processes of this house at the node's own broker, which has jobs, inputs and results."`
+	Log         logConfig      `yaml:"log" doc:"The log, on standard error. It never holds data."`
+	Traces      tracesConfig   `yaml:"traces" doc:"OpenTelemetry traces of requests and their jobs, for this party's own operators. They never hold data, and nothing of them reaches other parties."`
 }
 
 type gatewayConfig struct {
-	Listen      string        `yaml:"listen" doc:"host:port. On a loopback address all users of this machine are one caller, unless access below says more. Any other address needs access, and tls or behind_proxy."`
+	Listen      string        `yaml:"listen" doc:"host:port. On a loopback address all users of this machine are one caller, unless access below says more. Any other address needs access, and tls or behind_proxy. Empty, in a node with private.listen: gateways are processes of their own, and the node has none."`
 	Insecure    bool          `yaml:"insecure_without_access_control" doc:"true lets the gateway listen beyond this machine without access control and TLS: whoever reaches it can compute in this party's name."`
 	TLS         gatewayTLS    `yaml:"tls" doc:"The gateway's own TLS."`
 	BehindProxy []string      `yaml:"behind_proxy" doc:"Addresses (192.0.2.7) or networks (192.0.2.0/28) of the proxy in front, which has TLS in the gateway's stead. Its X-Forwarded-For and X-Forwarded-Proto count, and nobody else's. Without tls above the gateway answers the proxy and this machine alone."`
@@ -53,12 +52,12 @@ type gatewayConfig struct {
 func defaultNode() nodeConfig {
 	return nodeConfig{
 		Identity: identityConfig{Cert: "identity.crt", Key: "identity.key"}, CA: "ca.crt", State: "state",
-		Durability: "power", Profile: "strict", Drain: 30 * time.Second, Hub: defaultLink(), Helpers: []helperConfig{}, ExcludeEvaluators: []string{},
+		Durability: "power", Profile: "strict", Drain: 30 * time.Second, Hub: defaultLink(), Helpers: []helperConfig{}, Excluded: []string{},
 		Gateway: gatewayConfig{
 			Listen: "127.0.0.1:55501", BehindProxy: []string{}, Hosts: []string{}, CORS: []string{}, Deadline: 5 * time.Minute,
 			Access: accessConfig{Certificates: map[string]string{}, OIDC: oidcConfig{Roles: map[string]string{}}},
 		},
-		Log: defaultLog(),
+		Private: defaultPrivate(), Log: defaultLog(), Traces: defaultTraces(),
 	}
 }
 
@@ -68,7 +67,8 @@ func loadNode(file string, environ []string) (nodeConfig, error) {
 	if err := loadConfig(file, &c, environ); err != nil {
 		return c, err
 	}
-	beside(file, &c.Identity.Cert, &c.Identity.Key, &c.CA, &c.State, &c.Gateway.Files, &c.Gateway.TLS.Cert, &c.Gateway.TLS.Key, &c.Gateway.TLS.ClientCA, &c.Gateway.Access.OIDC.CA, &c.Hub.Cert, &c.Hub.Key, &c.Hub.CA, &c.Hub.NKey)
+	beside(file, append(c.Gateway.paths(), &c.Identity.Cert, &c.Identity.Key, &c.CA, &c.State, &c.Hub.Cert, &c.Hub.Key, &c.Hub.CA, &c.Hub.NKey,
+		&c.Private.TLS.Cert, &c.Private.TLS.Key, &c.Private.TLS.CA, &c.Traces.CA, &c.Traces.Headers)...)
 	if err := c.check(); err != nil {
 		return c, fmt.Errorf("%s: %w", file, err)
 	}
@@ -90,13 +90,24 @@ func (c nodeConfig) check() error {
 	if _, err := identity.ParseFingerprint(c.Coordinator); err != nil {
 		return fmt.Errorf("coordinator: %w", err)
 	}
-	if d := c.Gateway.Deadline; d <= 0 || d > time.Hour {
-		return fmt.Errorf("gateway.deadline %s: between 1ms and 1h are possible", d)
+	if err := c.Gateway.checkDeadline(); err != nil {
+		return err
 	}
 	if c.Drain < 0 || c.Drain > maxDrain {
 		return fmt.Errorf("drain %s: between 0s and %s are possible", c.Drain, maxDrain)
 	}
-	if err := c.Gateway.check(); err != nil {
+	if c.Gateway.Listen == "" && c.Private.Listen == "" {
+		return withHint(errors.New("gateway.listen is empty, and so is private.listen: nobody could reach this node"), "set gateway.listen, such as 127.0.0.1:55501")
+	}
+	if c.Gateway.Listen != "" {
+		if err := c.Gateway.check(); err != nil {
+			return err
+		}
+	}
+	if err := c.Private.check(); err != nil {
+		return err
+	}
+	if err := c.Traces.check(); err != nil {
 		return err
 	}
 	if len(c.Parties) < 2 {
@@ -162,7 +173,7 @@ func (p *program) runNode(ctx context.Context, file string, stderr io.Writer) (e
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	id, roots, err := c.Identity.load(c.CA, p.now(), identity.UsageParty)
+	id, roots, err := c.Identity.load(c.CA, p.now())
 	if err != nil {
 		return err
 	}
@@ -180,22 +191,29 @@ func (p *program) runNode(ctx context.Context, file string, stderr io.Writer) (e
 		return err
 	}
 	defer forgetPID()
-	if c.Gateway.Files != "" {
+	if c.Gateway.Files != "" && c.Gateway.Listen != "" {
 		if party.files, err = c.openFiles(); err != nil {
 			return fmt.Errorf("%s: %w", file, err)
 		}
 	}
-	if party.gate, err = c.Gateway.openGate(c.State, p.now, log); err != nil {
-		return fmt.Errorf("%s: %w", file, err)
+	own := "none"
+	if c.Gateway.Listen != "" {
+		if party.gate, party.listener, err = c.Gateway.open(c.State, file, p.now, log); err != nil {
+			return err
+		}
+		defer party.listener.Close()
+		own = c.Gateway.at(party.listener)
 	}
-	if party.listener, err = net.Listen("tcp", c.Gateway.Listen); err != nil {
-		return withHint(fmt.Errorf("gateway.listen %s: %w", c.Gateway.Listen, err), "stop what uses the port, or choose another in %s", file)
-	}
-	defer party.listener.Close()
 	if party.fabric, err = c.Hub.dial(id.Name(), log); err != nil {
 		return err
 	}
 	defer party.fabric.Close()
+	tracer, endTraces, err := c.Traces.start(id.Name(), log)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	defer endTraces()
+	party.tracer = tracer
 	running, err := startParty(context.WithoutCancel(ctx), party)
 	if err != nil {
 		return err
@@ -203,12 +221,12 @@ func (p *program) runNode(ctx context.Context, file string, stderr io.Writer) (e
 	defer func() { err = errors.Join(err, running.close()) }()
 	p.onHangup(newReloader(p, file, c, party, running).reload)
 	defer p.onHangup(func() {})
-	go warnExpiry(ctx, log, p.now, c.Identity.Cert, c.Hub.Cert)
-	scheme := "http"
-	if c.Gateway.TLS.Cert != "" {
-		scheme = "https"
+	certificates := []string{c.Identity.Cert, c.Hub.Cert}
+	if c.Private.Listen != "" && c.Private.TLS.Cert != "" {
+		certificates = append(certificates, c.Private.TLS.Cert)
 	}
-	log.Info("the node is running", "party", id.Name(), "gateway", scheme+"://"+party.listener.Addr().String(), "hub", c.Hub.URL,
+	go warnExpiry(ctx, log, p.now, certificates...)
+	log.Info("the node is running", "party", id.Name(), "gateway", own, "private", running.private.Addr(), "hub", c.Hub.URL,
 		"profile", c.Profile, "durability", c.Durability, "version", version())
 	select {
 	case <-ctx.Done():
@@ -224,8 +242,10 @@ func (p *program) runNode(ctx context.Context, file string, stderr io.Writer) (e
 // openFiles opens the folder of files. None of the node's secrets may lie in it.
 func (c nodeConfig) openFiles() (*folder, error) {
 	private := []string{c.State, c.Identity.Key, c.Hub.Key, c.Hub.NKey}
-	if c.Gateway.TLS.Key != "" {
-		private = append(private, c.Gateway.TLS.Key)
+	for _, file := range []string{c.Gateway.TLS.Key, c.Private.TLS.Key, c.Traces.Headers} {
+		if file != "" {
+			private = append(private, file)
+		}
 	}
 	f, err := openFolder(c.Gateway.Files, private...)
 	if err != nil {
@@ -246,7 +266,7 @@ func (c nodeConfig) party(id *identity.Identity) (partyConfig, error) {
 	}
 	p := partyConfig{
 		identity: id, coordinator: coordinator, profile: profile, power: c.Durability == "power",
-		cors: c.Gateway.CORS, hosts: c.Gateway.Hosts, deadline: c.Gateway.Deadline, excluded: c.ExcludeEvaluators,
+		guests: c.Private.guests(), cors: c.Gateway.CORS, hosts: c.Gateway.Hosts, deadline: c.Gateway.Deadline, excluded: c.Excluded,
 	}
 	if p.helpers, err = c.helperPolicy(); err != nil {
 		return p, err

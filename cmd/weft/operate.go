@@ -16,7 +16,10 @@ const maxDrain = 10 * time.Minute
 // drain lets the computations that run come to their end, for so long at most, while nothing new is accepted. It returns how
 // many jobs this process still works on.
 func (p *party) drain(ctx context.Context, most time.Duration) (left int) {
-	p.gateway.Retire()
+	p.retired.Store(true)
+	if p.gateway != nil {
+		p.gateway.Retire()
+	}
 	ctx, stop := context.WithTimeout(ctx, most)
 	defer stop()
 	go func() {
@@ -41,7 +44,20 @@ func (p *party) missing(c partyConfig) error {
 	if until := c.identity.Leaf.NotAfter; !p.now(c).Before(until) {
 		list = append(list, fmt.Errorf("the certificate of %s has expired at %s: renew it and restart the node", c.identity.Name(), until.UTC().Format(time.RFC3339)))
 	}
-	return errors.Join(append(list, p.problem(), c.state.room())...)
+	return errors.Join(append(list, untold(p.problem(), c.state.room()))...)
+}
+
+// untold is what strangers hear at /readyz of a part that has stopped and of a full disk: not the folders and addresses, which
+// the log has.
+func untold(stopped, full error) error {
+	var list []error
+	if stopped != nil {
+		list = append(list, errors.New("a part of this node has stopped; its log says why"))
+	}
+	if full != nil {
+		list = append(list, errors.New("the disk is nearly full; the log says where"))
+	}
+	return errors.Join(list...)
 }
 
 func (*party) now(c partyConfig) time.Time {

@@ -7,9 +7,11 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/weftmpc/weft/broker"
 	"github.com/weftmpc/weft/broker/identity"
@@ -32,9 +34,10 @@ type partyConfig struct {
 	coordinator identity.Fingerprint
 	profile     policy.Profile
 	helpers     []policy.Helper
-	excluded    []string // from evaluating
-	power       bool     // every write survives a power cut
-	loopback    bool     // localhost, 127.0.0.1 and [::1] are one
+	excluded    []string      // from evaluating
+	power       bool          // every write survives a power cut
+	guests      broker.Guests // of the private broker; the zero Guests: none
+	loopback    bool          // localhost, 127.0.0.1 and [::1] are one
 	cors        []string
 	hosts       []string
 	deadline    time.Duration
@@ -42,9 +45,10 @@ type partyConfig struct {
 	files       *folder // of data that its people compute with by name; nil: none
 	gate        gate    // TLS and access control of the gateway; the zero gate: none
 	fabric      *nats.Conn
-	hubCert     string // file of the TLS certificate for the hub; empty: none
-	listener    net.Listener
+	hubCert     string       // file of the TLS certificate for the hub; empty: none
+	listener    net.Listener // of the gateway; nil: the node has none of its own
 	logger      *slog.Logger
+	tracer      trace.Tracer     // nil: nobody traces
 	now         func() time.Time // nil: time.Now
 }
 
@@ -57,10 +61,13 @@ func (c partyConfig) policy(maxParties int) policy.Policy {
 type party struct {
 	private *broker.Server
 	node    *node.Node
-	gateway *gateway.Gateway
+	gateway *gateway.Gateway // nil: none of its own
+	guard   atomic.Pointer[simon.Guard]
+	retired atomic.Bool // nothing new begins
 
 	directory *directory
 	conn      *nats.Conn
+	ledger    *nats.Conn // to the ledger's account
 	jobs      *jobs.Store
 	objects   *objects.Store
 	stop      context.CancelFunc
@@ -85,7 +92,7 @@ func startParty(ctx context.Context, c partyConfig) (_ *party, err error) {
 	p.node, err = node.New(node.Config{
 		Identity: c.identity, Roots: c.roots, Parties: c.parties, Coordinator: c.coordinator,
 		Policy: c.policy(c.maxParties), Catalogue: simon.Catalogue(), Jobs: p.jobs, Fabric: c.fabric,
-		StoreKey: c.state.derive("nonce"), Room: c.state.room, Now: c.now, Logger: c.logger,
+		StoreKey: c.state.derive("nonce"), Room: c.state.room, Now: c.now, Logger: c.logger, Tracer: c.tracer,
 	})
 	if err != nil {
 		return nil, err
@@ -96,29 +103,44 @@ func startParty(ctx context.Context, c partyConfig) (_ *party, err error) {
 	}
 	p.directory = &directory{}
 	p.directory.list.Store(list)
+	p.setGuard(c.profile.Guard())
+	if c.listener != nil {
+		if err := p.openGateway(c); err != nil {
+			return nil, err
+		}
+	}
+	if c.guests.Listen != "" {
+		if err := p.serveGateways(c); err != nil {
+			return nil, fmt.Errorf("serving gateways of their own: %w", err)
+		}
+	}
+	ctx, p.stop = context.WithCancel(ctx)
+	p.done.Go(func() { p.ended("node", p.node.Run(ctx), c.logger) })
+	if p.gateway != nil {
+		for _, run := range c.gate.run {
+			p.done.Go(func() { run(ctx) })
+		}
+		p.done.Go(func() { p.ended("gateway", p.gateway.Serve(ctx, c.listener), c.logger) })
+	}
+	p.done.Go(func() { jobs.KeepSwept(ctx, c.now, c.logger, p.jobs, p.objects) })
+	p.done.Go(func() { p.watchStore(ctx, c) })
+	return p, nil
+}
+
+// openGateway makes the node's own gateway.
+func (p *party) openGateway(c partyConfig) (err error) {
 	serving := gateway.Config{
-		Catalogue: simon.Catalogue(), Jobs: p.jobs, Objects: p.objects, Directory: p.directory, Key: c.state.derive("representations"), Guard: c.profile.Guard(),
-		Version: version(), Deadline: c.deadline, MaxParties: c.maxParties, CORS: c.cors, Hosts: c.hosts, Now: c.now, Logger: c.logger,
+		Catalogue: simon.Catalogue(), Jobs: p.jobs, Objects: p.objects, Directory: p.directory, Key: c.state.derive(representations), Guard: c.profile.Guard(),
+		Version: version(), Deadline: c.deadline, MaxParties: c.maxParties, CORS: c.cors, Hosts: c.hosts, Now: c.now, Logger: c.logger, Tracer: c.tracer,
 		Ready: func() error { return p.missing(c) }, Room: c.state.room, Stats: func() gateway.NodeStats { return p.stats(c) },
 		Access: c.gate.access, TLS: c.gate.tls, Proxies: c.gate.proxies,
 	}
-	serving.Facts = c.facts(p.node)
+	serving.Facts, serving.Microservices = c.facts(p.node), microservices{broker.NewServices(p.conn)}
 	if c.files != nil {
 		serving.Files = c.files
 	}
 	p.gateway, err = gateway.New(serving)
-	if err != nil {
-		return nil, err
-	}
-	ctx, p.stop = context.WithCancel(ctx)
-	p.done.Go(func() { p.ended("node", p.node.Run(ctx), c.logger) })
-	for _, run := range c.gate.run {
-		p.done.Go(func() { run(ctx) })
-	}
-	p.done.Go(func() { p.ended("gateway", p.gateway.Serve(ctx, c.listener), c.logger) })
-	p.done.Go(func() { jobs.KeepSwept(ctx, c.now, c.logger, p.jobs, p.objects) })
-	p.done.Go(func() { p.watchStore(ctx, c) })
-	return p, nil
+	return err
 }
 
 // roomEvery is how often the free space is looked at for the log.
@@ -153,7 +175,11 @@ func (p *party) openStores(ctx context.Context, c partyConfig) error {
 	if err != nil {
 		return err
 	}
-	config := broker.Private(c.identity.Name(), c.state.dir, c.state.derive("jetstream"), user.Public(), c.power)
+	ledger, err := broker.NewKey()
+	if err != nil {
+		return err
+	}
+	config := broker.Private(c.identity.Name(), c.state.dir, c.state.derive("jetstream"), user.Public(), ledger.Public(), c.power).Admit(c.guests)
 	config.Logger = c.logger
 	if p.private, err = broker.Start(config); err != nil {
 		return fmt.Errorf("starting the private broker of %s: %w", c.identity.Name(), err)
@@ -161,10 +187,16 @@ func (p *party) openStores(ctx context.Context, c partyConfig) error {
 	if p.conn, err = p.private.Connect(user); err != nil {
 		return err
 	}
-	if p.jobs, err = jobs.Open(ctx, p.conn, jobs.Options{Alone: true, Now: c.now, Logger: c.logger, Version: version()}); err != nil {
+	if p.ledger, err = p.private.Connect(ledger); err != nil {
+		return err
+	}
+	if err := c.state.moveLedger(ctx, p.conn, p.ledger); err != nil {
+		return err
+	}
+	if p.jobs, err = jobs.Open(ctx, p.conn, jobs.Options{Alone: c.guests.Listen == "", Ledger: p.ledger, Now: c.now, Logger: c.logger, Version: version(), Limits: c.gate.shares()}); err != nil {
 		return fmt.Errorf("opening the job store of %s: %w", c.identity.Name(), err)
 	}
-	if p.objects, err = objects.Open(ctx, p.conn, objects.Options{Now: c.now, Logger: c.logger, Version: version()}); err != nil {
+	if p.objects, err = objects.Open(ctx, p.conn, objects.Options{Shared: c.guests.Listen != "", Now: c.now, Logger: c.logger, Version: version()}); err != nil {
 		return fmt.Errorf("opening the object store of %s: %w", c.identity.Name(), err)
 	}
 	return nil
@@ -202,6 +234,9 @@ func (p *party) close() error {
 	}
 	if p.conn != nil {
 		p.conn.Close()
+	}
+	if p.ledger != nil {
+		p.ledger.Close()
 	}
 	if p.private != nil {
 		p.private.Shutdown()

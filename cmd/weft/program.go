@@ -91,7 +91,7 @@ with "weft demo" and compute a sum from three other terminals with "weft run".`,
 	}
 	group(root)
 	root.SetVersionTemplate("{{.Version}}")
-	root.AddCommand(demoCommand(), p.benchCommand(), p.nodeCommand(), p.coordinatorCommand(), p.brokerCommand(), p.doctorCommand(), p.runCommand(), p.jobCommand(), p.tokenCommand(), p.caCommand(), p.microprotocolsCommand(), p.versionCommand())
+	root.AddCommand(demoCommand(), p.benchCommand(), p.nodeCommand(), p.gatewayCommand(), p.serviceCommand(), p.coordinatorCommand(), p.brokerCommand(), p.doctorCommand(), p.runCommand(), p.jobCommand(), p.tokenCommand(), p.caCommand(), p.microprotocolsCommand(), p.versionCommand())
 	return root
 }
 

@@ -82,7 +82,7 @@ func (r *reloader) reload() {
 			r.log.Error("the profile and the parties are not reloaded", "error", err)
 		} else {
 			taken = append(taken, "profile", "parties", "helpers", "exclude_evaluators")
-			r.config.Profile, r.config.Parties, r.config.Helpers, r.config.ExcludeEvaluators = next.Profile, next.Parties, next.Helpers, next.ExcludeEvaluators
+			r.config.Profile, r.config.Parties, r.config.Helpers, r.config.Excluded = next.Profile, next.Parties, next.Helpers, next.Excluded
 		}
 		if own {
 			restart = append(restart, "parties (this party's own gateways)")
@@ -106,7 +106,7 @@ func (r *reloader) reload() {
 
 // ruled is what decides whom the node computes with, and what.
 func ruled(c nodeConfig) nodeConfig {
-	return nodeConfig{Profile: c.Profile, Parties: c.Parties, Helpers: c.Helpers, ExcludeEvaluators: c.ExcludeEvaluators}
+	return nodeConfig{Profile: c.Profile, Parties: c.Parties, Helpers: c.Helpers, Excluded: c.Excluded}
 }
 
 // rules takes over profile, parties and helpers. own says that this party's own gateways differ, whose names the gateway knows from
@@ -123,7 +123,7 @@ func (r *reloader) rules(next nodeConfig) (own bool, err error) {
 	if err := r.running.node.SetRules(p.policy(r.party.maxParties), p.parties); err != nil {
 		return false, err
 	}
-	r.running.gateway.SetGuard(p.profile.Guard())
+	r.running.setGuard(p.profile.Guard())
 	r.running.directory.list.Store(list)
 	return !reflect.DeepEqual(ownGateways(r.config, r.party), ownGateways(next, r.party)), nil
 }
@@ -207,9 +207,9 @@ func (p *program) nodeReloadCommand() *cobra.Command {
 		Use:   "reload",
 		Short: "Have a running node read its configuration again",
 		Long: `Checks a node's configuration and, if it can be used, has the node that runs with it read it again, as SIGHUP does.
-The profile and the list of parties take effect at once: computations that run go on, requests that have not started are
-judged anew. A new TLS certificate for the hub is used by a new connection. Everything else needs a restart; the node's log
-says what was reloaded and what was not.`,
+The profile, the parties, the helpers and who evaluates take effect at once: computations that run go on, requests that
+have not started are judged anew. A new TLS certificate for the hub is used by a new connection. Everything else needs a
+restart; the node's log says what was reloaded and what was not.`,
 		Example: `  weft node reload --config alice/node.yaml`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -225,7 +225,7 @@ func (p *program) reloadNode(file string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	id, _, err := c.Identity.load(c.CA, p.now(), identity.UsageParty)
+	id, _, err := c.Identity.load(c.CA, p.now())
 	if err != nil {
 		return err
 	}

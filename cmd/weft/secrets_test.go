@@ -75,7 +75,8 @@ func TestNoSecretsInMessages(t *testing.T) {
 		}
 		runs := [][]string{
 			{"node", "--config", path}, {"coordinator", "--config", path}, {"broker", "hub", "--config", path}, {"doctor", "--config", path},
-			{"broker", "hub", "--config", path, "--print"},
+			{"broker", "hub", "--config", path, "--print"}, {"gateway", "--config", path}, {"gateway", "init", "--node", path, "--out", t.TempDir()},
+			{"token", "ls", "--config", path},
 			{"node", "init", "--dir", o.path("bob"), "--members", path}, {"broker", "hub", "init", "--dir", o.path("hub"), "--members", path},
 		}
 		authority := filepath.Join(t.TempDir(), "ca")

@@ -75,6 +75,27 @@ func TestJobCancel(t *testing.T) {
 	w.wantOut("job " + testJob + " has ended already (done); nothing to cancel\n")
 }
 
+func TestJobsForPrograms(t *testing.T) {
+	for _, verb := range []string{"show", "cancel"} {
+		w := newWorld(t)
+		w.start("job", verb, testJob, "--output", "csv")
+		w.ends(exitDone)
+		rows := strings.Split(w.stdout.String(), "\n")
+		if len(rows) != 3 || rows[0] != strings.Join(jobColumns, ",") || !strings.HasPrefix(rows[1], testJob+","+testUUID+",SecureSum,") {
+			t.Errorf("job %s --output csv: %q", verb, rows)
+		}
+		w = newWorld(t)
+		w.start("job", verb, testJob, "--output", "json")
+		w.ends(exitDone)
+		if out := w.stdout.String(); !strings.HasPrefix(out, `{"`) || !strings.Contains(out, testJob) || strings.Count(out, "\n") != 1 {
+			t.Errorf("job %s --output json: %s", verb, out)
+		}
+		w = newWorld(t)
+		w.start("job", verb, testJob, "--output", "xml")
+		w.ends(exitUsage)
+	}
+}
+
 func TestProgressRewritesOneLine(t *testing.T) {
 	var b bytes.Buffer
 	p := &progress{w: &b, width: func() int { return 20 }}

@@ -14,9 +14,11 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+	"github.com/nats-io/nats.go"
 
 	"github.com/weftmpc/weft/broker"
 	"github.com/weftmpc/weft/broker/identity"
+	"github.com/weftmpc/weft/jobs"
 )
 
 // stateFolder is where a party keeps what must outlive its process. One process at a time may have it open.
@@ -103,6 +105,24 @@ const spaceReserve = 256 << 20
 func (s *stateFolder) room() error {
 	if free, ok := freeSpace(s.dir); ok && free < spaceReserve {
 		return fmt.Errorf("%d MiB are free on the disk of %s, and %d are needed: make room", free>>20, s.dir, spaceReserve>>20)
+	}
+	return nil
+}
+
+// fileLedger says that the ledger is in its own account. It must be as durable as the ledger is.
+const fileLedger = "ledger"
+
+// moveLedger brings the ledger of an earlier weft to its place, once in the life of a folder.
+func (s *stateFolder) moveLedger(ctx context.Context, nc, ledger *nats.Conn) error {
+	path := filepath.Join(s.dir, fileLedger)
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := jobs.MoveLedger(ctx, nc, ledger); err != nil {
+		return err
+	}
+	if err := writeWhole(path, []byte(broker.AccountLedger+"\n"), 0o600); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	return nil
 }

@@ -30,7 +30,7 @@ func (p *program) tokenCommand() *cobra.Command {
 		Short: "Make, list and revoke the access tokens of a node's gateway",
 		Long: `Makes, lists and revokes the tokens by which people and programs may use this party's gateway, where the node's
 configuration has gateway.access.tokens: true. Run it on the node's machine as the node's own user. The node may run: it
-sees a change within a second.`,
+sees a change within a second. For a gateway that is a process of its own, name its configuration instead of the node's.`,
 		Example: "  weft token ls --config node.yaml",
 	}
 	group(c)
@@ -67,7 +67,7 @@ them; admin may do everything. gateway/README.md has the table.`,
 			}
 			var text string
 			var made access.Token
-			cfg, err := p.changeTokens(c.Context(), file, func(list []access.Token, now time.Time) ([]access.Token, error) {
+			at, err := p.changeTokens(c.Context(), file, func(list []access.Token, now time.Time) ([]access.Token, error) {
 				if !another && slices.ContainsFunc(list, func(t access.Token) bool { return t.Name == name && t.State(now) == "active" }) {
 					return nil, withHint(fmt.Errorf("there is a token named %s already", name), "choose another name; or give --another, if this one is for the same owner")
 				}
@@ -80,7 +80,7 @@ them; admin may do everything. gateway/README.md has the table.`,
 			if err != nil {
 				return err
 			}
-			if !cfg.Gateway.Access.Tokens {
+			if !at.on {
 				fmt.Fprintf(p.stderr, "weft: %s does not have gateway.access.tokens: true yet, so that no token counts\n", file)
 			}
 			fmt.Fprintf(p.stderr, "weft: token %s of %s, %s, until %s; it is shown this once:\n", made.ID, made.Name, made.Role, clock(made.Expires))
@@ -99,7 +99,7 @@ them; admin may do everything. gateway/README.md has the table.`,
 }
 
 func configFlag(c *cobra.Command, into *string) {
-	c.Flags().StringVar(into, "config", "node.yaml", "the node's configuration file")
+	c.Flags().StringVar(into, "config", "node.yaml", "the configuration file of the node, or of a gateway that is a process of its own")
 }
 
 func (p *program) tokenListCommand() *cobra.Command {
@@ -112,11 +112,11 @@ func (p *program) tokenListCommand() *cobra.Command {
 		Example: "  weft token ls --config node.yaml",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			cfg, err := loadNode(file, p.environ())
+			at, err := p.tokensOf(file)
 			if err != nil {
 				return err
 			}
-			list, err := loadTokens(cfg.State)
+			list, err := loadTokens(at.state)
 			if err != nil {
 				return err
 			}
@@ -196,28 +196,48 @@ func loadTokens(state string) ([]access.Token, error) {
 // tokenWait is how long a change waits for another one to end.
 const tokenWait = 5 * time.Second
 
-// changeTokens replaces the list of tokens of the node that file configures, one process at a time.
-func (p *program) changeTokens(ctx context.Context, file string, change func([]access.Token, time.Time) ([]access.Token, error)) (nodeConfig, error) {
-	cfg, err := loadNode(file, p.environ())
+// tokenPlace is where the tokens of a gateway are.
+type tokenPlace struct {
+	state string // the folder
+	on    bool   // they count
+}
+
+// tokensOf is the place of the tokens of the node or gateway that file configures.
+func (p *program) tokensOf(file string) (tokenPlace, error) {
+	b, err := readConfig(file)
 	if err != nil {
-		return cfg, err
+		return tokenPlace{}, err
 	}
-	if err := os.MkdirAll(cfg.State, 0o700); err != nil {
-		return cfg, fmt.Errorf("making the state folder: %w", err)
+	if hasKey(b, "secret") { // which a gateway's configuration must have, and a node's has not
+		c, err := loadGatewayProcess(file, p.environ())
+		return tokenPlace{c.State, c.Gateway.Access.Tokens}, err
 	}
-	if err := checkFolder(cfg.State, os.Geteuid()); err != nil { // else the node could not read what is written here
-		return cfg, err
+	c, err := loadNode(file, p.environ())
+	return tokenPlace{c.State, c.Gateway.Access.Tokens}, err
+}
+
+// changeTokens replaces the list of tokens of the gateway that file configures, one process at a time.
+func (p *program) changeTokens(ctx context.Context, file string, change func([]access.Token, time.Time) ([]access.Token, error)) (tokenPlace, error) {
+	at, err := p.tokensOf(file)
+	if err != nil {
+		return at, err
 	}
-	lock := flock.New(filepath.Join(cfg.State, "tokens.lock"))
+	if err := os.MkdirAll(at.state, 0o700); err != nil {
+		return at, fmt.Errorf("making the state folder: %w", err)
+	}
+	if err := checkFolder(at.state, os.Geteuid()); err != nil { // else the node could not read what is written here
+		return at, err
+	}
+	lock := flock.New(filepath.Join(at.state, "tokens.lock"))
 	within, cancel := context.WithTimeout(ctx, tokenWait)
 	defer cancel()
 	if _, err := lock.TryLockContext(within, lockAgain); err != nil {
-		return cfg, errors.Join(fmt.Errorf("another command changes the tokens of %s: %w", cfg.State, err), lock.Close())
+		return at, errors.Join(fmt.Errorf("another command changes the tokens of %s: %w", at.state, err), lock.Close())
 	}
 	defer lock.Close()
-	list, err := loadTokens(cfg.State)
+	list, err := loadTokens(at.state)
 	if err != nil {
-		return cfg, err
+		return at, err
 	}
 	now := p.now().UTC().Truncate(time.Second)
 	list = slices.DeleteFunc(list, func(t access.Token) bool {
@@ -228,10 +248,10 @@ func (p *program) changeTokens(ctx context.Context, file string, change func([]a
 		return now.Sub(end) > tokenKept
 	})
 	if list, err = change(list, now); err != nil {
-		return cfg, err
+		return at, err
 	}
 	if len(list) > access.MaxTokens {
-		return cfg, withHint(fmt.Errorf("there are %d tokens, and no more are possible; ended ones count for 90 days", access.MaxTokens), "use an OpenID Connect provider (gateway.access.oidc)")
+		return at, withHint(fmt.Errorf("there are %d tokens, and no more are possible; ended ones count for 90 days", access.MaxTokens), "use an OpenID Connect provider (gateway.access.oidc)")
 	}
-	return cfg, writeWhole(filepath.Join(cfg.State, fileTokens), access.FormatTokens(list), 0o600)
+	return at, writeWhole(filepath.Join(at.state, fileTokens), access.FormatTokens(list), 0o600)
 }

@@ -216,6 +216,9 @@ func (o *OIDC) Authenticate(r *http.Request) (Identity, error) {
 	if err := token.Claims(&claims); err != nil {
 		return Identity{}, refused("the token's claims are no JSON object")
 	}
+	if name := doubtful(claims); name != "" {
+		return Identity{}, refused("the token has a claim that is nearly %s", name)
+	}
 	for _, value := range valuesOf(claims, o.config.Claim) {
 		id.Role = max(id.Role, o.config.Roles[value])
 	}
@@ -223,6 +226,19 @@ func (o *OIDC) Authenticate(r *http.Request) (Identity, error) {
 		return id, &Refused{Known: true, Message: fmt.Sprintf("the token is valid, but what its claim %q says gives no role here; this gateway's configuration lists what does (access.oidc.roles)", o.config.Claim)}
 	}
 	return id, nil
+}
+
+// doubtful is the standard claim that another one is taken for by a decoder that does not heed case, as go-oidc's does: "Sub",
+// or "ſub" with a long s, after sub would count in its place. "": there is none.
+func doubtful(claims map[string]json.RawMessage) string {
+	for name := range claims {
+		for _, standard := range [...]string{"iss", "sub", "aud", "exp", "iat", "nbf"} {
+			if name != standard && strings.EqualFold(name, standard) {
+				return standard
+			}
+		}
+	}
+	return ""
 }
 
 // valuesOf are the texts of a claim, which is one or a list of them. A claim with just this name, dots and all, goes before

@@ -187,10 +187,11 @@ func FormatTokens(tokens []Token) []byte {
 	}
 	b.WriteByte('\n')
 	for _, t := range tokens {
-		fmt.Fprintf(&b, "  - id: %q\n    name: %q\n    role: %q\n    hash: \"%x\"\n    created: %q\n    expires: %q\n", t.ID, t.Name, t.Role, t.Hash, stamp(t.Created), stamp(t.Expires))
-		if !t.Revoked.IsZero() {
+		fmt.Fprintf(&b, "  - id: %q\n    name: %q\n    role: %q\n    hash: \"%x\"\n", t.ID, t.Name, t.Role, t.Hash)
+		if !t.Revoked.IsZero() { // not last: a file that was cut must not give the token back
 			fmt.Fprintf(&b, "    revoked: %q\n", stamp(t.Revoked))
 		}
+		fmt.Fprintf(&b, "    created: %q\n    expires: %q\n", stamp(t.Created), stamp(t.Expires))
 	}
 	return b.Bytes()
 }

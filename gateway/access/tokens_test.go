@@ -139,6 +139,12 @@ func TestListOfTokens(t *testing.T) {
 	if strings.Contains(string(list), text[len(text)-43:]) {
 		t.Error("the list has a secret")
 	}
+	for n := range list { // a list that was cut gives back no token that had been revoked
+		cut, err := ParseTokens(list[:n])
+		if err == nil && len(cut) == 2 && cut[1].Revoked.IsZero() {
+			t.Fatalf("the first %d bytes make a revoked token active", n)
+		}
+	}
 	good := string(list)
 	for from, to := range map[string]string{
 		anna.ID:              "5F",

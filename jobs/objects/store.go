@@ -35,6 +35,11 @@ type Options struct {
 	Grace   time.Duration    // how long an object of another kind is kept after its last use; zero: 24 h
 	Version string           // of this weft, at most 64 bytes, written into each record; empty: "unknown"
 	Limits  Limits
+	// Shared says that other processes write the objects, too. What they wrote is then read from the server, and what is kept
+	// for a time is kept for half of it longer: another process may use an object for so long before it tells.
+	Shared bool
+	// Guest is Shared, for a process that is not the node's: only the node's Store can sweep.
+	Guest bool
 }
 
 func (o Options) withDefaults() Options {
@@ -44,6 +49,7 @@ func (o Options) withDefaults() Options {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	o.Shared = o.Shared || o.Guest
 	o.Idle = cmp.Or(o.Idle, time.Hour)
 	o.Grace = cmp.Or(o.Grace, 24*time.Hour)
 	o.Version = cmp.Or(o.Version, "unknown")
@@ -64,19 +70,19 @@ type Store struct {
 	used map[uuid.UUID]time.Time // last use of each object in this process
 }
 
-// Open makes the buckets where they are missing and reads them. The connection must be one to the party's private
-// account; it stays the caller's, who closes it after the Store.
+// Open reads the objects. The connection must be one to the party's private account, whose buckets are there (jobs.Open of
+// the node makes them); it stays the caller's, who closes it after the Store.
 func Open(ctx context.Context, nc *nats.Conn, o Options) (*Store, error) {
 	s := &Store{o: o.withDefaults(), quota: quota.New(), used: map[uuid.UUID]time.Time{}}
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, fmt.Errorf("opening the object store: %w", err)
 	}
-	buckets, err := broker.Provision(ctx, js)
+	buckets, err := broker.Find(ctx, js)
 	if err != nil {
 		return nil, fmt.Errorf("opening the object store: %w", err)
 	}
-	if s.bodies, err = body.NewStore(ctx, js, buckets.Bodies, broker.StoreBodies, "object-", s.o.Limits.Body); err != nil {
+	if s.bodies, err = body.NewStore(ctx, js, buckets.Bodies, body.Options{Bucket: broker.StoreBodies, Prefix: "object-", Most: s.o.Limits.Body, Guest: s.o.Guest}); err != nil {
 		return nil, fmt.Errorf("opening the object store: %w", err)
 	}
 	s.items, err = mirror.Open(ctx, js, mirror.Config[item]{
@@ -204,10 +210,13 @@ func (s *Store) write(ctx context.Context, r Record, record func(key string, b [
 	return Record{}, known(err)
 }
 
-// load returns the newest known item, from the server if asked to.
+// load returns the newest known item, from the server if asked to or where others write.
 func (s *Store) load(ctx context.Context, id uuid.UUID, server bool) (item, error) {
 	get := s.items.Load
-	if server {
+	switch {
+	case s.o.Shared:
+		get = s.items.Latest
+	case server:
 		get = s.items.Fetch
 	}
 	e, err := get(ctx, id.String())
@@ -224,6 +233,16 @@ func (s *Store) load(ctx context.Context, id uuid.UUID, server bool) (item, erro
 func (s *Store) Holds(id uuid.UUID) bool {
 	_, found, _ := s.items.Get(id.String())
 	return found
+}
+
+// Large is how many bytes Get reads from beside an object's record: 0 where they stand in it, or the object is not known in
+// this process.
+func (s *Store) Large(id uuid.UUID) int64 {
+	e, found, _ := s.items.Get(id.String())
+	if !found || e.Err != nil || e.Value.body.Object == "" {
+		return 0
+	}
+	return e.Value.Size
 }
 
 // Get returns an object with its data, and counts as a use of it. ErrExpired: it was there and was not used for long.
@@ -293,7 +312,11 @@ func (s *Store) time(k Kind) time.Duration {
 func (s *Store) idle(r Record, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return now.Sub(s.used[r.ID]) > s.time(r.Kind)
+	most := s.time(r.Kind)
+	if s.o.Shared {
+		most += most / 2 // which use allows another process
+	}
+	return now.Sub(s.used[r.ID]) > most
 }
 
 // Update replaces the data of an object over the revision that was read; all else stays. ErrConflict: there is a newer
@@ -342,7 +365,12 @@ func (s *Store) Delete(ctx context.Context, id uuid.UUID) error {
 }
 
 // List returns the objects of a caller, newest first and without their data; the empty caller stands for all.
-func (s *Store) List(_ context.Context, caller string) ([]Record, error) {
+func (s *Store) List(ctx context.Context, caller string) ([]Record, error) {
+	if s.o.Shared {
+		if err := s.items.Sync(ctx); err != nil {
+			return nil, fmt.Errorf("listing objects: %w", err)
+		}
+	}
 	var out []Record
 	s.items.Each(func(_ string, e *mirror.Entry[item]) {
 		if e.Err == nil && (caller == "" || e.Value.Caller == caller) {

@@ -194,9 +194,9 @@ func (r *Run) prepare(job jobs.Job, ownJoin [32]byte) error {
 	var err error
 	r.session, err = session.New(session.Config{
 		UUID: r.uuid, SID: r.sid, Layout: c.Layout, Participants: parts, Parties: len(c.Parties), Self: r.self,
-		Positions: positions, Roles: roles(c, first), Recipients: line.Recipients, Memory: s.cfg.Memory, Budget: s.cfg.Budget,
+		Positions: positions, Roles: roles(c, first), Recipients: line.Recipients, Budget: s.budget(c),
 		Version: c.Version, Round: time.Duration(c.RoundMS) * time.Millisecond, Limit: time.Duration(c.LimitMS) * time.Millisecond,
-		Started: r.begun, Rand: s.cfg.Rand, Link: r, Durable: r.durable, Hop: s.hop,
+		Started: r.begun, Rand: s.cfg.Rand, Link: r, Durable: r.durable, Hop: r.hop,
 	})
 	if err != nil {
 		return err

@@ -25,6 +25,8 @@ const (
 	dealerSweep = 10 * time.Second
 	// startSoon is how long the dealer's JOIN waits for its START, which the coordinator makes in the same moment.
 	startSoon = 10 * time.Second
+	// dealerJoin is how long others accept the dealer's JOIN: beyond what their clocks may differ from its own.
+	dealerJoin = 10 * time.Minute
 )
 
 // DealerConfig describes a dealer: a coordinator's place in computations in which it is no party.
@@ -42,7 +44,8 @@ type DealerConfig struct {
 	Running    int   // computations at a time, until all parties have confirmed; 0: 512
 	PerParty   int   // the same of one party; 0: 128
 	Memory     int64 // bytes that one computation holds; 0: 64 MiB
-	Total      int64 // bytes that all of them hold; 0: 512 MiB
+	OfParty    int64 // bytes that all computations of one party hold; 0: 128 MiB
+	Total      int64 // bytes that all computations hold; 0: 512 MiB
 	Bytes      int64 // bytes that one computation sends to one participant, repetitions included; 0: 256 MiB
 }
 
@@ -60,8 +63,14 @@ type Dealer struct {
 	stopped bool
 	issued  int64
 	running int
-	parties map[identity.Fingerprint]int // computations of each that run
+	parties map[identity.Fingerprint]*client // those of the computations that run
 	work    sync.WaitGroup
+}
+
+// client is a party that a dealer deals for.
+type client struct {
+	running int // computations
+	budget  *session.Budget
 }
 
 var _ coordinator.Helper = (*Dealer)(nil)
@@ -85,7 +94,8 @@ func NewDealer(c DealerConfig) (*Dealer, error) {
 	}
 	c.MaxParties, c.Running, c.PerParty = orDefault(c.MaxParties, coordinator.MaxParties), orDefault(c.Running, 512), orDefault(c.PerParty, 128)
 	c.Memory, c.Total, c.Bytes = orDefault(c.Memory, 64<<20), orDefault(c.Total, 512<<20), orDefault(c.Bytes, 256<<20)
-	d := &Dealer{cfg: c, ledger: newMemory(c.Now), budget: session.NewBudget(c.Total), parties: map[identity.Fingerprint]int{}}
+	c.OfParty = orDefault(c.OfParty, 128<<20)
+	d := &Dealer{cfg: c, ledger: newMemory(c.Now), budget: session.NewBudget(c.Total), parties: map[identity.Fingerprint]*client{}}
 	d.ctx, d.stop = context.WithCancel(context.Background())
 	key := make(identity.Secret, 32) // of this process: there is no state folder to tell from a copy
 	if _, err := io.ReadFull(c.Rand, key); err != nil {
@@ -94,7 +104,7 @@ func NewDealer(c DealerConfig) (*Dealer, error) {
 	var err error
 	d.seat, err = New(Config{
 		Helper: true, Identity: c.Identity, Roots: c.Roots, Fabric: dealerFabric{c.Send}, Ledger: d.ledger, StoreKey: key,
-		Now: c.Now, Rand: c.Rand, Logger: c.Logger, Memory: c.Memory, Budget: d.budget, Bytes: c.Bytes,
+		Now: c.Now, Rand: c.Rand, Logger: c.Logger, Budget: d.budgetOf, Bytes: c.Bytes,
 	})
 	return d, err
 }
@@ -176,7 +186,7 @@ func (d *Dealer) Sign(common []byte) (own, sig []byte, err error) {
 	d.issued = max(d.cfg.Now().UnixNano(), d.issued+1)
 	issued := d.issued
 	d.mu.Unlock()
-	o, err := d.seat.Propose(c, issued, d.cfg.Now().Add(time.Minute))
+	o, err := d.seat.Propose(c, issued, d.cfg.Now().Add(dealerJoin))
 	if err != nil {
 		d.leave(c)
 		return nil, nil, err
@@ -217,20 +227,36 @@ func (d *Dealer) accepts(c coordinator.Common) (m simon.Microprotocol, err error
 	return m, nil
 }
 
-// enter counts a computation, if there is room for it.
+// budgetOf bounds what a computation holds: by itself, with all others of each of its parties, and with all others. So a few
+// parties that let theirs lie keep nobody else out.
+func (d *Dealer) budgetOf(c coordinator.Common) *session.Budget {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	of := []*session.Budget{d.budget}
+	for _, fp := range c.Parties {
+		of = append(of, d.parties[fp].budget)
+	}
+	return session.NewBudget(d.cfg.Memory, of...)
+}
+
+// enter counts a computation, if there is room for it: no more than half of what may be held is.
 func (d *Dealer) enter(c coordinator.Common) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	full := d.stopped || d.running >= d.cfg.Running || d.budget.Used() > d.cfg.Total/2 || d.ledger.full(len(c.Parties)+1)
 	for _, fp := range c.Parties {
-		full = full || d.parties[fp] >= d.cfg.PerParty
+		p := d.parties[fp]
+		full = full || p != nil && (p.running >= d.cfg.PerParty || p.budget.Used() > d.cfg.OfParty/2)
 	}
 	if full {
 		return &coordinator.Refusal{Code: coordinator.CodeBusy, Text: "busy: the dealer has too many computations under way; try again later"}
 	}
 	d.running++
 	for _, fp := range c.Parties {
-		d.parties[fp]++
+		if d.parties[fp] == nil {
+			d.parties[fp] = &client{budget: session.NewBudget(d.cfg.OfParty)}
+		}
+		d.parties[fp].running++
 	}
 	d.work.Add(1)
 	return nil
@@ -241,7 +267,7 @@ func (d *Dealer) leave(c coordinator.Common) {
 	defer d.mu.Unlock()
 	d.running--
 	for _, fp := range c.Parties {
-		if d.parties[fp]--; d.parties[fp] == 0 {
+		if d.parties[fp].running--; d.parties[fp].running == 0 {
 			delete(d.parties, fp)
 		}
 	}

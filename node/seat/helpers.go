@@ -8,6 +8,7 @@ import (
 
 	"github.com/weftmpc/weft/broker/identity"
 	"github.com/weftmpc/weft/coordinator"
+	"github.com/weftmpc/weft/node/session"
 	"github.com/weftmpc/weft/simon"
 )
 
@@ -116,6 +117,14 @@ func roles(c coordinator.Common, first int) map[simon.Role]int {
 		}
 	}
 	return all
+}
+
+// budget bounds what a computation holds at a helper's seat; at a party's, the session does.
+func (s *Seat) budget(c coordinator.Common) *session.Budget {
+	if s.cfg.Budget == nil {
+		return nil
+	}
+	return s.cfg.Budget(c)
 }
 
 var errSent = errors.New("seat: this computation has sent as much to one participant as a helper sends")

@@ -65,9 +65,8 @@ type Config struct {
 	// certified as a party, under the name in the certificate. It refuses share messages before it reads them, answers no
 	// START but one that its own JOIN is open for, and knows no computation of an earlier process.
 	Helper bool
-	Memory int64           // at a helper: most bytes that one computation holds
-	Budget *session.Budget // at a helper: bounds the same over all of them; nil: nothing does
-	Bytes  int64           // at a helper: most bytes that one computation sends to one participant, repetitions included
+	Budget func(coordinator.Common) *session.Budget // at a helper: bounds what a computation holds, in bytes; nil: nothing does
+	Bytes  int64                                    // at a helper: most bytes that one computation sends to one participant, repetitions included
 
 	Identity *identity.Identity
 	Roots    identity.Roots

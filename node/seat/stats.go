@@ -27,20 +27,17 @@ type stats struct {
 	sum Stats
 }
 
-// hop begins to measure a wait for others' messages; what it returns ends that.
-func (s *Seat) hop() func() {
-	since := s.cfg.Now()
-	return func() {
-		took := max(0, s.cfg.Now().Sub(since))
-		class := 0
-		for class < len(HopBounds) && took > HopBounds[class] {
-			class++
-		}
-		s.stats.mu.Lock()
-		defer s.stats.mu.Unlock()
-		s.stats.sum.Hops[class]++
-		s.stats.sum.HopTime += took
+// count takes in how long a wait for others' messages was.
+func (s *stats) count(took time.Duration) {
+	took = max(0, took)
+	class := 0
+	for class < len(HopBounds) && took > HopBounds[class] {
+		class++
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sum.Hops[class]++
+	s.sum.HopTime += took
 }
 
 // refuse counts a message that was dropped unread.

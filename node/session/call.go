@@ -157,13 +157,7 @@ func (c *call) run(ctx context.Context, st step) (r ran, err error) {
 	s.mu.Unlock()
 	s.flush(outs)
 	s.flush(asks)
-	came := func() {}
-	if s.cfg.Hop != nil && len(st.from) > 0 {
-		came = s.cfg.Hop()
-	}
-	if err = s.finished(ctx, w); err == nil {
-		came()
-	}
+	err = s.waited(ctx, w)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if sent != nil {
@@ -307,7 +301,7 @@ func (c *call) Send(ctx context.Context, to []int, l simon.Label, body []byte) e
 func (c *call) Receive(ctx context.Context, from []int, l simon.Label) ([][]byte, error) {
 	self, input := c.s.cfg.Self, c.own(l)
 	at, asksSelf := slices.BinarySearch(from, self)
-	if !ascending(from, len(c.s.peers)) || (asksSelf && input == nil) {
+	if !ascending(from, len(c.s.peers)) || (asksSelf && (input == nil || input.taken())) {
 		return nil, misuse("senders %v: give other seats in ascending order", from)
 	}
 	if c.s.deaf() {
@@ -402,11 +396,11 @@ func (c *call) claim(p simon.Purpose, seat int, l simon.Label) error {
 func (s *Session) awaitKey(p *peer) ([32]byte, error) {
 	s.mu.Lock()
 	if !p.keyed && s.err == nil {
-		w := &wait{key: p, left: 1, done: make(chan struct{}), label: string(labelBytes(nil, simon.Label{Vector: "key"}))}
+		w := &wait{key: p, last: p, left: 1, done: make(chan struct{}), label: string(labelBytes(nil, simon.Label{Vector: "key"}))}
 		s.waits = append(s.waits, w)
 		ctx := s.ctx
 		s.mu.Unlock()
-		if err := s.finished(ctx, w); err != nil {
+		if err := s.waited(ctx, w); err != nil {
 			return [32]byte{}, err
 		}
 		s.mu.Lock()

@@ -151,6 +151,7 @@ func evaluate(ctx context.Context, s simon.Session) ([]byte, error) {
 // withDealer gives seat n of a lab, the helper's, the dealer's role, and two parties the evaluators'.
 func withDealer(n, s0, s1 int) func(int, *Config) {
 	return func(_ int, c *Config) {
+		c.Round, c.Limit = 5*time.Minute, time.Hour // a bad network loses what is asked for again, too
 		c.Roles[simon.S0], c.Roles[simon.S1], c.Roles[simon.Dealer] = s0, s1, n
 	}
 }
@@ -430,6 +431,34 @@ func TestBudget(t *testing.T) {
 			t.Errorf("%d bytes are held after the end", budget.Used())
 		}
 	})
+}
+
+// A budget that is part of others takes from all of them, or from none.
+func TestBudgetOfBudgets(t *testing.T) {
+	all, alice, bob := NewBudget(100), NewBudget(60), NewBudget(60)
+	one, two := NewBudget(50, all, alice, bob), NewBudget(50, all, alice)
+	used := func() [5]int64 { return [5]int64{all.Used(), alice.Used(), bob.Used(), one.Used(), two.Used()} }
+	for i, step := range []struct {
+		of   *Budget
+		n    int64
+		ok   bool
+		used [5]int64
+	}{
+		{one, 51, false, [5]int64{}},
+		{one, 40, true, [5]int64{40, 40, 40, 40, 0}},
+		{two, 21, false, [5]int64{40, 40, 40, 40, 0}},
+		{two, 20, true, [5]int64{60, 60, 40, 40, 20}},
+		{all, 41, false, [5]int64{60, 60, 40, 40, 20}},
+	} {
+		if ok := step.of.take(step.n); ok != step.ok || used() != step.used {
+			t.Errorf("step %d: %v, used %v", i, ok, used())
+		}
+	}
+	one.give(40)
+	two.give(20)
+	if used() != [5]int64{} {
+		t.Errorf("used %v after all was given back", used())
+	}
 }
 
 // Greet makes the peer know that the key stands, and nothing else happens.

@@ -66,6 +66,9 @@ func (c *call) SendInput(ctx context.Context, l simon.Label, body []byte) error 
 	return nil
 }
 
+// taken reports whether the own body was received; then it is gone.
+func (o *ownInput) taken() bool { return o.body == nil }
+
 // own returns what this evaluator has sent as input under l; nil: nothing, and what it receives is no input.
 func (c *call) own(l simon.Label) *ownInput {
 	c.s.mu.Lock()

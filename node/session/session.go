@@ -50,11 +50,11 @@ type Config struct {
 
 	Rand     io.Reader // nil: crypto/rand
 	Link     Link
-	Durable  func() error         // waits until the start is durable; nil: it is. No datagram leaves before
-	Progress func(simon.Progress) // told public facts; may be nil
-	Hop      func() (came func()) // told that a wait for others' messages begins, then that all have come; may be nil
-	Memory   int64                // most bytes of bodies and ciphertexts held at a time; 0: 256 MiB
-	Budget   *Budget              // bounds the same over several sessions; nil: nothing does
+	Durable  func() error                                  // waits until the start is durable; nil: it is. No datagram leaves before
+	Progress func(simon.Progress)                          // told public facts; may be nil
+	Hop      func(context.Context, Hop) (over func(error)) // told that a wait begins; over, if not nil, that it has ended; may be nil
+	Memory   int64                                         // most bytes of bodies and ciphertexts held at a time; 0: 256 MiB
+	Budget   *Budget                                       // bounds the same over several sessions; nil: nothing does
 }
 
 const defaultMemory = 256 << 20

@@ -24,6 +24,7 @@ type wait struct {
 	ins   []*incoming // by sender; nil where the wait is for a key
 	key   *peer
 	left  int
+	last  *peer // who came last; nil: all were there before the wait
 	done  chan struct{}
 	since time.Time // the first Tick that saw it; zero: none has
 }
@@ -80,6 +81,9 @@ func (s *Session) expect(label string, th [32]byte, from []int) (*wait, []packet
 	if len(from) == 0 {
 		w.finish()
 	}
+	if w.left == 0 {
+		w.last = nil
+	}
 	return w, outs, nil
 }
 
@@ -92,6 +96,7 @@ func (s *Session) arrived(in *incoming) {
 	}
 	if w.left > 0 {
 		if w.left--; w.left == 0 {
+			w.last = in.from
 			w.finish()
 		}
 	}

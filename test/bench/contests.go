@@ -52,20 +52,33 @@ var contests = []contest{
 	{"f", "64 sums of 3 parties at once, one process",
 		floorRun("f.floor", "rate", "tput", 20, "-mode", "tput", "-n", "3", "-overlap", "-flight", "64"),
 		weftRun("f.weft", "rate", "at-once", 20*64, "--rows", "at-once", "--parties", "3", "--at-once", "64")},
+	{"g", "64 sums at once through three gateways (HTTP)",
+		floorRun("g.floor", "all", "tput", 20, "-mode", "tput", "-n", "3", "-overlap", "-flight", "64"),
+		weftRun("g.weft", "all", "http-at-once", 20*64, "--rows", "http-at-once", "--parties", "3", "--at-once", "64")},
+	{"g", "small calls of the representation API", nil,
+		weftRun("g.calls", "all", "calls", 200*64, "--rows", "calls", "--parties", "3", "--at-once", "64")},
 }
 
 // result is a row of either program.
 type result struct {
 	Name      string  `json:"name"`
 	P50       float64 `json:"p50_ms"`
+	P99       float64 `json:"p99_ms"`
 	PerSecond float64 `json:"per_second"`
 }
 
-func (r result) value(of string) float64 {
-	if of == "rate" {
-		return r.PerSecond
+// note notes a figure of the row: its median (p50), its rate, or the rate and beside it, as FIGURE.p50 and FIGURE.p99, how long
+// each took (all).
+func (r result) note(f figures, figure, of string) {
+	switch of {
+	case "p50":
+		f.add(figure, r.P50)
+		return
+	case "all":
+		f.add(figure+".p50", r.P50)
+		f.add(figure+".p99", r.P99)
 	}
-	return r.P50
+	f.add(figure, r.PerSecond)
 }
 
 // floorRun notes a figure of one row of the floor.
@@ -81,7 +94,7 @@ func floorRun(figure, of, row string, count int, args ...string) step {
 				return fmt.Errorf("the floor printed %q: %w", out, err)
 			}
 			if r.Name == row {
-				f.add(figure, r.value(of))
+				r.note(f, figure, of)
 				return nil
 			}
 		}
@@ -100,7 +113,7 @@ func weftRun(figure, of, row string, count int, args ...string) step {
 		if !ok {
 			return fmt.Errorf("weft bench printed no row %s", row)
 		}
-		f.add(figure, r.value(of))
+		r.note(f, figure, of)
 		return nil
 	}
 }

@@ -59,6 +59,12 @@ var goals = []goal{
 	{letter: "o", what: "100 categories, counts below 5 hidden, 3 parties", weft: "o.hidden", unit: "ms", wanted: 150},
 	{letter: "o", what: "median of 3 x 1,000,000 numbers", weft: "o.median-large", unit: "ms", wanted: 1500},
 	{letter: "f", what: "64 sums of 3 at once, one process", weft: "f.weft", floor: "f.floor", unit: "/s", wanted: 0.6, least: true},
+	{letter: "g", what: "64 sums at once through three gateways (HTTP)", weft: "g.weft", floor: "g.floor", unit: "/s", wanted: 0.4, least: true},
+	{letter: "", what: "the same; median of a sum", weft: "g.weft.p50", floor: "g.floor.p50", unit: "ms"},
+	{letter: "", what: "the same; 99th percentile", weft: "g.weft.p99", floor: "g.floor.p99", unit: "ms"},
+	{letter: "g", what: "small calls of the representation API, 64 callers", weft: "g.calls", unit: "/s", wanted: 2000, least: true},
+	{letter: "", what: "the same; median of a call", weft: "g.calls.p50", unit: "ms"},
+	{letter: "", what: "the same; 99th percentile", weft: "g.calls.p99", unit: "ms"},
 }
 
 // judge returns what the goal is about, the ratio or the figure itself, and whether that will do.

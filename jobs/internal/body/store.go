@@ -3,14 +3,15 @@ package body
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/weftmpc/weft/broker"
@@ -27,28 +28,35 @@ var (
 	ErrFull     = errors.New("the disk space for jobs and uploaded values is used up: delete ended jobs or uploaded values, or try again later")
 )
 
-// Store keeps bodies. Several stores may share one object store: each has its own prefix.
-type Store struct {
-	objects jetstream.ObjectStore
-	stream  jetstream.Stream // of the object store
-	bucket  string
-	prefix  string
-	most    int64
+// Options say how a Store works.
+type Options struct {
+	Bucket string // the name of the object store
+	Prefix string // of the bodies' names: several stores may share one object store
+	Most   int64  // bytes of one body
+	Guest  bool   // may not manage streams
 }
 
-// NewStore works on the object store of the given bucket name; names begin with prefix; most bounds one body in bytes.
-func NewStore(ctx context.Context, js jetstream.JetStream, objects jetstream.ObjectStore, bucket, prefix string, most int64) (*Store, error) {
-	stream, err := js.Stream(ctx, "OBJ_"+bucket)
+// Store keeps bodies.
+type Store struct {
+	o       Options
+	js      jetstream.JetStream
+	objects jetstream.ObjectStore
+	stream  jetstream.Stream // of the object store
+}
+
+// NewStore works on the given object store.
+func NewStore(ctx context.Context, js jetstream.JetStream, objects jetstream.ObjectStore, o Options) (*Store, error) {
+	stream, err := js.Stream(ctx, "OBJ_"+o.Bucket)
 	if err != nil {
-		return nil, fmt.Errorf("opening the stream of object store %s: %w", bucket, err)
+		return nil, fmt.Errorf("opening the stream of object store %s: %w", o.Bucket, err)
 	}
-	return &Store{objects: objects, stream: stream, bucket: bucket, prefix: prefix, most: most}, nil
+	return &Store{o: o, js: js, objects: objects, stream: stream}, nil
 }
 
 // Put returns small bytes as a body of their own (b itself, not a copy) and stores large ones.
 func (s *Store) Put(ctx context.Context, b []byte) (Body, error) {
-	if int64(len(b)) > s.most {
-		return Body{}, fmt.Errorf("%w: %d, at most %d", ErrTooLarge, len(b), s.most)
+	if int64(len(b)) > s.o.Most {
+		return Body{}, fmt.Errorf("%w: %d, at most %d", ErrTooLarge, len(b), s.o.Most)
 	}
 	if len(b) <= MaxInline {
 		return Body{Inline: b, Size: int64(len(b))}, nil
@@ -57,7 +65,7 @@ func (s *Store) Put(ctx context.Context, b []byte) (Body, error) {
 	if err != nil {
 		return Body{}, err
 	}
-	name := s.prefix + id.String()
+	name := s.o.Prefix + id.String()
 	if _, err := s.objects.PutBytes(ctx, name, b); err != nil {
 		if broker.IsFull(err) {
 			err = ErrFull
@@ -73,27 +81,14 @@ func (s *Store) Read(ctx context.Context, b Body) ([]byte, error) {
 	if b.Object == "" {
 		return b.Inline, nil
 	}
-	object, err := s.objects.Get(ctx, b.Object)
-	if errors.Is(err, jetstream.ErrObjectNotFound) {
+	out, err := s.fetch(ctx, b)
+	switch {
+	case errors.Is(err, jetstream.ErrObjectNotFound):
 		return nil, ErrNotFound
-	}
-	if err != nil {
+	case err != nil && !errors.Is(err, ErrNotFound):
 		return nil, fmt.Errorf("reading stored bytes: %w", err)
 	}
-	defer object.Close()
-	out := make([]byte, b.Size) // GetBytes would find the size by doubling
-	n, err := io.ReadFull(object, out)
-	if err == nil {
-		var more int
-		if more, err = io.ReadFull(object, make([]byte, 1)); errors.Is(err, io.EOF) { // the digest was right
-			return out, nil
-		}
-		n += more
-	}
-	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, fmt.Errorf("%d of %d stored bytes are left: %w", n, b.Size, ErrNotFound)
-	}
-	return nil, fmt.Errorf("reading stored bytes: %w", err)
+	return out, err
 }
 
 // Drop removes the bytes; bytes that are gone are no error. The chunks go first: if the process dies after them, the
@@ -126,15 +121,46 @@ func (s *Store) Discard(ctx context.Context, logger *slog.Logger, b Body) {
 }
 
 func (s *Store) remove(ctx context.Context, info *jetstream.ObjectInfo) error {
+	name := "$O." + s.o.Bucket + ".M." + base64.URLEncoding.EncodeToString([]byte(info.Name))
+	if s.o.Guest {
+		return s.empty(ctx, info, name)
+	}
 	if info.NUID != "" {
 		if err := s.purge(ctx, s.chunks()+info.NUID); err != nil {
 			return err
 		}
 	}
-	return s.purge(ctx, "$O."+s.bucket+".M."+base64.URLEncoding.EncodeToString([]byte(info.Name)))
+	return s.purge(ctx, name)
 }
 
-func (s *Store) chunks() string { return "$O." + s.bucket + ".C." }
+// empty is remove for who may not purge: an empty message takes the place of the chunks, and a mark that of the name. Sweep of
+// the node's store removes the two in an hour or two.
+func (s *Store) empty(ctx context.Context, info *jetstream.ObjectInfo, name string) error {
+	gone := *info
+	gone.Deleted, gone.Size, gone.Chunks, gone.Digest = true, 0, 0, ""
+	mark, err := json.Marshal(gone)
+	if err == nil && info.NUID != "" {
+		err = s.replace(ctx, s.chunks()+info.NUID, nil)
+	}
+	if err == nil {
+		err = s.replace(ctx, name, mark)
+	}
+	if err != nil {
+		return fmt.Errorf("removing stored bytes: %w", err)
+	}
+	return nil
+}
+
+// replace puts one message in the place of all those of a subject.
+func (s *Store) replace(ctx context.Context, subject string, b []byte) error {
+	m := nats.NewMsg(subject)
+	m.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
+	m.Data = b
+	_, err := s.js.PublishMsg(ctx, m)
+	return err
+}
+
+func (s *Store) chunks() string { return "$O." + s.o.Bucket + ".C." }
 
 func (s *Store) purge(ctx context.Context, subject string) error {
 	if err := s.stream.Purge(ctx, jetstream.WithPurgeSubject(subject)); err != nil {
@@ -154,7 +180,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, used func(name string)
 	var errs []error
 	for _, info := range infos {
 		named[s.chunks()+info.NUID] = true
-		if !strings.HasPrefix(info.Name, s.prefix) || now.Sub(info.ModTime) <= Orphan || used(info.Name) {
+		if !strings.HasPrefix(info.Name, s.o.Prefix) || now.Sub(info.ModTime) <= Orphan || used(info.Name) {
 			continue
 		}
 		errs = append(errs, s.remove(ctx, info))

@@ -27,8 +27,6 @@ var (
 	ErrExists   = errors.New("the key exists")
 	ErrConflict = errors.New("the key has another revision")
 	ErrClosed   = errors.New("the bucket's watcher is closed")
-
-	errCutOff = errors.New("the watcher ended before it had said what the bucket holds")
 )
 
 // Entry is the newest known record of a key.
@@ -64,6 +62,7 @@ type entry[T any] struct {
 // Mirror is the local copy.
 type Mirror[T any] struct {
 	c      Config[T]
+	conn   *nats.Conn
 	stream jetstream.Stream
 
 	mu      sync.RWMutex
@@ -71,6 +70,8 @@ type Mirror[T any] struct {
 	waiters map[string]map[chan struct{}]struct{}
 	readers map[*reader[T]]struct{}
 	closed  bool
+	seen    uint64        // the newest revision that the watcher has told of
+	news    chan struct{} // closed when seen grows
 
 	doubt chan struct{} // holds one: the bucket may hold more than the copy; for a sole writer
 
@@ -85,9 +86,9 @@ func Open[T any](ctx context.Context, js jetstream.JetStream, c Config[T]) (*Mir
 		return nil, fmt.Errorf("opening the stream of bucket %s: %w", c.Bucket, err)
 	}
 	m := &Mirror[T]{
-		c: c, stream: stream,
+		c: c, conn: js.Conn(), stream: stream,
 		entries: map[string]*entry[T]{}, waiters: map[string]map[chan struct{}]struct{}{}, readers: map[*reader[T]]struct{}{},
-		doubt: make(chan struct{}, 1), done: make(chan struct{}),
+		news: make(chan struct{}), doubt: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	life, stop := context.WithCancel(context.Background())
 	m.stop = stop
@@ -169,6 +170,58 @@ func (m *Mirror[T]) Load(ctx context.Context, key string) (Entry[T], error) {
 		return Entry[T]{}, ErrNotFound
 	}
 	return e, nil
+}
+
+// Latest is Load for a key that another process may have written a moment ago: it asks the server.
+func (m *Mirror[T]) Latest(ctx context.Context, key string) (Entry[T], error) {
+	e, err := m.Fetch(ctx, key)
+	if errors.Is(err, ErrNotFound) {
+		m.mu.RLock()
+		defer m.mu.RUnlock()
+		if x := m.entries[key]; x != nil && x.expired {
+			return e, ErrExpired
+		}
+	}
+	return e, err
+}
+
+// syncTime bounds a wait for the watcher. Only a record that was removed without a trace before it came costs all of it.
+const syncTime = time.Second
+
+// Sync waits until the copy has what the server has now.
+func (m *Mirror[T]) Sync(ctx context.Context) error {
+	info, err := m.stream.Info(ctx)
+	if err != nil {
+		return err
+	}
+	late := time.NewTimer(syncTime)
+	defer late.Stop()
+	for {
+		m.mu.Lock()
+		seen, news := m.seen, m.news
+		m.mu.Unlock()
+		if seen >= info.State.LastSeq {
+			return nil
+		}
+		select {
+		case <-news:
+		case <-late.C:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// heard notes how far the watcher has come.
+func (m *Mirror[T]) heard(revision uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.seen < revision {
+		m.seen = revision
+		close(m.news)
+		m.news = make(chan struct{})
+	}
 }
 
 // Create writes a new key, one message to the server and back. After an error other than ErrExists the record may have
@@ -396,120 +449,4 @@ func (x *entry[T]) readable() *T {
 		return nil
 	}
 	return &x.Value
-}
-
-// retry is how long the watcher waits before it starts again, from first to last.
-const (
-	retryFirst = 50 * time.Millisecond
-	retryLast  = 5 * time.Second
-)
-
-// run keeps a watcher going until the mirror is closed or its connection is.
-func (m *Mirror[T]) run(ctx context.Context, ready chan<- error) {
-	defer close(m.done)
-	defer m.shut()
-	pause := retryFirst
-	for first := true; ; {
-		err := m.follow(ctx, func() {
-			pause = retryFirst
-			if first {
-				first = false
-				ready <- nil
-			}
-		})
-		if first || ctx.Err() != nil || errors.Is(err, nats.ErrConnectionClosed) {
-			if first {
-				ready <- cmpErr(err, ErrClosed)
-			}
-			return
-		}
-		if m.c.Sole && err == nil {
-			select {
-			case <-m.doubt:
-			case <-ctx.Done():
-				return
-			}
-			continue
-		}
-		m.c.Logger.Warn("the watcher of a bucket ended and is started again", "bucket", m.c.Bucket, "error", err)
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(pause):
-			pause = min(2*pause, retryLast)
-		}
-	}
-}
-
-func cmpErr(err, otherwise error) error {
-	if err != nil {
-		return err
-	}
-	return otherwise
-}
-
-// follow enters what one watcher says until it ends. replayed is called when it has said all that the bucket holds; keys
-// that it did not name by then are gone.
-func (m *Mirror[T]) follow(ctx context.Context, replayed func()) error {
-	before := map[string]uint64{}
-	m.mu.RLock()
-	for key, x := range m.entries {
-		before[key] = x.Revision
-	}
-	m.mu.RUnlock()
-	// The watcher ends with ctx. Its channel must be drained to the end, or its callback would block for ever.
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	w, err := m.c.KV.WatchAll(ctx)
-	if err != nil {
-		return err
-	}
-	whole := false
-	for e := range w.Updates() {
-		switch {
-		case e == nil:
-			m.missing(before)
-			before = nil
-			replayed()
-			if whole = true; m.c.Sole {
-				stop()
-			}
-		case e.Operation() == jetstream.KeyValuePut:
-			delete(before, e.Key())
-			_, _ = m.put(e.Key(), e.Value(), e.Revision(), e.Created()) // an unreadable record is kept as such
-		default:
-			delete(before, e.Key())
-			m.remove(e.Key(), e.Revision(), e.Created(), e.Operation() == jetstream.KeyValuePurge)
-		}
-	}
-	if m.c.Sole && !whole {
-		return errCutOff
-	}
-	return nil
-}
-
-// missing removes the keys that a whole replay did not name, unless they were written meanwhile.
-func (m *Mirror[T]) missing(before map[string]uint64) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for key, revision := range before {
-		if x := m.entries[key]; x != nil && x.Revision == revision {
-			m.set(key, nil)
-		}
-	}
-}
-
-func (m *Mirror[T]) shut() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.closed = true
-	for key, ws := range m.waiters {
-		for w := range ws {
-			close(w)
-		}
-		delete(m.waiters, key)
-	}
-	for r := range m.readers {
-		r.wakeUp()
-	}
 }
