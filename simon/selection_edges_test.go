@@ -194,7 +194,7 @@ func TestSelectionsRefuse(t *testing.T) {
 		{kth, `{"array":[1],"rank":[1]}`, ``, "data.rank", "list"},
 		{kth, `{"array":[1],"rank":{"a":1}}`, ``, "data.rank", "object"},
 		{kth, `{"array":[1]}`, ``, "parameters.rank", "missing"},
-		{kth, `{"array":7,"rank":1}`, ``, "data.array", "list"},
+		{kth, `{"array":"7","rank":1}`, ``, "data.array", "list"},
 		{kth, `{"array":[[1]],"rank":1}`, ``, "data[0]", "list"},
 		{kth, `{"array":[1],"array":[2],"rank":1}`, ``, "data", "twice"},
 		{kth, `{"array":[1],"ranks":1}`, ``, "data", "known are array, rank, lower_bound, upper_bound"},
