@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/weftmpc/weft/jobs"
 	"github.com/weftmpc/weft/simon"
 	"github.com/weftmpc/weft/simon/simontest"
 )
@@ -88,4 +89,24 @@ func TestRetrySendsThePreparedInput(t *testing.T) {
 		}
 	}
 	f.checkInvariants()
+}
+
+// A party that sees that a result cannot be right ends the computation for all, and nobody tries again.
+func TestWhatCannotBeRightIsNotTriedAgain(t *testing.T) {
+	f := newFleet(t, simontest.Faults{}, three...)
+	m := simon.SecureSum()
+	run := m.Run
+	m.Run = func(ctx context.Context, s simon.Session, c simon.Common, input []byte) ([]byte, error) {
+		if s.Self() == 1 {
+			return nil, &simon.OutcomeError{Reason: "the minimum is larger than an own value"}
+		}
+		return run(ctx, s, c, input)
+	}
+	f.catalogue = []simon.Microprotocol{m}
+	f.again()
+	for name, j := range f.submitAll(uuid.New(), data) {
+		if j := f.members[name].ended(j.ID, 10*time.Second); j.State != jobs.Failed || j.Attempt != 1 {
+			t.Errorf("%s: %s after %d attempts, %v", name, j.State, j.Attempt, j.Problem)
+		}
+	}
 }

@@ -227,6 +227,7 @@ func (r *Run) passOn() {
 func abortCode(cause error) uint16 {
 	var timeout *session.TimeoutError
 	var equivocation *session.EquivocationError
+	var outcome *simon.OutcomeError
 	switch {
 	case errors.As(cause, &equivocation):
 		return CodeEquivocation
@@ -234,6 +235,8 @@ func abortCode(cause error) uint16 {
 		return CodeTimeout
 	case errors.Is(cause, ErrWithdrawn):
 		return CodeWithdrawn
+	case errors.As(cause, &outcome): // a party has seen that the result cannot be right
+		return CodeRefused
 	case errors.Is(cause, jobs.ErrTooLarge), errors.Is(cause, session.ErrMemory): // as in every attempt
 		return CodeRefused
 	}
