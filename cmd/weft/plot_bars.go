@@ -58,6 +58,9 @@ func drawHistogram(raw json.RawMessage, parties int) (*sheet, error) {
 		highest = 1
 		notes = append(notes, "No sample lies between the breaks.")
 	}
+	if slices.ContainsFunc(r.Counts, func(c number) bool { return !c.ok }) {
+		notes = append(notes, "Classes without a bar have too few samples to be shown, perhaps none.")
+	}
 	x, err := linear(r.Breaks[0].value, r.Breaks[n].value, 7, true)
 	if err != nil {
 		return nil, err

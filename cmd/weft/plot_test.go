@@ -273,6 +273,8 @@ func TestBars(t *testing.T) {
 		t.Errorf("the bars are %v high", h)
 	}
 	s.find(t, "density")
+	s = drawn(t, "Histogram", `{"samples":9,"breaks":[0,1,2,3],"counts":[null,9,null],"density":[null,1,null],"below":null,"above":null}`)
+	s.wantCaption(t, "Histogram, 9 samples of 3 parties. Classes without a bar have too few samples to be shown, perhaps none.")
 	s = drawn(t, "Histogram", `{"samples":1,"breaks":[0,1,3],"counts":[0,0],"density":null,"below":1,"above":0}`)
 	s.wantCaption(t, "No sample lies between the breaks. Not drawn: 1 below 0.")
 
