@@ -79,3 +79,50 @@ func TestManyNamesHideNoService(t *testing.T) {
 	}
 	t.Error("the service was never found")
 }
+
+// A gateway chooses what is in a record, and where the server sends what it is asked for. It cannot have it sent to the API
+// that manages streams.
+func TestGatewayCannotHaveStreamsManaged(t *testing.T) {
+	h := newHouse(t)
+	nc, _ := h.dial(t, h.gateway)
+	for key, record := range map[string]string{
+		"make": `{"name":"EVIL","subjects":["_INBOX.>","weft.service.>"],"storage":"file","no_ack":true}`, "empty": "",
+		"change": `{"name":"KV_weft_objects","subjects":["$KV.weft_objects.>","weft.service.>"],"storage":"file","max_age":1000000000,"max_msgs_per_subject":1,"allow_direct":true,"allow_rollup_hdrs":true,"deny_delete":true,"discard":"new","num_replicas":1}`,
+	} {
+		if _, err := nc.Request("$KV.weft_jobs."+key, []byte(record), patience); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const get = "$JS.API.DIRECT.GET.KV_weft_jobs.$KV.weft_jobs."
+	for _, ask := range []struct{ subject, reply string }{
+		{get + "make", "$JS.API.STREAM.CREATE.EVIL"},
+		{get + "change", "$JS.API.STREAM.UPDATE.KV_weft_objects"},
+		{get + "empty", "$JS.API.STREAM.DELETE.KV_weft_objects"},
+		{"$JS.API.STREAM.INFO.KV_weft_jobs", "$JS.API.STREAM.PURGE.KV_weft_jobs"},
+	} {
+		if err := nc.PublishRequest(ask.subject, ask.reply, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for key, to := range map[string]string{"make": "$JS.API.STREAM.CREATE.EVIL", "empty": "$JS.API.STREAM.DELETE.KV_weft_objects"} {
+		config := fmt.Sprintf(`{"stream_name":"KV_weft_jobs","config":{"name":%q,"deliver_subject":%q,"deliver_policy":"all","ack_policy":"none","filter_subject":"$KV.weft_jobs.%s"}}`, key, to, key)
+		if _, err := nc.Request("$JS.API.CONSUMER.CREATE.KV_weft_jobs."+key+".$KV.weft_jobs."+key, []byte(config), patience); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for end := time.Now().Add(time.Second); time.Now().Before(end); <-time.After(20 * time.Millisecond) {
+		if _, err := h.JS.Stream(t.Context(), "EVIL"); err == nil {
+			t.Fatal("a gateway has made a stream")
+		}
+		objects, err := h.JS.Stream(t.Context(), "KV_weft_objects")
+		if err != nil {
+			t.Fatal("a gateway has removed a stream:", err)
+		}
+		if objects.CachedInfo().Config.MaxAge != 0 {
+			t.Fatal("a gateway has changed a stream")
+		}
+		if jobs, err := h.JS.Stream(t.Context(), "KV_weft_jobs"); err != nil || jobs.CachedInfo().State.Msgs != 3 {
+			t.Fatal("a gateway has emptied a stream:", err)
+		}
+	}
+}
