@@ -58,11 +58,12 @@ func (c Config) Admit(g Guests) Config {
 		private.Exports = append(private.Exports, e)
 		gateways.Imports = append(gateways.Imports, Import{Subject: e.Subject, Account: AccountPrivate, Stream: e.Stream})
 	}
-	export(Export{Subject: "$JS.API.INFO"}) // or else the server answers in the gateways' account, which has no JetStream. No user may ask it
 	for i, key := range g.Gateways {
 		u := gatewayUser(key)
 		gateways.Users = append(gateways.Users, u)
 		if i == 0 { // the same for all
+			// Without this the server answers in the gateways' account as well, that it has no JetStream. No user may ask it.
+			export(Export{Subject: "$JS.API.INFO"})
 			for _, subject := range u.Publish {
 				e := Export{Subject: subject}
 				if subject == subjectsDiscovery {
@@ -132,8 +133,9 @@ func inbox(key string) string { return subjectsInboxes + key }
 // Inbox has a guest of a private broker receive answers where it may.
 func (k Key) Inbox() nats.Option { return nats.CustomInboxPrefix(inbox(k.public)) }
 
-// IsInbox says whether a reply subject is one of a user's inbox. Who may publish everywhere must answer nowhere else: the
-// server does not look at where a request has its answer sent.
+// IsInbox says whether a reply subject is one of a user's inbox, or one that the server has put in its place because the
+// request comes from another account. Who may publish everywhere must answer nowhere else: within an account the server does
+// not look at where a request has its answer sent.
 func IsInbox(reply string) bool {
 	return strings.HasPrefix(reply, subjectsInboxes) || strings.HasPrefix(reply, subjectsRewritten)
 }

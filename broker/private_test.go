@@ -241,6 +241,10 @@ func TestAdmit(t *testing.T) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
+	if _, err := broker.Private("p", "dir", make(identity.Secret, 32), brokertest.Key(t).Public(), brokertest.Key(t).Public(), false).
+		Admit(broker.Guests{Listen: "127.0.0.1:4333", Services: []broker.Member{{Name: "a", NKey: key}}}).Render(); err != nil {
+		t.Error("services without gateways:", err)
+	}
 	plain := broker.Private("p", "dir", make(identity.Secret, 32), key, brokertest.Key(t).Public(), false)
 	a, _ := plain.Render()
 	if b, err := plain.Admit(broker.Guests{}).Render(); err != nil || a != b {
