@@ -35,7 +35,8 @@ func AccountOf(party string) string { return strings.ToUpper(party) }
 //
 // For each ordered pair the receiver exports weft.c.*.<to>.<from> to the sender alone, as a service: a service's reply
 // subject is rewritten when it passes from account to account, so nobody can have the hub answer into a third party's
-// inbox. For the same reason the operators are not in the coordinator's account: there they could name a party's start
+// inbox. The coordinator has such a pair with each party, too: as a dealer it exchanges sealed messages with them, and what one
+// party sends it no other sees. For the same reason the operators are not in the coordinator's account: there they could name a party's start
 // subject as reply to what they ask, and the coordinator would answer there. JOINs and LEAVEs go through an export for each
 // party, whose name stands in the subject.
 //
@@ -55,6 +56,9 @@ func Hub(name, listen string, parties []Member, coordinator Member, ops ...strin
 	}
 	for _, p := range parties {
 		c.Accounts = append(c.Accounts, hubParty(p, parties))
+	}
+	for i, p := range parties {
+		pair(&c.Accounts[i], p.Name, coordinator.Name, AccountCoordinator)
 	}
 	c.Accounts = append(c.Accounts, hubCoordinator(coordinator, parties, all), hubOperators(parties, ops), Account{Name: AccountSystem})
 	return c
@@ -82,10 +86,15 @@ func hubParty(p Member, parties []Member) Account {
 		if q.Name == p.Name {
 			continue
 		}
-		a.Exports = append(a.Exports, Export{Subject: Share("*", p.Name, q.Name), Answer: noAnswer, Accounts: []string{AccountOf(q.Name)}})
-		a.Imports = append(a.Imports, Import{Subject: Share("*", q.Name, p.Name), Account: AccountOf(q.Name)})
+		pair(&a, p.Name, q.Name, AccountOf(q.Name))
 	}
 	return a
+}
+
+// pair lets the member of a account exchange share messages with another one, in the other's account.
+func pair(a *Account, self, other, account string) {
+	a.Exports = append(a.Exports, Export{Subject: Share("*", self, other), Answer: noAnswer, Accounts: []string{account}})
+	a.Imports = append(a.Imports, Import{Subject: Share("*", other, self), Account: account})
 }
 
 func hubCoordinator(m Member, parties []Member, all []string) Account {
@@ -93,8 +102,8 @@ func hubCoordinator(m Member, parties []Member, all []string) Account {
 		Name: AccountCoordinator, MaxConnections: mostConnections, MaxSubscriptions: mostSubscriptions,
 		Users: []User{{
 			NKey:      m.NKey,
-			Publish:   []string{StartSubject("*")},
-			Subscribe: []string{subjectsCoordinator, subjectsDiscovery, subjectsInbox},
+			Publish:   []string{StartSubject("*"), Share("*", "*", m.Name)},
+			Subscribe: []string{subjectsCoordinator, subjectsDiscovery, ShareInbox(m.Name), subjectsInbox},
 			Respond:   true,
 		}},
 		Exports: []Export{{Subject: subjectsDiscovery, Many: true, Accounts: []string{AccountOperators}}},
@@ -106,6 +115,7 @@ func hubCoordinator(m Member, parties []Member, all []string) Account {
 		own := []string{AccountOf(p.Name)}
 		a.Exports = append(a.Exports, Export{Subject: JoinSubject(p.Name), Answer: soonAnswer, Accounts: own}, Export{Subject: LeaveSubject(p.Name), Answer: soonAnswer, Accounts: own})
 		a.Imports = append(a.Imports, Import{Subject: StartSubject(p.Name), Account: AccountOf(p.Name)})
+		pair(&a, m.Name, p.Name, AccountOf(p.Name))
 	}
 	return a
 }

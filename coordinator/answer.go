@@ -46,7 +46,7 @@ const (
 	CodeExpired                       // expired, or valid for more than an hour
 	CodeClock                         // issued in the future
 	CodeCoordinator                   // meant for another coordinator
-	CodeHelpers                       // names helpers, which this version does not have
+	CodeHelpers                       // names helpers or evaluators who cannot be that, or a dealer who does not deal
 	CodeParties                       // more parties than this coordinator serves
 	CodeReplaced                      // the party has sent a newer JOIN for this computation
 	CodeWithdrawn                     // the party has withdrawn this JOIN

@@ -104,14 +104,12 @@ func (t *Table) parse(b []byte) (c candidate, bundle Bundle, r *Refusal) {
 	case common.Coordinator != t.self:
 		return c, bundle, refuse(CodeCoordinator, "this JOIN is meant for the coordinator %s, this one is %s: compare the parties' configurations",
 			common.Coordinator, t.self)
-	case common.roles() != [5]identity.Fingerprint{}:
-		return c, bundle, refuse(CodeHelpers, "helpers are not available in this version")
 	case len(common.Parties) > t.config.MaxParties:
 		return c, bundle, refuse(CodeParties, "%d parties; this coordinator serves computations of up to %d", len(common.Parties), t.config.MaxParties)
 	case !common.Lists(own.FP):
 		return c, bundle, refuse(CodeMalformed, "the signer of this JOIN is not in its own list of parties")
 	}
-	return c, bundle, nil
+	return c, bundle, t.checkRoles(&common)
 }
 
 // verify does the cryptography: the certificate's chain unless it is known, and one Ed25519 signature.

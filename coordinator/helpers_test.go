@@ -28,7 +28,7 @@ func newWorld(t testing.TB, names ...string) *world {
 	w := &world{t: t, now: time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC), ids: map[string]*identity.Identity{}}
 	w.ca = must(identity.NewAuthority("consortium", w.now.Add(-time.Hour), w.now.AddDate(1, 0, 0)))(t)
 	w.roots = must(identity.NewRoots(w.ca.Certificate()))(t)
-	w.coord = w.issue(w.ca, "coordinator")
+	w.coord = must(identity.NewAs(identity.UsageDealer, w.ca, "coordinator", "Institute of coordination", w.now.Add(-time.Hour), w.now.AddDate(0, 0, 20)))(t)
 	for _, name := range names {
 		w.ids[name] = w.issue(w.ca, name)
 	}

@@ -22,7 +22,8 @@ type memory struct {
 type run struct {
 	start   []byte
 	until   time.Time
-	holders int // memories that it is in
+	holders int      // memories that it is in
+	refused *Refusal // not started at all: why the helper takes no part
 }
 
 func (t *Table) memoryOf(fp identity.Fingerprint) *memory {

@@ -176,6 +176,7 @@ type Status struct {
 	Name        string               `json:"name"`
 	Fingerprint identity.Fingerprint `json:"fingerprint"`
 	Time        time.Time            `json:"time"` // its clock, UTC
+	Deals       bool                 `json:"deals"`
 }
 
 // stats is what operators see with the endpoint "status".
@@ -190,7 +191,7 @@ func (s *Service) stats(e *micro.Endpoint) any {
 
 func (s *Service) status(r micro.Request) {
 	now := s.table.config.Now
-	b, err := json.Marshal(Status{Name: s.table.config.Identity.Name(), Fingerprint: s.table.self, Time: now().UTC()})
+	b, err := json.Marshal(Status{Name: s.table.config.Identity.Name(), Fingerprint: s.table.self, Time: now().UTC(), Deals: s.table.config.Helper != nil})
 	if err != nil {
 		panic("coordinator: encoding its status: " + err.Error()) // text and integers only
 	}

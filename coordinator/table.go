@@ -23,6 +23,9 @@ type Config struct {
 	Now      func() time.Time   // nil: time.Now
 	Version  string             // of the program, SemVer, shown to operators; empty: 0.1.0
 
+	Helper  Helper             // the coordinator's own place in computations that it deals for; nil: it does not deal
+	Started func(start []byte) // told of each START that Helper is in; must not block; may be nil
+
 	MaxParties int // of one computation, 2 to 128; 0: 32
 	MaxOpen    int // JOINs held open or in conflict, of all parties; 0: 16384
 	PerParty   int // the same for one party, at most MaxOpen; 0: 1024
@@ -94,6 +97,7 @@ type slot struct {
 	state   slotState
 	entry   *Entry                 // slotOpen, slotDead
 	missing []identity.Fingerprint // slotOpen: who has not joined
+	refused *Refusal               // slotOpen, nobody missing: why the helper takes no part now
 	other   []byte                 // slotDead: the JOIN that the party was shown
 	started *run                   // slotStarted
 }
@@ -107,6 +111,9 @@ func NewTable(c Config) *Table {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Started == nil {
+		c.Started = func([]byte) {}
 	}
 	c.MaxParties = min(orDefault(c.MaxParties, 32), MaxParties)
 	c.MaxOpen = orDefault(c.MaxOpen, 16384)
@@ -289,6 +296,9 @@ func (t *Table) settle(id uuid.UUID, asker *slot, now time.Time) []Delivery {
 				r = t.begin(entries, v.Parties)
 				runs[entries[i].Group] = r
 			}
+			if s.missing, s.refused = nil, r.refused; r.refused != nil { // it stays open, and each repetition asks the helper again
+				continue
+			}
 			s.started = r
 			t.end(s, slotStarted)
 		case VerdictConflict:
@@ -301,7 +311,7 @@ func (t *Table) settle(id uuid.UUID, asker *slot, now time.Time) []Delivery {
 			s.entry.Told = v.Told
 			continue
 		case VerdictWaiting:
-			s.missing = v.Missing
+			s.missing, s.refused = v.Missing, nil
 			continue
 		default: // expired; sweep forgets it
 			continue
@@ -313,13 +323,16 @@ func (t *Table) settle(id uuid.UUID, asker *slot, now time.Time) []Delivery {
 	return push
 }
 
-// begin makes the START of the entries with the given indices.
+// begin makes the START of the entries with the given indices, unless the helper takes no part.
 func (t *Table) begin(entries []Entry, parties []int) *run {
 	start := Start{Common: entries[parties[0]].Join.Common}
 	var until int64
 	for _, i := range parties {
 		start.Joins = append(start.Joins, entries[i].Join.Signed)
 		until = max(until, entries[i].Own.Expiry)
+	}
+	if refused := t.help(&entries[parties[0]].Common, &start); refused != nil {
+		return &run{refused: refused}
 	}
 	r := &run{start: start.Encode(), until: time.Unix(0, until).Add(ClockTolerance)}
 	t.counts.Started++
@@ -328,6 +341,9 @@ func (t *Table) begin(entries []Entry, parties []int) *run {
 		t.keep(entries[i].Own.FP, r)
 	}
 	t.config.Logger.Debug("computation started", "computation", entries[parties[0]].Common.UUID, "parties", len(parties))
+	if len(start.Joins) > len(parties) {
+		t.config.Started(r.start)
+	}
 	return r
 }
 
@@ -336,6 +352,9 @@ func answer(s *slot) Answer {
 	a := Answer{UUID: s.key.uuid}
 	switch s.state {
 	case slotOpen:
+		if s.refused != nil {
+			return s.refused.answer(s.key.uuid)
+		}
 		a.Kind, a.Waiting = AnswerWaiting, s.missing
 	case slotDead:
 		a.Kind, a.Other = AnswerConflict, s.other

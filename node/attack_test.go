@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/weftmpc/weft/broker"
 	"github.com/weftmpc/weft/coordinator"
@@ -228,13 +229,20 @@ func TestStartDuringRecovery(t *testing.T) {
 func (m *member) room(bucket string, bytes int32) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	s, err := m.private.JS.Stream(ctx, "KV_"+bucket)
+	js := m.private.JS
+	if bucket == broker.BucketSids {
+		var err error
+		if js, err = jetstream.New(m.private.Ledger); err != nil {
+			return err
+		}
+	}
+	s, err := js.Stream(ctx, "KV_"+bucket)
 	if err != nil {
 		return err
 	}
 	c := s.CachedInfo().Config
 	c.MaxMsgSize = bytes
-	_, err = m.private.JS.UpdateStream(ctx, c)
+	_, err = js.UpdateStream(ctx, c)
 	return err
 }
 

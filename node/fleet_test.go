@@ -33,6 +33,7 @@ import (
 type fleet struct {
 	t       *testing.T
 	net     *simontest.Network
+	ca      *identity.Authority
 	roots   identity.Roots
 	peers   []seat.Peer
 	ids     map[string]*identity.Identity
@@ -40,6 +41,11 @@ type fleet struct {
 	table   *coordinator.Table
 	members map[string]*member
 	profile policy.Profile
+	policy  func(name string, p *policy.Policy) // changes that of one node; nil: none is changed
+	helper  coordinator.Helper                  // of the coordinator; nil: it does not deal
+	started func(start []byte)                  // is told of its STARTs
+	end     *simontest.Endpoint                 // of the coordinator, and of the dealer
+	heard   func(id uuid.UUID, from string, b []byte)
 	logger  *slog.Logger
 
 	catalogue []simon.Microprotocol
@@ -94,10 +100,15 @@ func newFleet(t *testing.T, faults simontest.Faults, names ...string) *fleet {
 	now := time.Now()
 	ca, err := identity.NewAuthority("test", now.Add(-time.Hour), now.Add(time.Hour*24*60))
 	must(t, err)
+	f.ca = ca
 	f.roots, err = identity.NewRoots(ca.Certificate())
 	must(t, err)
 	for _, name := range append(append([]string(nil), names...), "coordinator") {
-		id, err := identity.New(ca, name, name+" org", now.Add(-time.Hour), now.Add(24*time.Hour))
+		usage := identity.UsageParty
+		if name == "coordinator" {
+			usage = identity.UsageDealer
+		}
+		id, err := identity.NewAs(usage, ca, name, name+" org", now.Add(-time.Hour), now.Add(24*time.Hour))
 		must(t, err)
 		f.ids[name] = id
 		if name != "coordinator" {
@@ -106,8 +117,7 @@ func newFleet(t *testing.T, faults simontest.Faults, names ...string) *fleet {
 	}
 	f.center = f.ids["coordinator"]
 	f.newCoordinator()
-	var center *simontest.Endpoint
-	center = f.net.Endpoint("coordinator", func(from string, b []byte) { f.coordinate(center, from, b) })
+	f.end = f.net.Endpoint("coordinator", func(from string, b []byte) { f.coordinate(f.end, from, b) })
 	t.Cleanup(func() {
 		f.net.Close()
 	})
@@ -131,7 +141,7 @@ func must(t testing.TB, err error) {
 
 // newCoordinator is a coordinator that knows nothing, as after a restart.
 func (f *fleet) newCoordinator() {
-	t := coordinator.NewTable(coordinator.Config{Identity: f.center, Roots: f.roots, Logger: f.logger, Now: f.now})
+	t := coordinator.NewTable(coordinator.Config{Identity: f.center, Roots: f.roots, Logger: f.logger, Now: f.now, Helper: f.helper, Started: f.started})
 	f.mu.Lock()
 	f.table = t
 	f.mu.Unlock()
@@ -143,9 +153,13 @@ func (f *fleet) coordinate(center *simontest.Endpoint, from string, b []byte) {
 		return
 	}
 	f.mu.Lock()
-	table := f.table
+	table, heard := f.table, f.heard
 	f.mu.Unlock()
 	switch b[0] {
+	case 'd':
+		if heard != nil && len(b) > 17 {
+			heard(uuid.UUID(b[1:17]), from, b[17:])
+		}
 	case 'j':
 		reply, push := table.Join(b[1:])
 		_ = center.Send(from, append([]byte{'r'}, reply.Encode()...))
@@ -163,9 +177,13 @@ func (m *member) start() {
 	t.Helper()
 	store, err := jobs.Open(context.Background(), m.private.Conn, jobs.Options{Ledger: m.private.Ledger, Logger: m.fleet.logger, Now: m.fleet.now, Alone: true, Limits: jobs.Limits{Body: m.fleet.body}})
 	must(t, err)
+	rules := policy.Policy{Profile: m.fleet.profile}
+	if m.fleet.policy != nil {
+		m.fleet.policy(m.name, &rules)
+	}
 	config := Config{
 		Identity: m.fleet.ids[m.name], Roots: m.fleet.roots, Parties: m.fleet.peers, Coordinator: m.fleet.center.FP(),
-		Policy: policy.Policy{Profile: m.fleet.profile}, Catalogue: m.fleet.catalogue, Jobs: store, Transport: m,
+		Policy: rules, Catalogue: m.fleet.catalogue, Jobs: store, Transport: m,
 		StoreKey: m.key, Now: m.fleet.now, Logger: m.fleet.logger.With("node", m.name), Tracer: m.fleet.tracers[m.name],
 		ledger: &probedLedger{store, m}, probe: func(step string) { m.at("job " + step) },
 	}
@@ -243,6 +261,8 @@ func (m *member) receive(from string, b []byte) {
 		return
 	}
 	switch {
+	case from == "coordinator" && b[0] == 'd' && len(b) > 17:
+		n.Seat().Deliver(uuid.UUID(b[1:17]), from, b[17:])
 	case from == "coordinator":
 		n.Seat().DeliverAnswer(b[1:])
 	case len(b) > 16:
@@ -257,7 +277,11 @@ func (m *member) Send(id uuid.UUID, to string, b []byte) error {
 		return errors.New("dead")
 	}
 	m.fleet.note(kind, b)
-	err := m.end.Send(to, append(bytes.Clone(id[:]), b...))
+	head := bytes.Clone(id[:])
+	if to == "coordinator" {
+		head = append([]byte{'d'}, head...)
+	}
+	err := m.end.Send(to, append(head, b...))
 	m.at(fmt.Sprintf("after send %d", kind))
 	return err
 }

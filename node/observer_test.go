@@ -44,6 +44,7 @@ func (d sent) kind() string {
 	switch {
 	case len(d.body) == 0:
 		return "empty"
+	case d.helped():
 	case d.to == "coordinator" && d.body[0] == 'j':
 		return kindJoin
 	case d.to == "coordinator":
@@ -58,8 +59,16 @@ func (d sent) kind() string {
 	return map[byte]string{session.KindShare: kindShare, session.KindAsk: kindAsk, session.KindInit: kindInit, session.KindNotice: kindNotice}[kind]
 }
 
+// helped reports whether d is between a party and the dealer, who sits at the coordinator.
+func (d sent) helped() bool {
+	return (d.from == "coordinator" || d.to == "coordinator") && len(d.body) > 17 && d.body[0] == 'd'
+}
+
 // message is the datagram without what the fleet puts before it.
 func (d sent) message() []byte {
+	if d.helped() {
+		return d.body[17:]
+	}
 	if d.from == "coordinator" || d.to == "coordinator" {
 		return d.body[1:]
 	}
@@ -68,6 +77,9 @@ func (d sent) message() []byte {
 
 // uuid is the computation's.
 func (d sent) uuid() uuid.UUID {
+	if d.helped() {
+		return uuid.UUID(d.body[1:17])
+	}
 	switch d.kind() {
 	case kindJoin:
 		if j, err := coordinator.DecodeJoin(d.message()); err == nil {

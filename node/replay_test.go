@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/weftmpc/weft/coordinator"
 	"github.com/weftmpc/weft/jobs"
 	"github.com/weftmpc/weft/node/seat"
 	"github.com/weftmpc/weft/simon/simontest"
@@ -22,9 +23,15 @@ import (
 func (f *fleet) replay(all []sent) {
 	f.t.Helper()
 	f.mu.Lock()
-	table := f.table
+	table, heard, started := f.table, f.heard, f.started
 	f.mu.Unlock()
 	for _, d := range all {
+		if heard != nil && d.from != "coordinator" {
+			heard(d.uuid(), d.from, bytes.Clone(d.message()))
+		}
+		if a, err := coordinator.DecodeAnswer(d.message()); started != nil && err == nil && d.kind() == kindStart {
+			started(bytes.Clone(a.Start))
+		}
 		switch d.kind() {
 		case kindJoin:
 			_, push := table.Join(bytes.Clone(d.message()))

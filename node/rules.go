@@ -32,6 +32,7 @@ func (n *Node) setPolicy(p policy.Policy) {
 	if p.Profile == 0 {
 		p.Profile = policy.Strict
 	}
+	p.Coordinator = n.cfg.Coordinator
 	next := &rules{policy: p}
 	next.over, next.end = context.WithCancel(context.Background())
 	if before := n.rules.Swap(next); before != nil {

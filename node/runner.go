@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,9 +52,10 @@ type runner struct {
 	job     jobs.Job // own copy, for the goroutine that runs; the store has the truth
 	m       simon.Microprotocol
 	input   []byte
-	parties []seat.Peer // in the job's order, as admitted
-	left    *seat.Run   // of a committed job after a restart
-	ids     []any       // of the job's span, for the log; empty where nobody traces
+	parties []seat.Peer   // in the job's order, as admitted
+	places  policy.Places // of the helpers and evaluators, as admitted
+	left    *seat.Run     // of a committed job after a restart
+	ids     []any         // of the job's span, for the log; empty where nobody traces
 
 	ran     bool                                    // an attempt of this process has started
 	ended   *seat.AbortedError                      // how the last attempt ended; nil: there was none
@@ -251,7 +251,12 @@ func (r *runner) admit(p policy.Policy) error {
 		parties[i] = p
 	}
 	r.parties = parties
-	return p.Check(r.m, r.job.Parameters, parties)
+	if err := p.Check(r.m, r.job.Parameters, parties); err != nil {
+		return err
+	}
+	places, err := p.Places(r.m, r.job.Parameters, r.job.UUID, parties)
+	r.places = places
+	return err
 }
 
 // common is the part of the JOIN that all parties must sign alike.
@@ -268,7 +273,7 @@ func (r *runner) common() coordinator.Common {
 	c := coordinator.Common{
 		UUID: r.job.UUID, Microprotocol: r.job.Microprotocol, Version: r.job.Version, Parameters: r.job.Parameters,
 		RoundMS: uint32(r.job.Round.Milliseconds()), LimitMS: uint32(r.job.Limit.Milliseconds()),
-		Layout: r.job.Layout, Coordinator: r.node.cfg.Coordinator,
+		Layout: r.job.Layout, Coordinator: r.node.cfg.Coordinator, S0: r.places.S0, S1: r.places.S1, Dealer: r.places.Dealer,
 	}
 	for _, p := range places {
 		c.Parties = append(c.Parties, p.fp)
@@ -537,61 +542,3 @@ func (r *runner) finish(ctx context.Context, opened []byte) (err error) {
 		return err
 	})
 }
-
-// problem is what the job's record says of an error.
-func problem(err error) *jobs.Problem {
-	var (
-		own      *jobError
-		refusal  *policy.Refusal
-		conflict *seat.Conflict
-		timeout  *session.TimeoutError
-		cheat    *session.EquivocationError
-		aborted  *seat.AbortedError
-		open     *seat.NotConfirmedError
-		input    *simon.InputError
-		outcome  *simon.OutcomeError
-	)
-	p := func(code int, reason string) *jobs.Problem {
-		return &jobs.Problem{Code: code, Reason: reason, Message: err.Error()}
-	}
-	switch {
-	case errors.Is(err, errCancelled):
-		return &jobs.Problem{Code: 409, Reason: "cancelled", Message: "cancelled by the caller"}
-	case errors.Is(err, errReplaced):
-		return p(409, "replaced")
-	case errors.As(err, &own):
-		return p(own.code, own.reason)
-	case errors.Is(err, jobs.ErrTooLarge):
-		return &jobs.Problem{Code: 507, Reason: "too-large", Message: "the result is too large to store: ask for less of it, such as fewer columns, categories or times (" + err.Error() + ")"}
-	case errors.Is(err, session.ErrMemory):
-		return &jobs.Problem{Code: 507, Reason: "too-large", Message: "the messages of this computation are too large for so many parties: ask for less, such as fewer columns, categories or times"}
-	case errors.As(err, &refusal):
-		return p(403, "policy")
-	case errors.As(err, &conflict):
-		return p(409, "conflict")
-	case errors.As(err, &cheat):
-		return p(502, "equivocation")
-	case errors.As(err, &timeout):
-		return &jobs.Problem{Code: 504, Reason: "timeout", Message: timeout.Error()}
-	case errors.As(err, &outcome):
-		return &jobs.Problem{Code: 400, Reason: "outcome", Message: outcome.Error()}
-	case errors.As(err, &input):
-		return p(400, "input")
-	case errors.As(err, &open):
-		return p(504, "not-confirmed")
-	case errors.As(err, &aborted):
-		return p(502, "peer")
-	}
-	return p(500, "internal")
-}
-
-// jobError is an end that needs no type of its own.
-type jobError struct {
-	code   int
-	reason string
-	text   string
-}
-
-func (e *jobError) Error() string { return e.text }
-
-func names(list []string) string { return strings.Join(list, ", ") }

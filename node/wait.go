@@ -65,7 +65,7 @@ func (w *wait) start(ctx context.Context) (*seat.Run, error) {
 				return run, err
 			}
 			r.log().Warn("START refused", "reason", err)
-			w.missing, w.reason = nil, "what the coordinator sent was refused here: "+err.Error() // all had joined
+			w.heard, w.missing, w.reason = true, nil, "what the coordinator sent was refused here: "+err.Error() // all had joined
 		case a := <-w.open.Answers:
 			if err := w.answer(a); err != nil {
 				return nil, err

@@ -256,6 +256,19 @@ func unsuppressed() parameter {
 	}, `"const":0`, "the least count that is shown; hiding smaller ones is not possible yet"}
 }
 
+// mostSuppressed bounds suppress_below, and suppressedCells the cells of a table whose small counts are hidden: the dealer
+// sends 2 kB for each.
+const (
+	mostSuppressed  = 1000
+	suppressedCells = 10_000
+)
+
+// suppressible is the parameter for the least count that a result may show.
+func suppressible() parameter {
+	return whole("suppress_below", nil, 0, mostSuppressed,
+		"the least count that is shown; smaller ones become null before anybody sees them, like 0, and enter no sum; 0 shows all; by default as this party's policy asks")
+}
+
 // schemaOf is the JSON schema of an object with these parameters.
 func schemaOf(known []parameter) json.RawMessage {
 	b := []byte(`{"type":"object","additionalProperties":false,"properties":{`)

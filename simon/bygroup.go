@@ -1,6 +1,8 @@
 package simon
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -16,6 +18,7 @@ import (
 // One masked sum of exact integers: for each group the number of samples and the sums of numbers and of squares. Recipients
 // learn those; any n-1 parties learn those of the rest.
 func StatisticsByGroup() Microprotocol {
+	counts := func(v values) (ring.Layout, error) { return wordsLayout(len(v.list("groups"))), nil }
 	return tally{
 		own: []parameter{
 			groups("groups", 1, "the names of all groups, in the order of the result"),
@@ -25,26 +28,88 @@ func StatisticsByGroup() Microprotocol {
 			return groupSumsLayout(len(v.list("groups"))), nil
 		},
 		read: readByGroup,
+		open: openGroups,
 		finish: func(v values, _ int, x ring.Vector) (object, error) {
 			all, err := openedGroups(x)
+			for g := 0; err == nil && g < len(all); g++ {
+				err = checkCount(v, all[g].n)
+			}
 			if err != nil {
 				return object{}, err
 			}
 			return byGroup(v, all), nil
 		},
-	}.statistic().complete(Microprotocol{
+	}.statistic().suppressing(dealCounts(counts)).complete(Microprotocol{
 		Name:    "StatisticsByGroup",
 		Summary: "Number, sum, mean, variance and an interval for the mean of all parties' numbers, for each group.",
 		Input: json.RawMessage(`{"description":"a list of rows [number, group]","type":"array","items":{"type":"array",` +
 			`"prefixItems":[{"type":"number"},` + categoryItems + `],"minItems":2,"maxItems":2}}`),
 		Result: byGroupSchema(),
-		Bytes:  "72 bytes for each group to each receiver" + poolBytes,
+		Bytes:  "72 bytes for each group to each receiver" + suppressionBytes + ", and 8 from each party to each other" + poolBytes,
 		Leakage: "Recipients learn the number of samples and the exact sums of numbers and of squares of each group, of all parties together. " +
 			"least_samples counts the samples of all groups: a group of one sample shows its number, one of two samples both, and a group that only one party has shows that party's sums, " +
 			"so name groups that are large everywhere. " +
 			"Any coalition of up to n-1 parties learns the same sums of the others: with two parties those are the other party's own. The parameters show everybody the names of the groups. " +
-			"Broker and coordinator learn neither inputs nor result.",
+			"Broker and coordinator learn neither inputs nor result." + suppressionLeakage,
+		WithHelper: suppressionHelper,
 	})
+}
+
+// openGroups opens the sums of all groups; where small counts are hidden, first the counts of the groups that have enough, and
+// then the sums of these groups.
+func openGroups(ctx context.Context, s Session, v values, x ring.Vector) ([]byte, error) {
+	var shown []uint64
+	if hiding(v) {
+		x = x.Clone() // the stored input is that of the next attempt too
+		counts := make([]uint64, x.Layout()[0].Count)
+		for g := range counts {
+			x.Limbs(0, g, counts[g:g+1])
+		}
+		var err error
+		if shown, err = openSurvivors(ctx, s, v, counts); err != nil {
+			return nil, err
+		}
+		// Parties that were shown different counts would leave out different groups, and the sums were then of some parties only.
+		if err := agree(ctx, s, Label{Round: 3, Vector: "shown counts"}, shown); err != nil {
+			return nil, err
+		}
+		var zero big.Int
+		for g, n := range shown {
+			if n > 0 {
+				continue
+			}
+			for field := range x.Layout() {
+				setInt(x, field, g, &zero)
+			}
+		}
+	}
+	sum, err := OpenSum(ctx, s, Label{Round: 3, Vector: "sums"}, x)
+	if err != nil || sum.Bytes() == nil {
+		return nil, err
+	}
+	for g, n := range shown {
+		var counted [1]uint64
+		if sum.Limbs(0, g, counted[:]); counted[0] != n {
+			return nil, impossible("the sums are of other counts than those that were shown")
+		}
+	}
+	return sum.Bytes(), nil
+}
+
+// agree fails unless all parties have the same public words. A party calls it before it sends what depends on them. One hop, 8
+// bytes a word to each party.
+func agree(ctx context.Context, s Session, l Label, x []uint64) error {
+	body := appendWords(nil, x)
+	bodies, err := s.Exchange(ctx, nil, l, body)
+	if err != nil {
+		return fmt.Errorf("comparing %q: %w", l.Vector, err)
+	}
+	for _, b := range bodies {
+		if !bytes.Equal(b, body) {
+			return impossible("the parties were shown different counts")
+		}
+	}
+	return nil
 }
 
 func readByGroup(data io.Reader, v values) (ring.Vector, int, error) {
@@ -78,12 +143,18 @@ func byGroup(v values, all []*moments) object {
 	for g, m := range all {
 		var member object
 		member.put("group", names[g])
-		member.put("samples", m.n)
-		member.put("sum", m.power[1])
-		path := fmt.Sprintf("groups[%d].", g)
+		member.put("samples", shown(hiding(v), m.n))
+		path, none := fmt.Sprintf("groups[%d].", g), shown(hiding(v), m.n) == nil
 		null := func(name, why string) {
 			member.put(name, nil)
-			o.note(path+name, why)
+			if !none { // the note of groups says why
+				o.note(path+name, why)
+			}
+		}
+		if none {
+			null("sum", "")
+		} else {
+			member.put("sum", m.power[1])
 		}
 		if m.n == 0 {
 			null("mean", noSamples)
@@ -111,6 +182,7 @@ func byGroup(v values, all []*moments) object {
 		list[g] = member
 	}
 	o.put("groups", list)
+	o.noteHidden(v, "groups")
 	return o
 }
 
@@ -120,8 +192,8 @@ func byGroupSchema() json.RawMessage {
 		`"conf_level":{"type":"number","description":"the level of the intervals"},` +
 		`"groups":{"type":"array","description":"the groups, in the order of the parameter groups","items":{"type":"object","properties":{` +
 		`"group":` + categoryItems + `,` +
-		`"samples":{"type":"integer","minimum":0},` +
-		`"sum":{"type":"number"},` +
+		`"samples":{"type":["integer","null"],"minimum":0,"description":"null where that is hidden, as is all else of the group"},` +
+		`"sum":{"type":["number","null"]},` +
 		`"mean":{"type":["number","null"]},` +
 		`"variance":{"type":["number","null"],"description":"with n-1"},` +
 		`"standard_deviation":{"type":["number","null"],"description":"root of the variance"},` +

@@ -5,6 +5,12 @@ func Catalogue() []Microprotocol {
 	return []Microprotocol{
 		SecureSum(),
 		SecureMean(),
+		SecureCompare(),
+		MinimumMaximum(),
+		KthElement(),
+		SecureMedian(),
+		SecureQuantiles(),
+		SecureTopK(),
 		StatisticsUnivariate(),
 		StatisticsBivariate(),
 		StatisticsByGroup(),

@@ -21,6 +21,7 @@ type census struct {
 	ways  int  // 1: data are categories; 2: data are rows of two
 	cells int  // the most a table may have
 	other bool // whether parameter other lets data lie outside the listed categories
+	hides bool // whether parameter suppress_below hides small counts
 }
 
 // Bounds of tables whose cells are only counted.
@@ -40,7 +41,10 @@ func (c census) own() []parameter {
 	if c.ways == 2 {
 		categories = categoryPairs()
 	}
-	own := []parameter{categories, maxCategories(), unsuppressed()}
+	own := []parameter{categories, maxCategories()}
+	if !c.hides {
+		own = append(own, unsuppressed())
+	}
 	if c.other {
 		own = append(own, truth("other", false, "with categories: whether values outside them are counted together, as other, instead of being refused"))
 	}
@@ -106,8 +110,13 @@ func cellsOf(lists [][]encode.Category) int {
 // read counts a party's own samples: the payload is the vector of counts, or a list of keys with counts.
 func (c census) read(data io.Reader, v values) ([]byte, int, error) {
 	lists := c.lists(v)
-	if lists == nil {
+	switch {
+	case lists == nil && hiding(v):
+		return nil, 0, &InputError{"parameters.categories", "is needed where counts are hidden (suppress_below): list the categories; private ones can be opened with their counts only"}
+	case lists == nil:
 		return c.readKeys(data, v)
+	case hiding(v) && cellsOf(lists) >= suppressedCells: // with one for others
+		return nil, 0, &InputError{"parameters.categories", fmt.Sprintf("make a table of %d cells: small counts can be hidden (suppress_below) in fewer than %d", cellsOf(lists), suppressedCells)}
 	}
 	if n := cellsOf(lists); n > c.cells {
 		return nil, 0, &InputError{"parameters.categories", fmt.Sprintf("make a table of %d cells: at most %d are possible", n, c.cells)}
@@ -213,8 +222,7 @@ func (c census) run(ctx context.Context, s Session, v values, payload []byte) ([
 	if err != nil {
 		return nil, fmt.Errorf("the stored input: %w", err)
 	}
-	sum, err := OpenSum(ctx, s, Label{Round: 2, Vector: "counts"}, x)
-	return sum.Bytes(), err
+	return openCounts(ctx, s, v, x)
 }
 
 // crosstab is the pool's samples by category: counts has a number for each combination of categories, those of the last
@@ -225,11 +233,12 @@ type crosstab struct {
 	counts []int64
 	other  int64
 	n      int64 // samples, others included
+	hides  bool  // small counts are hidden, and 0 may be one
 }
 
 // count reads what run has opened.
 func (c census) count(v values, opened []byte) (*crosstab, error) {
-	t := &crosstab{lists: c.lists(v)}
+	t := &crosstab{lists: c.lists(v), hides: hiding(v)}
 	var err error
 	if t.lists == nil {
 		err = c.countKeys(t, v, opened)
@@ -305,12 +314,17 @@ func (c census) countVector(t *crosstab, v values, opened []byte) error {
 	}
 	t.counts = make([]int64, l[0].Count)
 	for i := range t.counts {
-		if t.counts[i], err = samplesIn(x, 0, i); err != nil {
+		if t.counts[i], err = samplesIn(x, 0, i); err == nil {
+			err = checkCount(v, t.counts[i])
+		}
+		if err != nil {
 			return err
 		}
 	}
 	if len(l) > 1 {
-		t.other, err = samplesIn(x, 1, 0)
+		if t.other, err = samplesIn(x, 1, 0); err == nil {
+			err = checkCount(v, t.other)
+		}
 	}
 	return err
 }
@@ -418,7 +432,8 @@ func (t *crosstab) object(value func(cell int) any) object {
 	return o
 }
 
-func (t *crosstab) countOf(cell int) any { return t.counts[cell] }
+// countOf is a cell's count as a result shows it.
+func (t *crosstab) countOf(cell int) any { return shown(t.hides, t.counts[cell]) }
 
 // The words of descriptions.
 const (
@@ -427,7 +442,7 @@ const (
 		"Experimental: opening private categories by a lookup table under masks is weft's own composition, without a published proof. "
 	censusColluders = "Any coalition of up to n-1 parties learns the same counts of the others: with two parties those are the other party's own. " +
 		"Broker and coordinator learn neither inputs nor result; with the parameter categories, everybody who learns the parameters learns that list."
-	tableSchema  = `{"type":"object","additionalProperties":{"type":"object","additionalProperties":{"type":"integer","minimum":0}}}`
+	tableSchema  = `{"type":"object","additionalProperties":{"type":"object","additionalProperties":{"type":["integer","null"],"minimum":0}}}`
 	pairsInput   = `{"description":"rows of two categories: text, whole numbers, true or false","type":"array","items":{"type":"array","minItems":2,"maxItems":2,"items":` + categoryItems + `}}`
 	censusBytes1 = "8 bytes per category to each receiver; for private categories 88·(2·max_categories+256) bytes, 68 kB by default, and twice as many in each further attempt"
 	censusBytes2 = "8 bytes per cell of the table to each receiver; for private categories 152·(2·max_categories+256) bytes, 117 kB by default, and twice as many in each further attempt"

@@ -191,7 +191,7 @@ func TestFrequencyRefuses(t *testing.T) {
 		{`["a"]`, `{"categories":[["a"],["b"]]}`, "parameters.categories", "index 0"},
 		{`["a"]`, `{"categories":[1.5]}`, "parameters.categories", "fraction"},
 		{`["a"]`, `{"other":true}`, "parameters.other", "categories"},
-		{`["a"]`, `{"suppress_below":5}`, "parameters.suppress_below", "only be 0"},
+		{`["a"]`, `{"suppress_below":5}`, "parameters.categories", "list the categories"},
 		{`["a"]`, `{"max_categories":0}`, "parameters.max_categories", "1 to 65536"},
 		{`["a","b","a"]`, `{"max_categories":1}`, "data", "more than 1 different categories: set max_categories at all parties, or give the list as categories"},
 		{"[" + strings.Join(many, ",") + "]", ``, "data", "more than 256 different categories"},

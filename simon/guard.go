@@ -15,6 +15,7 @@ type Guard struct {
 	Samples      int // least samples of all parties together, where sums of values or squares are opened
 	Moments      int // the same where sums of higher powers are opened, which tell more of single values
 	Contributors int // least parties that have samples
+	Suppress     int // least count that tables may show
 }
 
 // rowsEach is how many samples a pool must have for each column or coefficient: k columns open sums of k·(k+1)/2 products,
@@ -67,11 +68,25 @@ func (g Guard) check(v values, order, width int) error {
 	return &InputError{"parameters.least_samples", fmt.Sprintf("must be at least %d: this party's policy asks for it", least)}
 }
 
+// suppress sets the least count that is shown as the policy asks, where the client has left it open, and refuses a lower one.
+func (g Guard) suppress(v values) error {
+	if !v.has("suppress_below") {
+		v["suppress_below"] = int64(g.Suppress)
+	}
+	if v.whole("suppress_below") < int64(g.Suppress) {
+		return &InputError{"parameters.suppress_below", fmt.Sprintf("must be at least %d: this party's policy asks for it", g.Suppress)}
+	}
+	return nil
+}
+
 // poolBytes ends the descriptions of what statistics send.
 const poolBytes = "; 16 more to each party where the pool of samples is checked"
 
 // poolLeakage ends the descriptions of what statistics reveal.
 const poolLeakage = " Where the pool of samples is checked, all parties, recipients or not, learn how many samples all parties have together, and how many parties have some."
+
+// secretPoolLeakage is poolLeakage where the size of the pool stays secret.
+const secretPoolLeakage = " Where the pool of samples is checked, all parties learn whether it has enough samples, and whether enough parties have some, nothing else of its size."
 
 // poolLayout is the vector of the check: the number of samples, and of parties that have some.
 func poolLayout() ring.Layout {
@@ -103,6 +118,56 @@ func checkPool(ctx context.Context, s Session, v values, samples uint64) (pool r
 	return MaskedSum(ctx, s, Label{Round: 1, Vector: "pool"}, pool)
 }
 
+// poolGates compare the size of the pool with what is asked for, where it must stay secret.
+func poolGates() signs {
+	return signs{label: Label{Round: 1, Vector: "pool gates"}, bits: 64, gates: 2}
+}
+
+// checkPoolSecretly is checkPool where the size of the pool must not be opened: pool has 1 where there is enough, else 0. Two
+// hops.
+func checkPoolSecretly(ctx context.Context, s Session, seats gateSeats, v values, samples uint64) (pool ring.Vector, err error) {
+	pool = ring.New(poolLayout())
+	if !checked(v) {
+		return pool, nil
+	}
+	// least - 1 - pool < 0 where there is enough.
+	z := []uint64{-samples, -min(samples, 1)}
+	if s.Self() == 0 {
+		z[0] += uint64(v.whole("least_samples") - 1)
+		z[1] += uint64(v.whole("least_contributors") - 1)
+	}
+	shares, err := poolGates().run(ctx, s, seats, z)
+	if err != nil {
+		return pool, err
+	}
+	enough, err := openShares(ctx, s, seats, Label{Round: 1, Vector: "pool"}, shares)
+	if err != nil {
+		return pool, err
+	}
+	pool.SetLimbs(0, 0, enough[:1])
+	pool.SetLimbs(1, 0, enough[1:])
+	return pool, nil
+}
+
+// tooFewSecretly says what a pool lacks whose size is secret, or nil.
+func tooFewSecretly(v values, x ring.Vector) error {
+	if !checked(v) {
+		return nil
+	}
+	var samples, contributors [1]uint64
+	x.Limbs(0, 0, samples[:])
+	x.Limbs(1, 0, contributors[:])
+	switch {
+	case samples[0] > 1 || contributors[0] > 1, samples[0] == 0 && v.whole("least_samples") == 0, contributors[0] == 0 && v.whole("least_contributors") == 0:
+		return impossible("the answer about the size of the pool is none")
+	case samples[0] == 0:
+		return &OutcomeError{fmt.Sprintf("all parties together have fewer samples than the %d that are needed (least_samples): nothing else was opened", v.whole("least_samples"))}
+	case contributors[0] == 0:
+		return &OutcomeError{fmt.Sprintf("fewer parties have samples than the %d that are needed (least_contributors): nothing else was opened", v.whole("least_contributors"))}
+	}
+	return nil
+}
+
 // tooFew says what an opened pool lacks, or nil.
 func tooFew(v values, x ring.Vector) error {
 	var samples, contributors [1]uint64
@@ -119,7 +184,7 @@ func tooFew(v values, x ring.Vector) error {
 
 // readOpened takes what a computation has opened apart: the size of the pool and the statistics, or the outcome that there
 // are none.
-func readOpened(v values, opened []byte) (pool ring.Vector, payload []byte, err error) {
+func (st statistic) readOpened(v values, opened []byte) (pool ring.Vector, payload []byte, err error) {
 	size := 1 + poolLayout().Size()
 	if len(opened) == 0 {
 		return pool, nil, errors.New("nothing was opened")
@@ -132,7 +197,7 @@ func readOpened(v values, opened []byte) (pool ring.Vector, payload []byte, err 
 		case opened[0] == openedResult && (checked(v) || pool.Int(0, 0).Sign() == 0 && pool.Int(1, 0).Sign() == 0):
 			return pool, opened[size:], nil
 		case opened[0] == openedTooFew && len(opened) == size:
-			if err := tooFew(v, pool); err != nil {
+			if err := st.lacks(v, pool); err != nil {
 				return pool, nil, err
 			}
 		}

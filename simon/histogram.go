@@ -2,6 +2,7 @@ package simon
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -23,32 +24,35 @@ const (
 // One masked sum of counts: below the breaks, in each class, above. Recipients learn those; any n-1 parties learn those of
 // the rest.
 func Histogram() Microprotocol {
+	layout := func(v values) (ring.Layout, error) { return histogramLayout(len(v.list("breaks")) - 1), nil }
 	return tally{
 		own: []parameter{
 			breaks(),
 			truth("right", true, "classes are (a, b], and the first also holds its lower limit; with false they are [a, b), and the last also holds its upper limit"),
 		},
 		order:  func(values) int { return 1 },
-		layout: func(v values) (ring.Layout, error) { return histogramLayout(len(v.list("breaks")) - 1), nil },
+		layout: layout,
 		read:   readHistogram,
-		finish: func(v values, _ int, x ring.Vector) (object, error) { return finishHistogram(v.rats("breaks"), x) },
-	}.statistic().complete(Microprotocol{
+		open:   openCounts,
+		finish: func(v values, _ int, x ring.Vector) (object, error) { return finishHistogram(v, x) },
+	}.statistic().suppressing(dealCounts(layout)).complete(Microprotocol{
 		Name:    "Histogram",
 		Summary: "How many of all parties' numbers lie in each of the classes between given limits.",
 		Input:   json.RawMessage(`{"description":"a number, or a list of numbers","anyOf":[{"type":"number"},{"type":"array","items":{"type":"number"}}]}`),
 		Result: json.RawMessage(`{"type":"object","properties":{` +
 			`"samples":{"type":"integer","minimum":0,"description":"how many numbers all parties gave together"},` +
 			`"breaks":{"type":"array","items":{"type":"number"},"description":"the limits of the classes"},` +
-			`"counts":{"type":"array","items":{"type":"integer","minimum":0},"description":"numbers in each class"},` +
-			`"density":{"anyOf":[{"type":"null"},{"type":"array","items":{"type":"number"}}],"description":"share of a class in the numbers of all classes, divided by its width"},` +
+			`"counts":{"type":"array","items":{"type":["integer","null"],"minimum":0},"description":"numbers in each class, null where that is hidden"},` +
+			`"density":{"anyOf":[{"type":"null"},{"type":"array","items":{"type":["number","null"]}}],"description":"share of a class in the numbers of all classes, divided by its width"},` +
 			`"mids":{"type":"array","items":{"type":"number"},"description":"the middle of each class"},` +
-			`"below":{"type":"integer","minimum":0,"description":"numbers below the first limit"},` +
-			`"above":{"type":"integer","minimum":0,"description":"numbers above the last limit"},` +
+			`"below":{"type":["integer","null"],"minimum":0,"description":"numbers below the first limit"},` +
+			`"above":{"type":["integer","null"],"minimum":0,"description":"numbers above the last limit"},` +
 			notesSchema + `},"required":["samples","breaks","counts","density","mids","below","above"]}`),
-		Bytes: "8·k + 16 bytes to each receiver for k classes" + poolBytes,
+		Bytes: "8·k + 16 bytes to each receiver for k classes" + suppressionBytes + poolBytes,
 		Leakage: "Recipients learn how many numbers of all parties together lie in each class, below and above, nothing else; a count of 1 is a single sample, " +
 			"so narrow classes show single numbers. Any coalition of up to n-1 parties learns the counts of the others: with two parties those are the other party's own. " +
-			"The parameters show everybody the limits. Broker and coordinator learn neither inputs nor result.",
+			"The parameters show everybody the limits. Broker and coordinator learn neither inputs nor result." + suppressionLeakage,
+		WithHelper: suppressionHelper,
 	})
 }
 
@@ -151,7 +155,8 @@ func readHistogram(data io.Reader, v values) (ring.Vector, int, error) {
 	return x, rows, nil
 }
 
-func finishHistogram(limits []*big.Rat, x ring.Vector) (object, error) {
+func finishHistogram(v values, x ring.Vector) (object, error) {
+	limits, hides := v.rats("breaks"), hiding(v)
 	below, err := samplesIn(x, fieldBelow, 0)
 	if err != nil {
 		return object{}, err
@@ -163,7 +168,10 @@ func finishHistogram(limits []*big.Rat, x ring.Vector) (object, error) {
 	classes := len(limits) - 1
 	counts, inside := make([]int64, classes), int64(0)
 	for i := range counts {
-		if counts[i], err = samplesIn(x, fieldCounts, i); err != nil {
+		if counts[i], err = samplesIn(x, fieldCounts, i); err == nil {
+			err = errors.Join(checkCount(v, counts[i]), checkCount(v, below), checkCount(v, above))
+		}
+		if err != nil {
 			return object{}, err
 		}
 		inside += counts[i] // at most 1000·2^40
@@ -177,9 +185,12 @@ func finishHistogram(limits []*big.Rat, x ring.Vector) (object, error) {
 	}
 	for i, n := range counts {
 		width, mid := new(big.Rat).Sub(limits[i+1], limits[i]), new(big.Rat).Add(limits[i+1], limits[i])
-		list = append(list, n)
+		list = append(list, shown(hides, n))
 		middle = append(middle, mid.Quo(mid, big.NewRat(2, 1)))
-		if inside > 0 {
+		switch {
+		case inside > 0 && shown(hides, n) == nil:
+			density = append(density, nil)
+		case inside > 0:
 			d := big.NewRat(n, inside)
 			density = append(density, d.Quo(d, width))
 		}
@@ -188,13 +199,14 @@ func finishHistogram(limits []*big.Rat, x ring.Vector) (object, error) {
 	o.put("samples", inside+below+above)
 	o.put("breaks", edges)
 	o.put("counts", list)
+	o.noteHidden(v, "counts")
 	if inside > 0 {
 		o.put("density", density)
 	} else {
 		o.null("density", "no sample lies within the breaks")
 	}
 	o.put("mids", middle)
-	o.put("below", below)
-	o.put("above", above)
+	o.put("below", shown(hides, below))
+	o.put("above", shown(hides, above))
 	return o, nil
 }

@@ -3,6 +3,7 @@ package simon
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/weftmpc/weft/simon/ring"
 )
@@ -44,6 +45,78 @@ func OpenSum(ctx context.Context, s Session, l Label, x ring.Vector) (ring.Vecto
 		return ring.Vector{}, nil
 	}
 	return total(s, y, bodies)
+}
+
+// openShares adds the shares that the two evaluators of a gate have, and gives every party the total. The evaluators mask them
+// with a stream of their own, so that a dealer who receives them as well learns the total and no share: from a share it could
+// find what went into the gate. x counts at the evaluators. One hop, 8 bytes for each word from each evaluator to each party.
+func openShares(ctx context.Context, s Session, g gateSeats, l Label, x []uint64) ([]uint64, error) {
+	var body []byte
+	if b := g.evaluator(s.Self()); b >= 0 {
+		mask, err := s.Stream(Opening, g.evaluators[1-b], l)
+		if err != nil {
+			return nil, fmt.Errorf("mask shared by the evaluators: %w", err)
+		}
+		y := wordsVector(x)
+		if b == 0 {
+			y.AddStream(mask)
+		} else {
+			y.SubStream(mask)
+		}
+		body = y.Bytes()
+	}
+	from := g.evaluators[:]
+	if from[0] > from[1] {
+		from = []int{from[1], from[0]}
+	}
+	bodies, err := s.Exchange(ctx, from, l, body)
+	if err != nil {
+		return nil, fmt.Errorf("exchanging shares of %q: %w", l.Vector, err)
+	}
+	sum := ring.New(wordsLayout(len(x)))
+	for i, b := range bodies {
+		if err := sum.AddBytes(b); err != nil {
+			return nil, fmt.Errorf("shares of %q of seat %d: %w", l.Vector, from[i], err)
+		}
+	}
+	return wordsOf(sum), nil
+}
+
+// maskedPrimeSum is MaskedSum of elements of the prime field.
+func maskedPrimeSum(ctx context.Context, s Session, l Label, x []uint64) ([]uint64, error) {
+	y, mask := slices.Clone(x), make([]uint64, len(x))
+	for peer := range s.N() {
+		if peer == s.Self() {
+			continue
+		}
+		stream, err := s.Stream(Mask, peer, l)
+		if err != nil {
+			return nil, fmt.Errorf("mask shared with seat %d: %w", peer, err)
+		}
+		fillPrime(mask, stream)
+		for k, m := range mask {
+			if s.Self() < peer {
+				y[k] = addPrime(y[k], m)
+			} else {
+				y[k] = subPrime(y[k], m)
+			}
+		}
+	}
+	bodies, err := s.Exchange(ctx, nil, l, appendWords(nil, y))
+	if err != nil {
+		return nil, fmt.Errorf("exchanging masked numbers %q: %w", l.Vector, err)
+	}
+	sum := make([]uint64, len(x))
+	for seat, b := range bodies {
+		part, err := elements(b, len(x))
+		if err != nil {
+			return nil, fmt.Errorf("masked numbers %q of seat %d: %w", l.Vector, seat, err)
+		}
+		for k := range sum {
+			sum[k] = addPrime(sum[k], part[k])
+		}
+	}
+	return sum, nil
 }
 
 // masked returns x plus the masks shared with higher seats minus those shared with lower ones. Session.Stream refuses the

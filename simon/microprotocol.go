@@ -19,8 +19,12 @@ type Microprotocol struct {
 	// Input, Parameters and Result are JSON schemas (draft 2020-12) of what a client gives, may set and receives.
 	Input, Parameters, Result json.RawMessage
 
-	MinParties, MaxParties int // MaxParties 0: as the configuration allows
-	Roles                  []Role
+	MinParties, MaxParties int    // MaxParties 0: as the configuration allows
+	Roles                  []Role // that somebody must have, of S0 and S1 (both or none) and Dealer; see RolesFor
+	Trusting               []Role // of Roles: a helper there reads data once it works together with one party
+
+	// RolesFor are the roles that are needed for canonical parameters, at most Roles. nil: Roles, whatever they are.
+	RolesFor func(canonical []byte) []Role
 
 	Hops  int    // sequential message steps of a warm computation, JOIN and CONFIRM included
 	Bytes string // bytes per party and receiver, in words
@@ -41,6 +45,9 @@ type Microprotocol struct {
 	// Run plays the protocol over s with the stored input and returns the opened elements, nil where s.Self() is no
 	// recipient. It reads its parameters from the canonical bytes in c, never from a request.
 	Run func(ctx context.Context, s Session, c Common, input []byte) (opened []byte, err error)
+	// Deal is the part of a dealer that is no party. It hears nothing: it sends, and shares streams of the purpose Deal. It
+	// checks the parameters itself, and what it deals is bounded by them. nil: only a party can deal, in Run.
+	Deal func(ctx context.Context, s Session, c Common) error
 	// Finish turns the opened elements into the result (a JSON object), exact and rounded once.
 	Finish func(c Common, input, opened []byte) (json.RawMessage, error)
 }

@@ -17,6 +17,7 @@ type moments struct {
 	positives int64
 	nonzeros  int64
 	central   [7]*big.Rat // sums of (x-mean)^k, once computed
+	extremes  []any       // minimum and maximum, nil where nobody asked for them
 }
 
 func readMoments(sums []int, x ring.Vector) (*moments, error) {
@@ -176,8 +177,16 @@ func univariateFields() fields[*moments] {
 			return new(big.Float).Quo(root(m.variance(less)), special.FromRat(m.mean())), ""
 		}
 	}
-	later := func(*moments) (any, string) {
-		return nil, "not computed: it is the value of a single sample, and this version cannot find it without showing more than that"
+	extreme := func(i int) func(*moments) (any, string) {
+		return func(m *moments) (any, string) {
+			switch {
+			case m.n == 0:
+				return nil, noSamples
+			case m.extremes == nil:
+				return nil, "not computed: it is the value of a single sample; who wants it names it in outputs"
+			}
+			return m.extremes[i], ""
+		}
 	}
 	excess := func(m *moments) (any, string) {
 		v, why := shape(4)(m)
@@ -188,8 +197,8 @@ func univariateFields() fields[*moments] {
 	}
 	return fields[*moments]{
 		{"samples", "how many numbers all parties gave together", x(), func(m *moments) (any, string) { return m.n, "" }},
-		{"minimum", "not there yet: null", x(), later},
-		{"maximum", "not there yet: null", x(), later},
+		{"minimum", "the least value, the double next to it; null unless outputs names it", x(), extreme(0)},
+		{"maximum", "the largest value, the double next to it; null unless outputs names it", x(), extreme(1)},
 		{"sum", "sum", x(1), func(m *moments) (any, string) { return m.power[1], "" }},
 		{"mean", "arithmetic mean", x(1), some(func(m *moments) any { return m.mean() })},
 		{"harmonic_mean", "harmonic mean; null where a number is 0", x(sumOfInv, nonzeros), (*moments).harmonic},

@@ -29,14 +29,17 @@ func play(t testing.TB, m simon.Microprotocol, o simontest.Options, g simon.Guar
 		}
 	}
 	c := simon.Common{Parties: len(data), Parameters: prepared[0].Parameters}
-	r := simontest.Run(t, len(data), o, func(ctx context.Context, s simon.Session) ([]byte, error) {
+	r := simontest.Run(t, len(data), withHelpers(m, c, o), func(ctx context.Context, s simon.Session) ([]byte, error) {
+		if s.Self() >= s.N() {
+			return nil, m.Deal(ctx, s, c)
+		}
 		return m.Run(ctx, s, c, prepared[s.Self()].Input)
 	})
 	if err := r.Err(); err != nil {
 		return "", r, err
 	}
 	var result json.RawMessage
-	for seat, opened := range r.Results {
+	for seat, opened := range r.Results[:len(data)] {
 		got, err := m.Finish(c, prepared[seat].Input, opened)
 		if err != nil {
 			return "", r, err
@@ -51,6 +54,21 @@ func play(t testing.TB, m simon.Microprotocol, o simontest.Options, g simon.Guar
 	}
 	conforms(t, m, data, parameters, string(result))
 	return string(result), r, nil
+}
+
+// withHelpers gives the first two parties the evaluators' seats and adds a dealer, where m needs them and o has none.
+func withHelpers(m simon.Microprotocol, c simon.Common, o simontest.Options) simontest.Options {
+	roles := m.Roles
+	if m.RolesFor != nil {
+		roles = m.RolesFor(c.Parameters)
+	}
+	switch {
+	case len(roles) == 0:
+		o.Roles = nil
+	case o.Roles == nil:
+		o.Roles = map[simon.Role]int{simon.S0: 0, simon.S1: 1, simon.Dealer: c.Parties}
+	}
+	return o
 }
 
 // mustPlay is play where a result is wanted.

@@ -21,6 +21,7 @@ type prepared struct {
 	m      simon.Microprotocol
 	common simon.Common
 	inputs [][]byte
+	roles  map[simon.Role]int // where a run's options have none
 }
 
 func prepare(t testing.TB, m simon.Microprotocol, parameters string, data []string) prepared {
@@ -42,7 +43,13 @@ func prepare(t testing.TB, m simon.Microprotocol, parameters string, data []stri
 
 func (p prepared) run(t testing.TB, o simontest.Options) *simontest.Record {
 	t.Helper()
-	return simontest.MustRun(t, len(p.inputs), o, func(ctx context.Context, s simon.Session) ([]byte, error) {
+	if o.Roles == nil {
+		o.Roles = p.roles
+	}
+	return simontest.MustRun(t, len(p.inputs), withHelpers(p.m, p.common, o), func(ctx context.Context, s simon.Session) ([]byte, error) {
+		if s.Self() >= s.N() {
+			return nil, p.m.Deal(ctx, s, p.common)
+		}
 		return p.m.Run(ctx, s, p.common, p.inputs[s.Self()])
 	})
 }
@@ -53,6 +60,13 @@ func (p prepared) run(t testing.TB, o simontest.Options) *simontest.Record {
 // the difference of their inputs. It fails where anything of the inputs travels outside of the masks. That it sees the
 // inputs at all shows the same comparison with the masks left as they were.
 func reprogrammed(t testing.TB, m simon.Microprotocol, parameters string, dataA, dataB []string) {
+	t.Helper()
+	reprogrammedAs(t, m, parameters, nil, dataA, dataB)
+}
+
+// reprogrammedAs is reprogrammed with the seats of evaluators and dealer; nil: as withHelpers has them. The others have the
+// dealer's secrets too: neither its masks nor its private randomness change.
+func reprogrammedAs(t testing.TB, m simon.Microprotocol, parameters string, roles map[simon.Role]int, dataA, dataB []string) {
 	t.Helper()
 	var honest, others []int
 	for i := range dataA {
@@ -69,6 +83,7 @@ func reprogrammed(t testing.TB, m simon.Microprotocol, parameters string, dataA,
 	if !bytes.Equal(a.common.Parameters, b.common.Parameters) {
 		t.Fatalf("parameters depend on data: %s and %s", a.common.Parameters, b.common.Parameters)
 	}
+	a.roles, b.roles = roles, roles
 	clearA, clearB := clearVectors(t, a), clearVectors(t, b)
 	starts := elements(t, a, clearA)
 

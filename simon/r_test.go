@@ -191,8 +191,8 @@ func TestNear(t *testing.T) {
 // Every file is complete: a source, rows as wide as their columns, numbers that a double holds.
 func TestFromR(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join("testdata", "r", "*.json"))
-	if err != nil || len(files) != 28 {
-		t.Fatalf("%d files, want 28 (%v)", len(files), err)
+	if err != nil || len(files) != 30 {
+		t.Fatalf("%d files, want 30 (%v)", len(files), err)
 	}
 	for _, f := range files {
 		name := strings.TrimSuffix(filepath.Base(f), ".json")

@@ -82,9 +82,11 @@ type Session interface {
 	Open(ctx context.Context, l Label, body []byte) ([][]byte, error)
 	// Send is private: one body, one salt, for all of to. Sending to the dealer is an error.
 	Send(ctx context.Context, to []int, l Label, body []byte) error
-	// SendInput sends body to both evaluators, whose input digests are compared.
+	// SendInput sends body to both evaluators, whose input digests are compared: the next Exchange of the two, in this call or
+	// after it was joined, carries them, and fails at all parties where they differ. A run that ends before one is an error.
 	SendInput(ctx context.Context, l Label, body []byte) error
-	// Receive waits for the bodies that the seats in from sent under l with Send or SendInput.
+	// Receive waits for the bodies that the seats in from sent under l with Send or SendInput. At an evaluator that has sent an
+	// input under l itself these are inputs: it receives all of them in one Receive, and its own seat may be in from.
 	Receive(ctx context.Context, from []int, l Label) ([][]byte, error)
 
 	// Stream is the same at both ends of the pair, forward only.

@@ -30,6 +30,20 @@ type statistic struct {
 	run func(ctx context.Context, s Session, v values, payload []byte) ([]byte, error)
 	// finish computes the result from what was opened. It must not trust it: a party may not have followed the protocol.
 	finish func(v values, parties int, opened []byte) (object, error)
+
+	// deal is the part of a dealer that is no party, for statistics with gates; nil: there are none. helped says whether the
+	// gates are needed; nil: always.
+	deal   func(ctx context.Context, s Session, seats gateSeats, v values) error
+	helped func(v values) bool
+	// secret says whether the size of the pool is no part of the result: it is compared and not opened. Needs deal. nil: no.
+	secret func(v values) bool
+}
+
+// suppressing lets the parameter suppress_below hide small counts. The size of the pool is then secret.
+func (st statistic) suppressing(deal func(ctx context.Context, s Session, seats gateSeats, v values) error) statistic {
+	st.own = append(slices.Clone(st.own), suppressible())
+	st.deal, st.helped, st.secret = deal, hiding, hiding
+	return st
 }
 
 // tally is a statistic whose parties add up one vector.
@@ -40,6 +54,8 @@ type tally struct {
 	layout func(v values) (ring.Layout, error)
 	read   func(data io.Reader, v values) (x ring.Vector, samples int, err error)
 	finish func(v values, parties int, x ring.Vector) (object, error)
+	// open opens the vector that x is this party's part of; nil: by OpenSum.
+	open func(ctx context.Context, s Session, v values, x ring.Vector) ([]byte, error)
 }
 
 func (t tally) statistic() statistic {
@@ -57,6 +73,9 @@ func (t tally) statistic() statistic {
 			x, err := ring.View(l, payload)
 			if err != nil {
 				return nil, fmt.Errorf("the stored input: %w", err)
+			}
+			if t.open != nil {
+				return t.open(ctx, s, v, x)
 			}
 			sum, err := OpenSum(ctx, s, Label{Round: 2, Vector: "sums"}, x)
 			return sum.Bytes(), err
@@ -101,13 +120,46 @@ func (st statistic) complete(m Microprotocol) Microprotocol {
 	if m.Round == 0 {
 		m.Round, m.Limit = 20*time.Second, 120*time.Second
 	}
-	known := withTiming(m.Round, m.Limit, append(slices.Clone(st.own), guarded()...)...)
+	own := append(slices.Clone(st.own), guarded()...)
+	if st.deal != nil {
+		own = append(own, dealerParty())
+	}
+	known := withTiming(m.Round, m.Limit, own...)
 	m.Parameters = schemaOf(known)
-	m.Leakage += poolLeakage
+	if st.helped != nil {
+		m.Leakage += poolLeakage + " With suppress_below they learn only whether there are enough."
+	} else if st.secret != nil && st.secret(values{}) { // with all parameters
+		m.Leakage += secretPoolLeakage
+	} else {
+		m.Leakage += poolLeakage
+	}
+	if st.deal != nil {
+		m.Roles = []Role{S0, S1, Dealer}
+		if st.helped != nil {
+			m.RolesFor = func(canonical []byte) []Role {
+				if v, err := readParameters(canonical, known); err == nil && !st.helped(v) {
+					return nil
+				}
+				return m.Roles
+			}
+		}
+		m.Deal = func(ctx context.Context, s Session, c Common) error {
+			v, err := readParameters(c.Parameters, known)
+			if err != nil {
+				return fmt.Errorf("reading canonical parameters: %w", err)
+			}
+			return st.dealAll(ctx, s, v)
+		}
+	}
 	m.Prepare = func(data io.Reader, parameters json.RawMessage, g Guard) (Prepared, error) {
 		v, err := readParameters(parameters, known)
 		if err != nil {
 			return Prepared{}, err
+		}
+		if _, ok := v["suppress_below"]; ok && st.helped != nil {
+			if err := g.suppress(v); err != nil {
+				return Prepared{}, err
+			}
 		}
 		payload, samples, err := st.read(data, v)
 		if err != nil {
@@ -131,6 +183,11 @@ func (st statistic) complete(m Microprotocol) Microprotocol {
 		v, err := readParameters(canonical, known)
 		if err != nil {
 			return err
+		}
+		if _, ok := v["suppress_below"]; ok && st.helped != nil {
+			if err := g.suppress(v); err != nil {
+				return err
+			}
 		}
 		order, width := st.size(v)
 		return g.check(v, order, width)
@@ -159,23 +216,59 @@ func (st statistic) open(ctx context.Context, s Session, v values, input []byte)
 		return nil, err
 	}
 	s.Report(Progress{Round: 1, Rounds: 1})
-	pool, err := checkPool(ctx, s, v, samples)
+	pool, err := st.checkPool(ctx, s, v, samples)
 	if err != nil {
 		return nil, err
 	}
-	if tooFew(v, pool) != nil {
+	if st.lacks(v, pool) != nil {
 		return append([]byte{openedTooFew}, pool.Bytes()...), nil
 	}
 	opened, err := st.run(ctx, s, v, payload)
-	if err != nil || opened == nil {
+	if err != nil || opened == nil || !slices.Contains(s.Recipients(), s.Self()) {
 		return nil, err
 	}
 	return slices.Concat([]byte{openedResult}, pool.Bytes(), opened), nil
 }
 
+// hides says whether the size of the pool stays secret.
+func (st statistic) hides(v values) bool { return st.secret != nil && st.secret(v) }
+
+func (st statistic) checkPool(ctx context.Context, s Session, v values, samples uint64) (ring.Vector, error) {
+	if !st.hides(v) {
+		return checkPool(ctx, s, v, samples)
+	}
+	seats, err := gateSeatsOf(s)
+	if err != nil {
+		return ring.Vector{}, err
+	}
+	return checkPoolSecretly(ctx, s, seats, v, samples)
+}
+
+// lacks says why the pool is too small, or nil.
+func (st statistic) lacks(v values, pool ring.Vector) error {
+	if st.hides(v) {
+		return tooFewSecretly(v, pool)
+	}
+	return tooFew(v, pool)
+}
+
+// dealAll is the whole part of a dealer that is no party.
+func (st statistic) dealAll(ctx context.Context, s Session, v values) error {
+	seats, err := gateSeatsOf(s)
+	if err != nil {
+		return err
+	}
+	if st.hides(v) && checked(v) {
+		if err := poolGates().deal(ctx, s, seats); err != nil {
+			return err
+		}
+	}
+	return st.deal(ctx, s, seats, v)
+}
+
 // result is that of what open has returned.
 func (st statistic) result(v values, parties int, opened []byte) (json.RawMessage, error) {
-	pool, payload, err := readOpened(v, opened)
+	pool, payload, err := st.readOpened(v, opened)
 	if err != nil {
 		return nil, err
 	}
@@ -183,8 +276,10 @@ func (st statistic) result(v values, parties int, opened []byte) (json.RawMessag
 	if err != nil {
 		return nil, err
 	}
-	if err := samePool(v, pool, o); err != nil {
-		return nil, err
+	if !st.hides(v) {
+		if err := samePool(v, pool, o); err != nil {
+			return nil, err
+		}
 	}
 	return o.json(), nil
 }

@@ -1,10 +1,14 @@
 package simon
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"slices"
 
+	"github.com/weftmpc/weft/simon/encode"
 	"github.com/weftmpc/weft/simon/ring"
 )
 
@@ -34,31 +38,78 @@ const (
 // p parties and n samples before that, the harmonic mean h by 1±1e-24·|h|: of numbers up to 1e9, in the sixteenth digit.
 func StatisticsUnivariate() Microprotocol {
 	fields := univariateFields()
-	return tally{
-		own:    []parameter{outputs(fields.names())},
+	layout := func(v values) (ring.Layout, error) { return univariateLayout(fields.sums(v)), nil }
+	return statistic{
+		own:    []parameter{digitBits(6), outputs(fields.names())},
 		order:  func(v values) int { return univariateOrder(fields.sums(v)) },
-		layout: func(v values) (ring.Layout, error) { return univariateLayout(fields.sums(v)), nil },
-		read: func(data io.Reader, v values) (ring.Vector, int, error) {
-			return readUnivariate(data, fields.sums(v))
+		layout: layout,
+		read: func(data io.Reader, v values) ([]byte, int, error) {
+			x, e, err := readUnivariate(data, fields.sums(v), namesExtremes(v))
+			if !namesExtremes(v) {
+				return x.Bytes(), e.samples, err
+			}
+			return append(x.Bytes(), e.payload()...), e.samples, err
 		},
-		finish: func(v values, _ int, x ring.Vector) (object, error) {
+		run: func(ctx context.Context, s Session, v values, payload []byte) ([]byte, error) {
+			l, err := layout(v)
+			if err != nil {
+				return nil, err
+			}
+			if len(payload) < l.Size() {
+				return nil, errors.New("the stored input is cut off: submit the computation again")
+			}
+			x, err := ring.View(l, payload[:l.Size()])
+			if err != nil {
+				return nil, fmt.Errorf("the stored input: %w", err)
+			}
+			var found []uint64
+			if namesExtremes(v) {
+				if found, err = runExtremes(ctx, s, v, payload[l.Size():]); err != nil {
+					return nil, err
+				}
+			}
+			sum, err := OpenSum(ctx, s, Label{Round: 2, Vector: "sums"}, x)
+			return appendWords(sum.Bytes(), found), err
+		},
+		deal:   dealExtremes,
+		helped: namesExtremes,
+		finish: func(v values, _ int, opened []byte) (object, error) {
+			l, err := layout(v)
+			if err != nil {
+				return object{}, err
+			}
+			size := len(opened)
+			if namesExtremes(v) {
+				size = min(l.Size(), size)
+			}
+			x, err := ring.View(l, opened[:size])
+			if err != nil {
+				return object{}, fmt.Errorf("the opened sums: %w", err)
+			}
 			m, err := readMoments(fields.sums(v), x)
+			if err == nil && namesExtremes(v) {
+				var found []uint64
+				if found, err = openedWords(opened[size:], 2); err == nil {
+					m.extremes, err = shownExtremes(v, m.n, found)
+				}
+			}
 			if err != nil {
 				return object{}, err
 			}
 			return fields.result(v, m), nil
 		},
-	}.statistic().complete(Microprotocol{
-		Name:    "StatisticsUnivariate",
-		Summary: "Number, sum, means, variances, deviations and higher moments of all parties' numbers.",
-		Input:   json.RawMessage(`{"description":"a number, or a list of numbers","anyOf":[{"type":"number"},{"type":"array","items":{"type":"number"}}]}`),
-		Result:  fields.schema(),
-		Bytes:   "416 bytes to each receiver for all fields, 72 for mean and variance" + poolBytes,
+	}.complete(Microprotocol{
+		Name:       "StatisticsUnivariate",
+		Summary:    "Number, sum, means, variances, deviations and higher moments of all parties' numbers.",
+		Input:      json.RawMessage(`{"description":"a number, or a list of numbers","anyOf":[{"type":"number"},{"type":"array","items":{"type":"number"}}]}`),
+		Result:     fields.schema(),
+		Bytes:      "416 bytes to each receiver for all fields, 72 for mean and variance" + poolBytes,
+		WithHelper: "Where outputs names minimum or maximum: " + extremesHelper,
 		Leakage: "Recipients learn the exact sums from which the wanted fields are computed: the number of samples and the sums of the first to the sixth powers, " +
 			"of logarithms and of reciprocals, as far as outputs needs them, of all parties together. " +
 			"Sums of many powers determine a small pool completely: six of them up to six values, and more where values are coarse, so let least_samples be 100 or more. " +
 			"Any coalition of up to n-1 parties learns the same sums of the others: with two parties those are the other party's own. " +
-			"Broker and coordinator learn neither inputs nor result.",
+			"Broker and coordinator learn neither inputs nor result. Where outputs names minimum or maximum, both are found as in MinimumMaximum. " + extremesLeakage,
 	})
 }
 
@@ -106,8 +157,16 @@ func univariateLayout(sums []int) ring.Layout {
 	return l
 }
 
-// readUnivariate adds up a party's own numbers. Nothing is allocated per number.
-func readUnivariate(data io.Reader, sums []int) (ring.Vector, int, error) {
+// namesExtremes says whether the outputs name minimum or maximum. By default they are left out: they are values of single
+// samples, and take many times as long as all sums together.
+func namesExtremes(v values) bool {
+	named := v.texts("outputs")
+	return slices.Contains(named, "minimum") || slices.Contains(named, "maximum")
+}
+
+// readUnivariate adds up a party's own numbers and finds its extremes, if they are wanted. Nothing is allocated per number.
+func readUnivariate(data io.Reader, sums []int, withExtremes bool) (ring.Vector, *extremes, error) {
+	ends := &extremes{}
 	powers, logs := newPowerSum(highestPower(sums)), newLogSum()
 	var inverses [inverseLimbs]uint64
 	var positive, nonzero uint64
@@ -116,6 +175,10 @@ func readUnivariate(data io.Reader, sums []int) (ring.Vector, int, error) {
 		q, err := cells[0].grid()
 		if err != nil {
 			return err
+		}
+		if withExtremes {
+			word := encode.Ordered(encode.Nearest(cells[0].number))
+			ends.take(word, word)
 		}
 		powers.add(q)
 		if q.zero() {
@@ -133,7 +196,10 @@ func readUnivariate(data io.Reader, sums []int) (ring.Vector, int, error) {
 		return nil
 	})
 	if err != nil {
-		return ring.Vector{}, 0, err
+		return ring.Vector{}, ends, err
+	}
+	if !withExtremes {
+		ends.samples = rows
 	}
 	x := ring.New(univariateLayout(sums))
 	for field, s := range sums {
@@ -152,5 +218,5 @@ func readUnivariate(data io.Reader, sums []int) (ring.Vector, int, error) {
 			x.SetLimbs(field, 0, powers.sums[s])
 		}
 	}
-	return x, rows, nil
+	return x, ends, nil
 }

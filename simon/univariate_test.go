@@ -321,7 +321,6 @@ func TestUnivariateOutputs(t *testing.T) {
 		order   int
 	}{
 		{`"samples"`, 8, 1},
-		{`"minimum"`, 8, 1},
 		{`"sum"`, 32, 1},
 		{`"mean","sum"`, 32, 1},
 		{`"mean","variance"`, 72, 2},

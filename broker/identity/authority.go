@@ -63,14 +63,19 @@ func (a *Authority) Certificate() []byte { return bytes.Clone(a.cert.Raw) }
 // Issue certifies that pub belongs to the party name of organisation. The validity is at most MaxLifetime and within
 // the authority's own. The caller has made sure, by other means than this call, that the party holds the private key.
 func (a *Authority) Issue(name, organisation string, pub ed25519.PublicKey, notBefore, notAfter time.Time) ([]byte, error) {
-	der, err := a.issue(name, organisation, pub, notBefore, notAfter)
+	return a.IssueAs(UsageParty, name, organisation, pub, notBefore, notAfter)
+}
+
+// IssueAs is Issue for another usage, such as a dealer's.
+func (a *Authority) IssueAs(u Usage, name, organisation string, pub ed25519.PublicKey, notBefore, notAfter time.Time) ([]byte, error) {
+	der, err := a.issue(u, name, organisation, pub, notBefore, notAfter)
 	if err != nil {
 		return nil, fmt.Errorf("issuing a certificate for %q: %w", name, err)
 	}
 	return der, nil
 }
 
-func (a *Authority) issue(name, organisation string, pub ed25519.PublicKey, notBefore, notAfter time.Time) ([]byte, error) {
+func (a *Authority) issue(u Usage, name, organisation string, pub ed25519.PublicKey, notBefore, notAfter time.Time) ([]byte, error) {
 	if err := CheckName(name); err != nil {
 		return nil, err
 	}
@@ -79,7 +84,7 @@ func (a *Authority) issue(name, organisation string, pub ed25519.PublicKey, notB
 	}
 	t := &x509.Certificate{
 		Subject:            pkix.Name{CommonName: name, Organization: []string{organisation}},
-		UnknownExtKeyUsage: []asn1.ObjectIdentifier{usageParty},
+		UnknownExtKeyUsage: []asn1.ObjectIdentifier{u.oid()},
 	}
 	der, err := a.certify(t, pub, notBefore, notAfter)
 	if err != nil {
@@ -118,10 +123,15 @@ func (a *Authority) certify(t *x509.Certificate, pub ed25519.PublicKey, notBefor
 // Renew certifies the key of old once more, under the same name: the party's fingerprint stays. This authority must have
 // issued old. Whether old is still valid is no matter: the name and the key were bound then, and still are.
 func (a *Authority) Renew(old *Leaf, organisation string, notBefore, notAfter time.Time) ([]byte, error) {
+	return a.RenewAs(old.Usage, old, organisation, notBefore, notAfter)
+}
+
+// RenewAs is Renew with another usage: coordinators had a party's before they could deal.
+func (a *Authority) RenewAs(u Usage, old *Leaf, organisation string, notBefore, notAfter time.Time) ([]byte, error) {
 	if err := a.issued(old.cert); err != nil {
 		return nil, fmt.Errorf("renewing the certificate of %q: %w", old.Name, err)
 	}
-	return a.Issue(old.Name, organisation, old.Key, notBefore, notAfter)
+	return a.IssueAs(u, old.Name, organisation, old.Key, notBefore, notAfter)
 }
 
 func (a *Authority) issued(cert *x509.Certificate) error {

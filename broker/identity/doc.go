@@ -12,6 +12,9 @@
 // verifier accepts. Certificates live 30 days at most: that is the bound on how long a lost key is believed, without
 // lists of revocations that a laptop would have to fetch.
 //
+// A coordinator's certificate says that it is a dealer's (UsageDealer). It helps computations as one who is no party, and no
+// check that asks for a party accepts it; nor a party's certificate, which a dealer's asks for.
+//
 // The same authority issues the certificates for TLS between brokers and their clients (NewTLS, IssueTLS), for other keys
 // and other usages: neither kind is accepted in the place of the other. The authority's own key can be kept behind a
 // passphrase (SaveSealed).

@@ -19,11 +19,16 @@ type Identity struct {
 
 // New makes an identity with a fresh key and has it certified: for demos, tests and the command that does both at once.
 func New(a *Authority, name, organisation string, notBefore, notAfter time.Time) (*Identity, error) {
+	return NewAs(UsageParty, a, name, organisation, notBefore, notAfter)
+}
+
+// NewAs is New for another usage, such as a dealer's.
+func NewAs(u Usage, a *Authority, name, organisation string, notBefore, notAfter time.Time) (*Identity, error) {
 	pub, key, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		return nil, fmt.Errorf("making a key for %q: %w", name, err)
 	}
-	der, err := a.Issue(name, organisation, pub, notBefore, notAfter)
+	der, err := a.IssueAs(u, name, organisation, pub, notBefore, notAfter)
 	if err != nil {
 		return nil, err
 	}

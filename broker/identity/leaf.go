@@ -18,18 +18,49 @@ const MaxLeaf = 1536
 // maxOrganisation is the most characters of an organisation's name (RFC 5280, appendix A.1, ub-organization-name).
 const maxOrganisation = 64
 
-// usageParty is the extended key usage "weft party". Arc 2.25 needs no registration; its next integer is a UUID, but
+// Usage is what a certificate says that its holder is. A certificate has one: the key of a dealer is never a party's, so that
+// whoever deals for all cannot take part as one of them as well.
+type Usage uint8
+
+// The usages.
+const (
+	UsageParty  Usage = iota + 1 // owns data
+	UsageDealer                  // a helper that is no party: the coordinator, which deals
+)
+
+func (u Usage) String() string {
+	switch u {
+	case UsageParty:
+		return "party"
+	case UsageDealer:
+		return "dealer"
+	}
+	return fmt.Sprintf("usage %d", uint8(u))
+}
+
+// The extended key usages "weft party" and "weft dealer". Arc 2.25 needs no registration; its next integer is a UUID, but
 // crypto/x509 reads arcs of 31 bits at most, so this is the small number whose bytes spell "weft".
-var usageParty = asn1.ObjectIdentifier{2, 25, 0x77656674, 1}
+var (
+	usageParty  = asn1.ObjectIdentifier{2, 25, 0x77656674, 1}
+	usageDealer = asn1.ObjectIdentifier{2, 25, 0x77656674, 2}
+)
+
+func (u Usage) oid() asn1.ObjectIdentifier {
+	if u == UsageDealer {
+		return usageDealer
+	}
+	return usageParty
+}
 
 var (
 	oidCommonName   = asn1.ObjectIdentifier{2, 5, 4, 3}
 	oidOrganisation = asn1.ObjectIdentifier{2, 5, 4, 10}
 )
 
-// Leaf is a party's certificate, read but not yet believed: Roots.Verify says whether the authority issued it.
+// Leaf is a party's or dealer's certificate, read but not yet believed: Roots.Verify says whether the authority issued it.
 type Leaf struct {
 	DER                 []byte // at most MaxLeaf bytes
+	Usage               Usage
 	Name                string // the party's, one token: CheckName
 	Organisation        string // 1 to 64 printable characters
 	Key                 ed25519.PublicKey
@@ -65,7 +96,8 @@ func parseLeaf(der []byte) (*Leaf, error) {
 	if !bytes.Equal(cert.RawSubjectPublicKeyInfo, spki(key)) {
 		return nil, errors.New("its public key is not encoded in the one canonical way")
 	}
-	if err := checkUsage(cert); err != nil {
+	usage, err := checkUsage(cert)
+	if err != nil {
 		return nil, err
 	}
 	name, organisation, err := subject(cert)
@@ -73,25 +105,29 @@ func parseLeaf(der []byte) (*Leaf, error) {
 		return nil, err
 	}
 	return &Leaf{
-		DER: der, Name: name, Organisation: organisation, Key: key, FP: FingerprintOf(key),
+		DER: der, Usage: usage, Name: name, Organisation: organisation, Key: key, FP: FingerprintOf(key),
 		NotBefore: cert.NotBefore.UTC(), NotAfter: cert.NotAfter.UTC(), cert: cert,
 	}, nil
 }
 
-func checkUsage(cert *x509.Certificate) error {
+func checkUsage(cert *x509.Certificate) (Usage, error) {
 	switch {
 	case cert.Version != 3:
-		return fmt.Errorf("it is X.509 version %d, not 3", cert.Version)
+		return 0, fmt.Errorf("it is X.509 version %d, not 3", cert.Version)
 	case cert.IsCA || !cert.BasicConstraintsValid:
-		return errors.New("its basic constraints do not say that it is no authority")
+		return 0, errors.New("its basic constraints do not say that it is no authority")
 	case cert.KeyUsage != x509.KeyUsageDigitalSignature:
-		return errors.New("its key usage is not digital signature alone")
-	case len(cert.ExtKeyUsage) != 0 || len(cert.UnknownExtKeyUsage) != 1 || !cert.UnknownExtKeyUsage[0].Equal(usageParty):
-		return fmt.Errorf("its extended key usage is not weft party (%s) alone", usageParty)
+		return 0, errors.New("its key usage is not digital signature alone")
 	case len(cert.UnhandledCriticalExtensions) != 0:
-		return fmt.Errorf("it has a critical extension %s that is not known", cert.UnhandledCriticalExtensions[0])
+		return 0, fmt.Errorf("it has a critical extension %s that is not known", cert.UnhandledCriticalExtensions[0])
+	case len(cert.ExtKeyUsage) == 0 && len(cert.UnknownExtKeyUsage) == 1:
+		for _, u := range []Usage{UsageParty, UsageDealer} {
+			if cert.UnknownExtKeyUsage[0].Equal(u.oid()) {
+				return u, nil
+			}
+		}
 	}
-	return nil
+	return 0, fmt.Errorf("its extended key usage is neither weft party (%s) alone nor weft dealer (%s) alone", usageParty, usageDealer)
 }
 
 // subject wants one CN and one O: with two, another reader of the same certificate might take the other.

@@ -42,18 +42,23 @@ func NewLeaves(roots Roots) *Leaves {
 // Verify returns the leaf in der if it chains to the roots and is valid at now. What it returns is shared: read only.
 // An error is ErrUnreadable, or that of Roots.Verify.
 func (v *Leaves) Verify(der []byte, now time.Time) (*Leaf, error) {
+	return v.VerifyAs(UsageParty, der, now)
+}
+
+// VerifyAs is Verify for a certificate of the usage given.
+func (v *Leaves) VerifyAs(u Usage, der []byte, now time.Time) (*Leaf, error) {
 	h := sha256.Sum256(der)
 	v.mu.Lock()
 	k, ok := v.known[h]
 	v.mu.Unlock()
-	if ok && k.fresh(now) {
+	if ok && k.leaf.Usage == u && k.fresh(now) {
 		return k.leaf, nil
 	}
 	leaf, err := ParseLeaf(der)
 	if err != nil {
 		return nil, unreadable{err}
 	}
-	if err := v.roots.Verify(leaf, now); err != nil {
+	if err := v.roots.VerifyAs(u, leaf, now); err != nil {
 		return nil, err
 	}
 	v.mu.Lock()

@@ -47,7 +47,10 @@ func parseRoot(der []byte) (*x509.Certificate, error) {
 
 // Verify tells whether one of the authorities issued l, for a party of weft, and whether it is valid at now. It is the
 // caller's to know the party: see the package's doc.
-func (r Roots) Verify(l *Leaf, now time.Time) error {
+func (r Roots) Verify(l *Leaf, now time.Time) error { return r.VerifyAs(UsageParty, l, now) }
+
+// VerifyAs is Verify for a certificate of the usage given.
+func (r Roots) VerifyAs(u Usage, l *Leaf, now time.Time) error {
 	switch {
 	case r.pool == nil: // crypto/x509 would take the machine's own authorities
 		return errors.New("verifying a party certificate: no authority is known here")
@@ -56,7 +59,11 @@ func (r Roots) Verify(l *Leaf, now time.Time) error {
 	case now.IsZero(): // crypto/x509 would take its own clock
 		return errors.New("verifying a party certificate: no time given")
 	}
-	if err := checkUsage(l.cert); err != nil {
+	usage, err := checkUsage(l.cert)
+	if err == nil && usage != u {
+		err = fmt.Errorf("it is a %s's, not a %s's", usage, u)
+	}
+	if err != nil {
 		return fmt.Errorf("verifying the certificate of %q: %w", l.Name, err)
 	}
 	if d := l.NotAfter.Sub(l.NotBefore); d > MaxLifetime {

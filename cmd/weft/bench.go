@@ -28,9 +28,15 @@ const (
 	benchBivariate  = "bivariate"
 	benchLogistic   = "logistic"
 	benchUnion      = "categories"
+	benchExtremes   = "extremes"
+	benchMedian     = "median"
+	benchQuantiles  = "quantiles"
+	benchHidden     = "hidden"
+	benchLarge      = "median-large"
 )
 
-var benchKinds = []string{benchSum, benchHTTP, benchHTTPNew, benchAtOnce, benchHTTPAtOnce, benchCalls, benchVector, benchUnivariate, benchBivariate, benchLogistic, benchUnion}
+var benchKinds = []string{benchSum, benchHTTP, benchHTTPNew, benchAtOnce, benchHTTPAtOnce, benchCalls, benchVector, benchUnivariate, benchBivariate, benchLogistic, benchUnion,
+	benchExtremes, benchMedian, benchQuantiles, benchHidden, benchLarge}
 
 const (
 	benchLongest   = time.Hour // for one row
@@ -77,10 +83,14 @@ result, and prints a table. A row:
             all statistics of 100 numbers, or pairs, of each party
   logistic  a logistic regression of 427 rows with 10 columns of each party
   categories  a frequency table of 1,000 categories that nobody has listed
+  extremes, median, quantiles
+            minimum and maximum, the median, or seven quantiles, of 100 numbers of each party
+  hidden    a frequency table of 100 categories whose counts below 5 are hidden
+  median-large  the median of 1,000,000 numbers of each party
 
 All rows but the first kind have three parties, or the first number of --parties if 3 is not among them. A row ends after
 --count repetitions (at-once: ten for each sum under way at least; calls: a hundred
-for each caller at least; vector: a thirtieth; logistic and categories: a tenth) or after --duration, whichever
+for each caller at least; vector: a thirtieth; from logistic on: a tenth) or after --duration, whichever
 comes first. The first tenth on top, at least two, warms up and does not count. All parties share this machine's cores.
 
 With --gateway, once for each party, a running fabric is measured instead, from here: all rows go over HTTP, and the jobs
@@ -213,8 +223,10 @@ func (f benchFlags) cases(b *benchFabric) []benchCase {
 		for _, kind := range []string{benchUnivariate, benchBivariate} {
 			add(kind, core, statisticWork(kind), f.count, 1)
 		}
-		for _, kind := range []string{benchLogistic, benchUnion} {
-			add(kind, core, statisticWork(kind), (f.count+9)/10, 1)
+		for _, kind := range []string{benchLogistic, benchUnion, benchExtremes, benchMedian, benchQuantiles, benchHidden, benchLarge} {
+			if f.wants(kind) {
+				add(kind, core, statisticWork(kind), (f.count+9)/10, 1)
+			}
 		}
 	}
 	return all

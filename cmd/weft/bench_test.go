@@ -66,7 +66,8 @@ func TestBenchHasAllRows(t *testing.T) {
 		t.Fatalf("exit code %d: %s", code, stderr)
 	}
 	want := []string{"sum 2 1 2", "sum 3 1 2", "http 3 1 2", "http-new 3 1 2", "at-once 3 1 40", "http-at-once 3 1 40", "calls 3 1 400", "vector 3 1000 1",
-		"univariate 3 100 2", "bivariate 3 100 2", "logistic 3 427 1", "categories 3 1000 1"}
+		"univariate 3 100 2", "bivariate 3 100 2", "logistic 3 427 1", "categories 3 1000 1",
+		"extremes 3 100 1", "median 3 100 1", "quantiles 3 100 1", "hidden 3 1000 1", "median-large 3 1000000 1"}
 	if got := rowsOf(t, stdout.String()); !slices.Equal(got, want) {
 		t.Errorf("rows %q, want %q", got, want)
 	}
@@ -142,7 +143,9 @@ func TestBenchOfRunningGatewaysLeavesNoJobs(t *testing.T) {
 		t.Fatalf("exit code %d: %s", code, stderr)
 	}
 	want := []string{"http 3 1 2", "http-nodes 3 1 2", "http-new 3 1 2", "http-new-nodes 3 1 2", "at-once 3 1 40", "calls 3 1 400", "vector 3 1000 1", "vector-nodes 3 1000 1", "univariate 3 100 2", "univariate-nodes 3 100 2",
-		"bivariate 3 100 2", "bivariate-nodes 3 100 2", "logistic 3 427 1", "logistic-nodes 3 427 1", "categories 3 1000 1", "categories-nodes 3 1000 1"}
+		"bivariate 3 100 2", "bivariate-nodes 3 100 2", "logistic 3 427 1", "logistic-nodes 3 427 1", "categories 3 1000 1", "categories-nodes 3 1000 1",
+		"extremes 3 100 1", "extremes-nodes 3 100 1", "median 3 100 1", "median-nodes 3 100 1", "quantiles 3 100 1", "quantiles-nodes 3 100 1",
+		"hidden 3 1000 1", "hidden-nodes 3 1000 1", "median-large 3 1000000 1", "median-large-nodes 3 1000000 1"}
 	if got := rowsOf(t, stdout.String()); !slices.Equal(got, want) {
 		t.Errorf("rows %q, want %q", got, want)
 	}

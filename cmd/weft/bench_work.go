@@ -36,6 +36,8 @@ const (
 	benchPatients   = 427
 	benchCovariates = 10
 	benchCategories = 1000 // different ones of all parties together
+	benchListed     = 100  // categories whose small counts are hidden
+	benchMany       = 1_000_000
 )
 
 // statisticWork is the work of the rows that are neither sums nor vectors.
@@ -92,6 +94,35 @@ func statisticWork(kind string) work {
 		w.values, w.parameters = benchCategories, json.RawMessage(`{"max_categories":`+strconv.Itoa(benchCategories)+`}`)
 		w.data = list(benchCategories, func(r *rand.Rand, i int, b []byte) []byte {
 			return fmt.Appendf(b, `"category %d"`, (i*7919+r.IntN(3))%benchCategories)
+		})
+	case benchExtremes, benchMedian, benchQuantiles, benchLarge:
+		switch kind {
+		case benchExtremes:
+			find("MinimumMaximum")
+		case benchQuantiles:
+			find("SecureQuantiles")
+			w.parameters = json.RawMessage(`{"probabilities":[0.05,0.1,0.25,0.5,0.75,0.9,0.95]}`)
+		case benchLarge:
+			w.values = benchMany
+			fallthrough
+		default:
+			find("SecureMedian")
+		}
+		w.data = list(w.values, func(r *rand.Rand, _ int, b []byte) []byte { return hundredths(r, b) })
+	case benchHidden:
+		find("StatisticsFrequency")
+		categories := make([]int, benchListed)
+		for i := range categories {
+			categories[i] = i
+		}
+		listed, err := json.Marshal(categories)
+		if err != nil {
+			panic(err)
+		}
+		w.parameters = json.RawMessage(fmt.Sprintf(`{"suppress_below":5,"categories":%s}`, listed))
+		w.values = 10 * benchListed
+		w.data = list(w.values, func(r *rand.Rand, _ int, b []byte) []byte {
+			return strconv.AppendInt(b, int64(r.IntN(benchListed)), 10)
 		})
 	default:
 		panic("no work for row " + kind)

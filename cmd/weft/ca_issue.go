@@ -280,6 +280,14 @@ func (p *program) issueNew(ctx context.Context, f issue, list members) (err erro
 	return p.printEntry(f, x)
 }
 
+// usage is what the certificate of the member's identity says that it is.
+func (f *issue) usage() identity.Usage {
+	if f.place == placeCoordinator {
+		return identity.UsageDealer
+	}
+	return identity.UsageParty
+}
+
 // published tells whether the list on disk has the entry x: its keys are then the member's, and must stay, whatever fails
 // later. A list that cannot be read may have it.
 func (f *issue) published(x member) bool {
@@ -335,7 +343,7 @@ func (f *issue) fill(a *identity.Authority, x *member, notBefore, notAfter time.
 	if x.NKey, err = saveNKey(filepath.Join(f.out, fileNKey)); err != nil || f.place == placeOperator {
 		return err
 	}
-	id, err := identity.New(a, f.name, x.Organisation, notBefore, notAfter)
+	id, err := identity.NewAs(f.usage(), a, f.name, x.Organisation, notBefore, notAfter)
 	if err != nil {
 		return err
 	}

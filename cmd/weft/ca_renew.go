@@ -73,7 +73,7 @@ func (f *issue) recertify(a *identity.Authority, id *identity.Leaf, tls *identit
 		return err
 	}
 	if id != nil {
-		newID, err := a.Renew(id, organisation, notBefore, notAfter)
+		newID, err := a.RenewAs(f.usage(), id, organisation, notBefore, notAfter)
 		if err != nil {
 			return err
 		}

@@ -125,7 +125,11 @@ func TestIssuedFilesAreGood(t *testing.T) {
 		if id.FP() != x.Fingerprint || id.Name() != x.Name || id.Leaf.Organisation != x.Organisation {
 			t.Errorf("identity %+v, entry %+v", id.Leaf, x)
 		}
-		if err := roots.Verify(id.Leaf, o.now); err != nil {
+		usage := identity.UsageParty
+		if x.Name == "coordinator" {
+			usage = identity.UsageDealer
+		}
+		if err := roots.VerifyAs(usage, id.Leaf, o.now); err != nil {
 			t.Error(err)
 		}
 	}

@@ -180,6 +180,26 @@ func TestNodeConfigCheck(t *testing.T) {
 		{"parties[1]", func(c *nodeConfig) { c.Parties[1].Fingerprint = c.Parties[0].Fingerprint }},
 		{"parties[1].fingerprint", func(c *nodeConfig) { c.Parties[1].Fingerprint = identity.Fingerprint{} }},
 		{"parties[0].organisation", func(c *nodeConfig) { c.Parties[0].Organisation = "" }},
+		{"", func(c *nodeConfig) { c.Helpers = []helperConfig{helper()} }},
+		{"helpers[0].name", func(c *nodeConfig) { h := helper(); h.Name = "The Dealer"; c.Helpers = []helperConfig{h} }},
+		{"helpers[1].fingerprint of center is missing", func(c *nodeConfig) {
+			h := helper()
+			h.Fingerprint = identity.Fingerprint{}
+			c.Helpers = []helperConfig{helper(), h}
+		}},
+		{"helpers[0].roles: opener: not available in this version", func(c *nodeConfig) {
+			h := helper()
+			h.Roles = []string{"opener"}
+			c.Helpers = []helperConfig{h}
+		}},
+		{`helpers[0].roles: "king" is unknown`, func(c *nodeConfig) { h := helper(); h.Roles = []string{"king"}; c.Helpers = []helperConfig{h} }},
+		{"roles and microprotocols must be listed", func(c *nodeConfig) { h := helper(); h.Microprotocols = nil; c.Helpers = []helperConfig{h} }},
+		{`helpers[0].microprotocols: "SecureSumm" is unknown`, func(c *nodeConfig) {
+			h := helper()
+			h.Microprotocols = []string{"SecureSumm"}
+			c.Helpers = []helperConfig{h}
+		}},
+		{`exclude_evaluators: "dave" is not among the parties`, func(c *nodeConfig) { c.Excluded = []string{"dave"} }},
 	} {
 		c := full()
 		row.change(&c)
@@ -188,6 +208,10 @@ func TestNodeConfigCheck(t *testing.T) {
 			t.Errorf("%q: %v", row.want, err)
 		}
 	}
+}
+
+func helper() helperConfig {
+	return helperConfig{Name: "center", Fingerprint: identity.Fingerprint{9}, Roles: []string{"dealer"}, Microprotocols: []string{"SecureSum"}}
 }
 
 func TestExpiryIsTold(t *testing.T) {

@@ -18,6 +18,7 @@ type coordinatorConfig struct {
 	Identity identityConfig `yaml:"identity" doc:"Who this coordinator is: the parties' configurations name its fingerprint."`
 	CA       string         `yaml:"ca" doc:"The certificate of the consortium's authority, which issued the parties'."`
 	Hub      linkConfig     `yaml:"hub" doc:"The broker between the institutions."`
+	Helper   bool           `yaml:"helper" doc:"true: this coordinator deals for computations that need a dealer, such as a median. It then takes part in them with keys of its own, sends the evaluators random correlations, and receives no input, share or result. Its identity needs a dealer's certificate, as weft ca issue --coordinator makes."`
 	Log      logConfig      `yaml:"log" doc:"The log, on standard error."`
 }
 
@@ -47,8 +48,9 @@ func (p *program) coordinatorCommand() *cobra.Command {
 		Use:   "coordinator",
 		Short: "Run the service that brings the parties of a computation together",
 		Long: `Runs a coordinator until Ctrl-C or a request to terminate. It gathers the parties' signed requests and tells all of them
-to start; it sees who computes what with whom, when, and with which parameters, and no data, share or result. It keeps
-nothing on disk: after a restart the parties repeat their requests.`,
+to start; it sees who computes what with whom, when, and with which parameters, and no data, share or result. With helper:
+true it also deals: what it sends the evaluators of a comparison is random, and nothing comes back to it. It keeps nothing
+on disk: after a restart the parties repeat their requests.`,
 		Example: `  weft coordinator init --dir coordinator
   weft coordinator --config coordinator/coordinator.yaml`,
 		Args: cobra.NoArgs,
@@ -70,7 +72,7 @@ func (p *program) runCoordinator(ctx context.Context, file string, stderr io.Wri
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	id, roots, err := c.Identity.load(c.CA, p.now())
+	id, roots, err := c.Identity.loadAs(c.CA, p.now(), identity.UsageDealer, identity.UsageParty)
 	if err != nil {
 		return err
 	}
@@ -79,13 +81,21 @@ func (p *program) runCoordinator(ctx context.Context, file string, stderr io.Wri
 		return err
 	}
 	defer nc.Close()
-	s, err := coordinator.Serve(context.WithoutCancel(ctx), nc, coordinator.Config{Identity: id, Roots: roots, Logger: log, Now: p.now, Version: serviceVersion(version())})
+	config := coordinator.Config{Identity: id, Roots: roots, Logger: log, Now: p.now, Version: serviceVersion(version())}
+	if c.Helper {
+		stop, err := startDealer(nc, &config, log, p.now)
+		if err != nil {
+			return fmt.Errorf("starting the coordinator: %w", err)
+		}
+		defer stop()
+	}
+	s, err := coordinator.Serve(context.WithoutCancel(ctx), nc, config)
 	if err != nil {
 		return fmt.Errorf("starting the coordinator: %w", err)
 	}
 	defer s.Stop()
 	go warnExpiry(ctx, log, p.now, c.Identity.Cert, c.Hub.Cert)
-	log.Info("the coordinator is running", "name", id.Name(), "fingerprint", id.FP().String(), "hub", c.Hub.URL, "version", version())
+	log.Info("the coordinator is running", "name", id.Name(), "deals", c.Helper, "fingerprint", id.FP().String(), "hub", c.Hub.URL, "version", version())
 	<-ctx.Done()
 	log.Info("the coordinator is stopping", "name", id.Name())
 	return nil
@@ -115,7 +125,7 @@ func (p *program) coordinatorInitCommand() *cobra.Command {
 				return withHint(err, "`weft ca issue coordinator --coordinator --out %s` puts certificates and keys there", dir)
 			}
 			cfg := defaultCoordinator()
-			cfg.Hub.URL = hub
+			cfg.Hub.URL, cfg.Helper = hub, id.Leaf.Usage == identity.UsageDealer
 			path := filepath.Join(dir, "coordinator.yaml")
 			if err := writeConfig(path, "The coordinator "+id.Name()+", run by `weft coordinator --config coordinator.yaml`.", cfg); err != nil {
 				return err

@@ -20,6 +20,7 @@ import (
 	"github.com/weftmpc/weft/gateway"
 	"github.com/weftmpc/weft/node/policy"
 	"github.com/weftmpc/weft/node/seat"
+	"github.com/weftmpc/weft/simon"
 )
 
 // demoNames are the parties of the demo, in the order of their ports.
@@ -116,6 +117,7 @@ type demo struct {
 	hub         *broker.Server
 	conns       []*nats.Conn
 	coordinator *coordinator.Service
+	stopDealer  func()
 	states      []*stateFolder
 	files       *folder // of all parties; nil: none
 	parties     []*party
@@ -170,9 +172,13 @@ func startDemo(ctx context.Context, f demoFlags, logger *slog.Logger) (d *demo, 
 	if err != nil {
 		return d, err
 	}
-	d.coordinator, err = coordinator.Serve(ctx, conn, coordinator.Config{
+	center := coordinator.Config{
 		Identity: ids[len(d.names)], Roots: roots, MaxParties: f.maxParties, Logger: logger.With("at", "coordinator"),
-	})
+	}
+	if d.stopDealer, err = startDealer(conn, &center, center.Logger, time.Now); err != nil {
+		return d, fmt.Errorf("starting the dealer: %w", err)
+	}
+	d.coordinator, err = coordinator.Serve(ctx, conn, center)
 	if err != nil {
 		return d, fmt.Errorf("starting the coordinator: %w", err)
 	}
@@ -269,6 +275,7 @@ func (d *demo) startParty(ctx context.Context, i int, ids []*identity.Identity, 
 	c := partyConfig{
 		state: state, identity: ids[i], roots: roots, coordinator: ids[len(d.names)].FP(), profile: policy.Teaching,
 		loopback: true, cors: pages, deadline: f.deadline, maxParties: f.maxParties, files: d.files, fabric: nc, listener: l, logger: logger,
+		helpers: []policy.Helper{{Name: ids[len(d.names)].Name(), FP: ids[len(d.names)].FP(), Roles: []simon.Role{simon.Dealer}, Microprotocols: dealtFor()}},
 	}
 	for j, name := range d.names {
 		c.parties = append(c.parties, seat.Peer{Name: name, FP: ids[j].FP(), Organisation: ids[j].Leaf.Organisation})
@@ -289,6 +296,9 @@ func (d *demo) close() error {
 	}
 	if d.coordinator != nil {
 		d.coordinator.Stop()
+	}
+	if d.stopDealer != nil {
+		d.stopDealer()
 	}
 	for _, nc := range d.conns {
 		nc.Close()
@@ -343,8 +353,12 @@ func demoIdentities(state *stateFolder, names []string) ([]*identity.Identity, i
 		return nil, roots, err
 	}
 	var ids []*identity.Identity
-	for _, name := range append(append([]string(nil), names...), "coordinator") {
-		id, err := demoIdentity(ca, filepath.Join(state.dir, name), name, now)
+	for i, name := range append(append([]string(nil), names...), "coordinator") {
+		usage := identity.UsageParty
+		if i == len(names) {
+			usage = identity.UsageDealer
+		}
+		id, err := demoIdentity(ca, usage, filepath.Join(state.dir, name), name, now)
 		if err != nil {
 			return nil, roots, fmt.Errorf("the demo's identity of %s: %w", name, err)
 		}
@@ -353,10 +367,10 @@ func demoIdentities(state *stateFolder, names []string) ([]*identity.Identity, i
 	return ids, roots, nil
 }
 
-func demoIdentity(ca *identity.Authority, dir, name string, now time.Time) (*identity.Identity, error) {
+func demoIdentity(ca *identity.Authority, usage identity.Usage, dir, name string, now time.Time) (*identity.Identity, error) {
 	crt, key := filepath.Join(dir, "identity.crt"), filepath.Join(dir, "identity.key")
 	id, err := identity.LoadIdentity(crt, key)
-	if err == nil && now.Before(id.Leaf.NotAfter.Add(-24*time.Hour)) {
+	if err == nil && id.Leaf.Usage == usage && now.Before(id.Leaf.NotAfter.Add(-24*time.Hour)) {
 		return id, nil
 	}
 	if err == nil { // a new key: computations of a month ago are over
@@ -368,7 +382,7 @@ func demoIdentity(ca *identity.Authority, dir, name string, now time.Time) (*ide
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	if id, err = identity.New(ca, name, name+" (demo)", now.Add(-time.Hour), now.Add(demoValidity-time.Hour)); err != nil {
+	if id, err = identity.NewAs(usage, ca, name, name+" (demo)", now.Add(-time.Hour), now.Add(demoValidity-time.Hour)); err != nil {
 		return nil, err
 	}
 	return id, id.Save(dir)

@@ -295,6 +295,7 @@ func (d *doctor) askCoordinator(ctx context.Context, nc *nats.Conn) {
 	} else {
 		d.ok("coordinator", "%s answers", oneLine(s.Name))
 	}
+	defer d.dealer(ctx, nc, s)
 	off := began.Add(took / 2).Sub(s.Time)
 	text := fmt.Sprintf("this machine's clock is %s %s the coordinator's", off.Abs().Round(10*time.Millisecond), beforeOrAfter(off))
 	switch advice := "let both machines take their time from NTP"; {

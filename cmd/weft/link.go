@@ -99,8 +99,13 @@ func (c linkConfig) dial(name string, log *slog.Logger) (*nats.Conn, error) {
 	return broker.Dial(r, log, nats.Name(name))
 }
 
-// load reads the identity and the authority's certificate, and refuses an identity that nobody would accept.
+// load reads a party's identity and the authority's certificate, and refuses an identity that nobody would accept.
 func (c identityConfig) load(ca string, now time.Time) (*identity.Identity, identity.Roots, error) {
+	return c.loadAs(ca, now, identity.UsageParty)
+}
+
+// loadAs is load for an identity of one of the usages that are allowed.
+func (c identityConfig) loadAs(ca string, now time.Time, allowed ...identity.Usage) (*identity.Identity, identity.Roots, error) {
 	roots, err := loadRoots(ca)
 	if err != nil {
 		return nil, roots, err
@@ -113,7 +118,11 @@ func (c identityConfig) load(ca string, now time.Time) (*identity.Identity, iden
 		return nil, roots, withHint(fmt.Errorf("the certificate %s of %s has expired at %s", c.Cert, id.Name(), id.Leaf.NotAfter.UTC().Format(time.RFC3339)),
 			"whoever keeps the authority renews it with `weft ca issue %s --renew`; if it should still be valid, look at this machine's clock", id.Name())
 	}
-	if err := roots.Verify(id.Leaf, now); err != nil {
+	if !slices.Contains(allowed, id.Leaf.Usage) {
+		return nil, roots, withHint(fmt.Errorf("the certificate %s of %s is %s, and %s is needed here", c.Cert, id.Name(), usages([]identity.Usage{id.Leaf.Usage}), usages(allowed)),
+			"`weft ca issue` makes a party's, with --coordinator a dealer's: a member has a name, keys and a folder for each")
+	}
+	if err := roots.VerifyAs(id.Leaf.Usage, id.Leaf, now); err != nil {
 		return nil, roots, fmt.Errorf("the certificate %s: %w", c.Cert, err)
 	}
 	return id, roots, nil

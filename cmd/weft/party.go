@@ -33,6 +33,8 @@ type partyConfig struct {
 	urls        []gateway.Party
 	coordinator identity.Fingerprint
 	profile     policy.Profile
+	helpers     []policy.Helper
+	excluded    []string      // from evaluating
 	power       bool          // every write survives a power cut
 	guests      broker.Guests // of the private broker; the zero Guests: none
 	loopback    bool          // localhost, 127.0.0.1 and [::1] are one
@@ -48,6 +50,11 @@ type partyConfig struct {
 	logger      *slog.Logger
 	tracer      trace.Tracer     // nil: nobody traces
 	now         func() time.Time // nil: time.Now
+}
+
+// policy is what the node takes part in.
+func (c partyConfig) policy(maxParties int) policy.Policy {
+	return policy.Policy{Profile: c.profile, MaxParties: maxParties, Helpers: c.helpers, ExcludeEvaluators: c.excluded}
 }
 
 // party is a node with its private broker, its stores and its gateway.
@@ -84,7 +91,7 @@ func startParty(ctx context.Context, c partyConfig) (_ *party, err error) {
 	}
 	p.node, err = node.New(node.Config{
 		Identity: c.identity, Roots: c.roots, Parties: c.parties, Coordinator: c.coordinator,
-		Policy: policy.Policy{Profile: c.profile, MaxParties: c.maxParties}, Catalogue: simon.Catalogue(), Jobs: p.jobs, Fabric: c.fabric,
+		Policy: c.policy(c.maxParties), Catalogue: simon.Catalogue(), Jobs: p.jobs, Fabric: c.fabric,
 		StoreKey: c.state.derive("nonce"), Room: c.state.room, Now: c.now, Logger: c.logger, Tracer: c.tracer,
 	})
 	if err != nil {

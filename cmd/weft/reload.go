@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -22,7 +23,6 @@ import (
 	"github.com/weftmpc/weft/broker"
 	"github.com/weftmpc/weft/broker/identity"
 	"github.com/weftmpc/weft/gateway"
-	"github.com/weftmpc/weft/node/policy"
 )
 
 // directory is a gateway's list of parties that a reload replaces.
@@ -76,13 +76,13 @@ func (r *reloader) reload() {
 	}
 	var taken []string
 	restart := differences(reflect.ValueOf(r.config), reflect.ValueOf(next), "")
-	if next.Profile != r.config.Profile || !same(reflect.ValueOf(r.config.Parties), reflect.ValueOf(next.Parties)) {
+	if !reflect.DeepEqual(ruled(r.config), ruled(next)) {
 		own, err := r.rules(next)
 		if err != nil {
 			r.log.Error("the profile and the parties are not reloaded", "error", err)
 		} else {
-			taken = append(taken, "profile", "parties")
-			r.config.Profile, r.config.Parties = next.Profile, next.Parties
+			taken = append(taken, "profile", "parties", "helpers", "exclude_evaluators")
+			r.config.Profile, r.config.Parties, r.config.Helpers, r.config.Excluded = next.Profile, next.Parties, next.Helpers, next.Excluded
 		}
 		if own {
 			restart = append(restart, "parties (this party's own gateways)")
@@ -104,7 +104,12 @@ func (r *reloader) reload() {
 	r.log.Info("the configuration was read again", "reloaded", strings.Join(taken, ", "), "needs_restart", strings.Join(restart, ", "))
 }
 
-// rules takes over profile and parties. own says that this party's own gateways differ, whose names the gateway knows from
+// ruled is what decides whom the node computes with, and what.
+func ruled(c nodeConfig) nodeConfig {
+	return nodeConfig{Profile: c.Profile, Parties: c.Parties, Helpers: c.Helpers, Excluded: c.Excluded}
+}
+
+// rules takes over profile, parties and helpers. own says that this party's own gateways differ, whose names the gateway knows from
 // its start.
 func (r *reloader) rules(next nodeConfig) (own bool, err error) {
 	p, err := next.party(r.party.identity)
@@ -115,7 +120,7 @@ func (r *reloader) rules(next nodeConfig) (own bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if err := r.running.node.SetRules(policy.Policy{Profile: p.profile, MaxParties: r.party.maxParties}, p.parties); err != nil {
+	if err := r.running.node.SetRules(p.policy(r.party.maxParties), p.parties); err != nil {
 		return false, err
 	}
 	r.running.setGuard(p.profile.Guard())
@@ -151,7 +156,7 @@ func differences(a, b reflect.Value, path string) (keys []string) {
 	for f := range fields(a.Type()) {
 		x, y, key := a.FieldByIndex(f.Index), b.FieldByIndex(f.Index), join(path, keyOf(f))
 		switch {
-		case key == "profile" || key == "parties":
+		case slices.Contains([]string{"profile", "parties", "helpers", "exclude_evaluators"}, key):
 		case isGroup(x.Type()):
 			keys = append(keys, differences(x, y, key)...)
 		case !reflect.DeepEqual(x.Interface(), y.Interface()):
@@ -202,9 +207,9 @@ func (p *program) nodeReloadCommand() *cobra.Command {
 		Use:   "reload",
 		Short: "Have a running node read its configuration again",
 		Long: `Checks a node's configuration and, if it can be used, has the node that runs with it read it again, as SIGHUP does.
-The profile and the list of parties take effect at once: computations that run go on, requests that have not started are
-judged anew. A new TLS certificate for the hub is used by a new connection. Everything else needs a restart; the node's log
-says what was reloaded and what was not.`,
+The profile, the parties, the helpers and who evaluates take effect at once: computations that run go on, requests that
+have not started are judged anew. A new TLS certificate for the hub is used by a new connection. Everything else needs a
+restart; the node's log says what was reloaded and what was not.`,
 		Example: `  weft node reload --config alice/node.yaml`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {

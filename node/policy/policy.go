@@ -4,8 +4,8 @@ package policy
 import (
 	"errors"
 	"fmt"
-	"strings"
 
+	"github.com/weftmpc/weft/broker/identity"
 	"github.com/weftmpc/weft/node/seat"
 	"github.com/weftmpc/weft/simon"
 )
@@ -45,6 +45,10 @@ func ParseProfile(s string) (Profile, error) {
 type Policy struct {
 	Profile    Profile // zero: Strict
 	MaxParties int     // zero: 32; at most 128
+
+	Coordinator       identity.Fingerprint // who deals where no party does
+	Helpers           []Helper             // who may have roles that need permission
+	ExcludeEvaluators []string             // names of parties that are never evaluators; all parties must exclude the same
 }
 
 // Refusal says which rule forbids a computation, and what would satisfy it.
@@ -55,12 +59,12 @@ func (r *Refusal) Error() string { return r.Rule }
 func refuse(format string, a ...any) error { return &Refusal{fmt.Sprintf(format, a...)} }
 
 // Guard is what a profile asks of the pool of all parties' samples. Strict: 30 samples, 100 where sums of higher powers are
-// opened, from at least three parties.
+// opened, from at least three parties; counts below 5 are hidden.
 func (p Profile) Guard() simon.Guard {
 	if p == Teaching {
 		return simon.Guard{}
 	}
-	return simon.Guard{Samples: 30, Moments: 100, Contributors: 3}
+	return simon.Guard{Samples: 30, Moments: 100, Contributors: 3, Suppress: 5}
 }
 
 // Check returns nil or a *Refusal for a computation of m with canonical parameters by the parties, own one included.
@@ -95,7 +99,7 @@ func (p Policy) Check(m simon.Microprotocol, parameters []byte, parties []seat.P
 	}
 	seen := map[string]string{}
 	for _, party := range parties {
-		org := strings.ToLower(strings.TrimSpace(party.Organisation))
+		org := organisation(party)
 		if other, ok := seen[org]; ok {
 			return refuse("profile strict: %s and %s belong to one organisation (%s); parties must be of distinct organisations",
 				other, party.Name, party.Organisation)

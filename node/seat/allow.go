@@ -51,6 +51,9 @@ func (s *Seat) sender(name string) (Peer, bool) {
 	if !ok {
 		p, ok = a.former[name]
 	}
+	if !ok { // a helper, perhaps: the computation knows it by name, from the certificate in its JOIN
+		return Peer{Name: name}, identity.CheckName(name) == nil
+	}
 	return p, ok
 }
 
@@ -58,6 +61,12 @@ func (s *Seat) sender(name string) (Peer, bool) {
 func (s *Seat) Name(fp identity.Fingerprint) string {
 	if p, ok := s.peer(fp); ok {
 		return p.Name
+	}
+	s.mu.Lock()
+	name, ok := s.helpers[fp]
+	s.mu.Unlock()
+	if ok {
+		return name
 	}
 	return "party " + fp.String()[:16]
 }

@@ -98,9 +98,9 @@ func TestEarlyMessagesAreBoundedForTheNode(t *testing.T) {
 	m, total := make([]byte, 1<<20), 0
 	for i := range 1000 {
 		id := uuid.UUID{byte(i >> 8), byte(i)}
-		e.expect(id)
+		e.expect(id, 0)
 		for range 64 {
-			e.keep(id, "bob", m)
+			e.keep(id, Peer{Name: "bob", FP: identity.Fingerprint{1}}, m)
 		}
 		for _, p := range e.byUUID[id].peers {
 			total += p.bytes

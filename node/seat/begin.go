@@ -11,11 +11,11 @@ import (
 	"slices"
 	"time"
 
+	"github.com/weftmpc/weft/broker/identity"
 	"github.com/weftmpc/weft/coordinator"
 	"github.com/weftmpc/weft/jobs"
 	"github.com/weftmpc/weft/node/channel"
 	"github.com/weftmpc/weft/node/session"
-	"github.com/weftmpc/weft/simon"
 )
 
 // noticeHold is how much longer than the computation's time limit notices are asked for and ledger lines stand by.
@@ -62,7 +62,7 @@ func (o *Open) Begin(b []byte, job jobs.Job) (*Run, error) {
 	}
 	used = true
 	r := &Run{
-		seat: s, uuid: o.common.UUID, sid: sid, common: o.common, self: self, peers: peers,
+		seat: s, uuid: o.common.UUID, sid: sid, common: o.common, self: self, peers: peers, among: len(o.common.Parties),
 		wake: make(chan struct{}, 1), begun: s.cfg.Now(),
 	}
 	if err := r.prepare(job, sha256.Sum256(o.raw)); err != nil {
@@ -83,6 +83,8 @@ type participant struct {
 	keyed  bool
 	repeat time.Time // when the own INIT goes out again; zero: not any more
 	wait   time.Duration
+
+	invited bool // its INIT has come in this run
 }
 
 // check verifies a START against the open JOIN: same common part, own JOIN byte for byte, every other JOIN by itself.
@@ -90,10 +92,14 @@ func (o *Open) check(start coordinator.Start) ([]participant, int, error) {
 	if !bytes.Equal(start.Common, o.join.Common) {
 		return nil, 0, fmt.Errorf("START has another common part than the own JOIN")
 	}
-	if len(start.Joins) != len(o.common.Parties) {
-		return nil, 0, fmt.Errorf("START has %d JOINs for %d parties", len(start.Joins), len(o.common.Parties))
+	n, places := len(o.common.Parties), append(slices.Clone(o.common.Parties), o.common.Helpers()...)
+	if len(start.Joins) != len(places) {
+		return nil, 0, fmt.Errorf("START has %d JOINs for %d participants", len(start.Joins), len(places))
 	}
-	self, peers := slices.Index(o.common.Parties, o.own.FP), make([]participant, len(start.Joins))
+	if err := o.common.CheckRoles(); err != nil {
+		return nil, 0, err
+	}
+	self, peers, leaves := slices.Index(places, o.own.FP), make([]participant, len(places)), make([]*identity.Leaf, len(places))
 	if self < 0 {
 		return nil, 0, fmt.Errorf("START does not name this node")
 	}
@@ -101,24 +107,36 @@ func (o *Open) check(start coordinator.Start) ([]participant, int, error) {
 		return nil, 0, fmt.Errorf("START has another JOIN of this node")
 	}
 	err := each(len(peers), func(i int) error {
-		fp := o.common.Parties[i]
+		fp := places[i]
 		if i == self {
+			leaves[i] = o.seat.cfg.Identity.Leaf
 			peers[i] = participant{own: o.own, bundle: o.own.Bundle}
 			peers[i].Participant = session.Participant{FP: fp, Key: o.seat.cfg.Identity.Leaf.Key, Name: o.seat.cfg.Identity.Name()}
 			return nil
 		}
-		own, leaf, err := o.seat.checkJoin(start.Common, start.Joins[i])
+		check := o.seat.checkJoin
+		if i >= n {
+			check = o.seat.checkHelper
+		}
+		own, leaf, err := check(start.Common, start.Joins[i])
 		if err != nil {
 			return err
 		}
 		if own.FP != fp {
-			return fmt.Errorf("START has the JOINs in another order than the parties")
+			return fmt.Errorf("START has the JOINs in another order than the participants")
 		}
+		leaves[i] = leaf
 		o.seat.met.note(leaf.Name, func(k *Known) { k.Expires = leaf.NotAfter })
 		peers[i] = participant{own: own, bundle: own.Bundle}
-		peers[i].Participant = session.Participant{FP: fp, Key: leaf.Key, Name: o.seat.Name(fp)}
+		peers[i].Participant = session.Participant{FP: fp, Key: leaf.Key, Name: leaf.Name}
 		return nil
 	})
+	if err == nil {
+		err = o.seat.checkTogether(o.common, leaves)
+	}
+	if err == nil {
+		o.seat.learn(peers, n)
+	}
 	return peers, self, err
 }
 
@@ -161,8 +179,10 @@ func (r *Run) prepare(job jobs.Job, ownJoin [32]byte) error {
 	for i, p := range r.peers {
 		parts[i] = p.Participant
 		line.Participants = append(line.Participants, jobs.Participant{FP: [32]byte(p.FP), Key: [32]byte(p.Key), Name: p.Name})
-		if positions[i] = int(c.Positions[i]); positions[i] == 0 {
-			first = i
+		if i < len(positions) {
+			if positions[i] = int(c.Positions[i]); positions[i] == 0 {
+				first = i
+			}
 		}
 		for _, fp := range c.Recipients {
 			if fp == p.FP {
@@ -174,7 +194,7 @@ func (r *Run) prepare(job jobs.Job, ownJoin [32]byte) error {
 	var err error
 	r.session, err = session.New(session.Config{
 		UUID: r.uuid, SID: r.sid, Layout: c.Layout, Participants: parts, Parties: len(c.Parties), Self: r.self,
-		Positions: positions, Roles: map[simon.Role]int{simon.First: first}, Recipients: line.Recipients,
+		Positions: positions, Roles: roles(c, first), Recipients: line.Recipients, Budget: s.budget(c),
 		Version: c.Version, Round: time.Duration(c.RoundMS) * time.Millisecond, Limit: time.Duration(c.LimitMS) * time.Millisecond,
 		Started: r.begun, Rand: s.cfg.Rand, Link: r, Durable: r.durable, Hop: r.hop,
 	})

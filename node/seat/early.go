@@ -17,8 +17,9 @@ type early struct {
 }
 
 type earlyBox struct {
-	joins int // open JOINs of this uuid
-	peers map[string]*earlyPeer
+	joins     int // open JOINs of this uuid
+	strangers int // how many senders that are on no list may leave messages
+	peers     map[string]*earlyPeer
 }
 
 type earlyPeer struct {
@@ -28,14 +29,15 @@ type earlyPeer struct {
 
 func newEarly() early { return early{byUUID: map[uuid.UUID]*earlyBox{}} }
 
-// expect opens the box of a uuid, once per open JOIN.
-func (e *early) expect(id uuid.UUID) {
+// expect opens the box of a uuid, once per open JOIN, for everybody on the list and so many others.
+func (e *early) expect(id uuid.UUID, strangers int) {
 	b := e.byUUID[id]
 	if b == nil {
 		b = &earlyBox{peers: map[string]*earlyPeer{}}
 		e.byUUID[id] = b
 	}
 	b.joins++
+	b.strangers = max(b.strangers, strangers)
 }
 
 // release ends one expect. The box goes with the last.
@@ -48,15 +50,21 @@ func (e *early) release(id uuid.UUID) {
 	}
 }
 
-func (e *early) keep(id uuid.UUID, from string, m []byte) {
+func (e *early) keep(id uuid.UUID, from Peer, m []byte) {
 	b := e.byUUID[id]
 	if b == nil {
 		return
 	}
-	p := b.peers[from]
+	p := b.peers[from.Name]
 	if p == nil {
+		if from.stranger() {
+			if b.strangers == 0 {
+				return
+			}
+			b.strangers--
+		}
 		p = &earlyPeer{}
-		b.peers[from] = p
+		b.peers[from.Name] = p
 	}
 	if len(p.messages) < earlyMessages && p.bytes+len(m) <= earlyBytes && e.bytes+len(m) <= earlyTotal {
 		p.messages = append(p.messages, m)

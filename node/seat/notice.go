@@ -71,8 +71,8 @@ func (r *Run) key(seat int) bool {
 }
 
 // init takes a peer's INIT in for this run's pair.
-func (r *Run) init(fp identity.Fingerprint, init []byte) {
-	seat, ok := r.seatOf(fp)
+func (r *Run) init(from Peer, init []byte) {
+	seat, ok := r.seatFrom(from)
 	if !ok {
 		return
 	}
@@ -86,7 +86,12 @@ func (r *Run) init(fp identity.Fingerprint, init []byte) {
 		r.seat.cfg.Logger.Debug("INIT refused", "computation", r.uuid, "party", r.peers[seat].Name, "error", err)
 		return
 	}
-	r.key(seat)
+	r.mu.Lock()
+	r.peers[seat].invited = true
+	r.mu.Unlock()
+	if r.key(seat) {
+		r.greet(seat)
+	}
 }
 
 // forgetInits takes the run off the list of those that wait for an INIT; the seat's lock is held.
@@ -110,7 +115,7 @@ func (r *Run) notice(n session.Notice) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.commit != nil {
-		r.count(n)
+		r.add(n)
 		return
 	}
 	if len(r.pending) < 4*len(r.peers) && !slices.Contains(r.pending, n) { // it may have come twice at once
@@ -135,8 +140,8 @@ func (r *Run) knows(n session.Notice) bool {
 	return true
 }
 
-// count adds a verified notice to the commit; the run's lock is held.
-func (r *Run) count(n session.Notice) {
+// add adds a verified notice to the commit; the run's lock is held.
+func (r *Run) add(n session.Notice) {
 	if r.commit.AddVerified(n) != nil {
 		return
 	}
@@ -280,6 +285,14 @@ func (s *Seat) noticeFor(common coordinator.Common, sid [32]byte, forgotten bool
 			_ = s.cfg.Fabric.Send(common.UUID, p.Name, raw)
 		}
 	}
+	for _, fp := range common.Helpers() {
+		s.mu.Lock()
+		name := s.helpers[fp]
+		s.mu.Unlock()
+		if name != "" && raw != nil {
+			_ = s.cfg.Fabric.Send(common.UUID, name, raw)
+		}
+	}
 }
 
 // abortLine takes a started line without a session to aborted and returns the notice.
@@ -331,7 +344,7 @@ func (s *Seat) Recover(ctx context.Context) (committed []*Run, err error) {
 // resumed is the run of a committed line: no keys, only notices.
 func (s *Seat) resumed(line jobs.Line) *Run {
 	r := &Run{
-		seat: s, uuid: line.UUID, sid: line.SID, self: line.Self, line: line, until: line.Until,
+		seat: s, uuid: line.UUID, sid: line.SID, self: line.Self, among: line.Parties, line: line, until: line.Until,
 		wake: make(chan struct{}, 1), written: make(chan struct{}),
 	}
 	close(r.written)

@@ -78,7 +78,7 @@ func (s *Seat) Propose(common coordinator.Common, issued int64, expiry time.Time
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.open[o.key] = o
-	s.early.expect(common.UUID)
+	s.early.expect(common.UUID, s.strangers(common))
 	return o, nil
 }
 
@@ -189,7 +189,9 @@ func (s *Seat) deliverStart(b []byte) {
 	o := s.open[openKey(start.Joins[mine])]
 	s.mu.Unlock()
 	if o == nil {
-		s.refuseStart(start, start.Joins[mine])
+		if !s.cfg.Helper { // a helper may have forgotten what it has confirmed
+			s.refuseStart(start, start.Joins[mine])
+		}
 		return
 	}
 	select {
@@ -298,26 +300,44 @@ func (s *Seat) checkJoin(common []byte, j coordinator.Signed) (coordinator.Own, 
 		return own, nil, err
 	}
 	peer, ok := s.peer(own.FP)
-	if !ok {
+	if !ok && !s.cfg.Helper {
 		return own, nil, fmt.Errorf("fingerprint %s is not among the configured parties", own.FP)
 	}
+	if !ok {
+		peer.Name = "party " + own.FP.String()[:16]
+	}
+	own, leaf, err := s.checkSigned(common, j, own, peer.Name, identity.UsageParty)
+	if err == nil && ok && leaf.Name != peer.Name {
+		err = fmt.Errorf("certificate of %s is issued to %s", peer.Name, leaf.Name)
+	}
+	return own, leaf, err
+}
+
+// checkHelper verifies the JOIN of a helper that is no party. Who it may be was decided when the own JOIN was signed, which
+// names its fingerprint.
+func (s *Seat) checkHelper(common []byte, j coordinator.Signed) (coordinator.Own, *identity.Leaf, error) {
+	own, err := coordinator.DecodeOwn(j.Own)
+	if err != nil {
+		return own, nil, err
+	}
+	return s.checkSigned(common, j, own, "the dealer", identity.UsageDealer)
+}
+
+func (s *Seat) checkSigned(common []byte, j coordinator.Signed, own coordinator.Own, who string, usage identity.Usage) (coordinator.Own, *identity.Leaf, error) {
 	now := s.cfg.Now()
 	bundle, _, err := s.channels.Check(own.Bundle, now)
 	if err != nil {
-		return own, nil, fmt.Errorf("bundle of %s: %w", peer.Name, err)
+		return own, nil, fmt.Errorf("bundle of %s: %w", who, err)
 	}
-	leaf, err := s.leaves.Verify(bundle.Leaf, now)
+	leaf, err := s.leaves.VerifyAs(usage, bundle.Leaf, now)
 	if err != nil {
-		return own, nil, fmt.Errorf("certificate of %s: %w", peer.Name, err)
-	}
-	if leaf.Name != peer.Name {
-		return own, nil, fmt.Errorf("certificate of %s is issued to %s", peer.Name, leaf.Name)
+		return own, nil, fmt.Errorf("certificate of %s: %w", who, err)
 	}
 	if err := coordinator.CheckOwn(own, bundle, leaf, now); err != nil {
 		return own, nil, err
 	}
 	if err := identity.Verify(leaf.Key, identity.ContextJoin, coordinator.SigningBytes(common, j.Own), j.Sig[:]); err != nil {
-		return own, nil, fmt.Errorf("signature of %s: %w", peer.Name, err)
+		return own, nil, fmt.Errorf("signature of %s: %w", who, err)
 	}
 	return own, leaf, nil
 }

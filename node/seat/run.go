@@ -39,6 +39,7 @@ type Run struct {
 	common coordinator.Common
 	self   int
 	peers  []participant
+	among  int // how many of peers are parties; helpers follow
 	begun  time.Time
 	until  time.Time // of asking for notices
 
@@ -58,6 +59,7 @@ type Run struct {
 	nextAsk time.Time
 	asks    time.Duration
 	wake    chan struct{}
+	sent    []int64 // at a helper: bytes, by seat
 }
 
 // AbortedError ends a computation that nobody can complete any more.
@@ -111,6 +113,9 @@ func (r *Run) Until() time.Time { return r.until }
 
 // Send implements session.Link.
 func (r *Run) Send(to int, b []byte) error {
+	if err := r.count(to, len(b)); err != nil {
+		return err
+	}
 	return r.seat.cfg.Fabric.Send(r.uuid, r.peers[to].Name, b)
 }
 
@@ -148,6 +153,7 @@ func (r *Run) Play(ctx context.Context, play func(context.Context, simon.Session
 	}
 	if err == nil {
 		r.confirmChannels()
+		r.greetAll()
 		return out, nil
 	}
 	if cause := context.Cause(ctx); cause != nil {
@@ -166,6 +172,15 @@ func (r *Run) confirmChannels() {
 		if p := &r.peers[seat]; p.pair != nil {
 			p.pair.Confirm()
 			p.repeat = time.Time{}
+		}
+	}
+}
+
+// greetAll answers the INITs that have come from helpers, or, at a helper, from anybody.
+func (r *Run) greetAll() {
+	for seat := range r.peers {
+		if seat != r.self {
+			r.greet(seat)
 		}
 	}
 }
@@ -249,6 +264,9 @@ func (r *Run) startCommit(own session.Notice) {
 		parts[i] = r.peers[i].Participant
 	}
 	c := session.NewCommit(r.sid, parts, r.self, r.line.Parties, r.line.Recipients, own.TH, own.RH)
+	for helper := r.among; helper < len(parts); helper++ { // of this version only dealers
+		c.Deaf(helper)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.commit, r.asks, r.nextAsk = c, repeatFirst, r.seat.cfg.Now().Add(repeatFirst)
@@ -256,7 +274,7 @@ func (r *Run) startCommit(own session.Notice) {
 	_ = c.AddVerified(own)
 	r.known[r.self] = own.Encode()
 	for _, p := range r.pending {
-		r.count(p)
+		r.add(p)
 	}
 	r.pending = nil
 }
@@ -346,6 +364,9 @@ func (r *Run) relay(from int) {
 // without waiting for the line: a process that dies before it is durable finds the line committed, which is as true, and
 // takes it on from there. Until then the run serves the notices. It is the last thing that happens to the run's line.
 func (r *Run) done() {
+	if r.session != nil && len(r.peers) > r.among {
+		r.confirmChannels() // a helper hears its peers late
+	}
 	r.erase()
 	r.seat.begin.Lock()
 	defer r.seat.begin.Unlock()

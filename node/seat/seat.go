@@ -61,6 +61,13 @@ type Peer struct {
 
 // Config describes a seat.
 type Config struct {
+	// Helper says that the seat is a dealer's, who is no party. It has no allow-list: it serves whoever the authority has
+	// certified as a party, under the name in the certificate. It refuses share messages before it reads them, answers no
+	// START but one that its own JOIN is open for, and knows no computation of an earlier process.
+	Helper bool
+	Budget func(coordinator.Common) *session.Budget // at a helper: bounds what a computation holds, in bytes; nil: nothing does
+	Bytes  int64                                    // at a helper: most bytes that one computation sends to one participant, repetitions included
+
 	Identity *identity.Identity
 	Roots    identity.Roots
 	Peers    []Peer // the allow-list, own entry included; nobody else is ever a party
@@ -92,7 +99,8 @@ type Seat struct {
 
 	forgotten struct{ after, before int64 } // see Forgets
 	met       acquaintance
-	warned    map[string]time.Time // when an operator was last told of a state of affairs
+	warned    map[string]time.Time            // when an operator was last told of a state of affairs
+	helpers   map[identity.Fingerprint]string // names of helpers that have taken part in a START
 
 	stats stats
 
@@ -138,7 +146,11 @@ func New(c Config) (*Seat, error) {
 	s := &Seat{
 		cfg: c, channels: channel.New(channel.Config{Identity: c.Identity, Rand: c.Rand}), leaves: identity.NewLeaves(c.Roots), keys: pool{rand: c.Rand},
 		open: map[[32]byte]*Open{}, starting: map[[32]byte]bool{}, runs: map[[32]byte]*Run{}, inits: map[pairKey][]*Run{},
-		early: newEarly(), limits: map[string]*rate.Limiter{}, warned: map[string]time.Time{}, stopping: make(chan struct{}),
+		early: newEarly(), limits: map[string]*rate.Limiter{}, warned: map[string]time.Time{}, helpers: map[identity.Fingerprint]string{}, stopping: make(chan struct{}),
+	}
+	if c.Helper {
+		s.allowed.Store(&allowed{})
+		return s, nil
 	}
 	if err := s.Allow(c.Peers); err != nil {
 		return nil, err
@@ -222,8 +234,12 @@ func (s *Seat) allow(key string) bool {
 // Deliver takes a message that arrived on the computation's subject from the party called from. Nothing that it finds
 // wrong is answered: the bytes are dropped, and what is missing is asked for again.
 func (s *Seat) Deliver(id uuid.UUID, from string, b []byte) {
+	if s.cfg.Helper && session.IsShare(b) { // no body is ever for a dealer
+		s.stats.refuse()
+		return
+	}
 	peer, ok := s.sender(from)
-	if !ok || peer.FP == s.cfg.Identity.FP() {
+	if !ok || peer.Name == s.cfg.Identity.Name() {
 		return
 	}
 	kind, sid, ok := session.Kind(b)
@@ -239,7 +255,7 @@ func (s *Seat) Deliver(id uuid.UUID, from string, b []byte) {
 		s.deliverAsk(id, peer, sid, b)
 	case session.KindShare:
 		if r := s.run(id, peer, sid, b); r != nil && r.session != nil {
-			if seat, ok := r.seatOf(peer.FP); ok {
+			if seat, ok := r.seatFrom(peer); ok {
 				r.session.Deliver(seat, b)
 			}
 		}
@@ -256,7 +272,7 @@ func (s *Seat) run(id uuid.UUID, peer Peer, sid [32]byte, b []byte) *Run {
 		}
 		return r
 	}
-	s.early.keep(id, peer.Name, b)
+	s.early.keep(id, peer, b)
 	return nil
 }
 
@@ -272,11 +288,11 @@ func (s *Seat) deliverInit(id uuid.UUID, peer Peer, b []byte) {
 	s.mu.Lock()
 	waiting := append([]*Run(nil), s.inits[pairKey{from, to}]...)
 	if len(waiting) == 0 {
-		s.early.keep(id, peer.Name, b)
+		s.early.keep(id, peer, b)
 	}
 	s.mu.Unlock()
 	for _, r := range waiting {
-		r.init(peer.FP, init)
+		r.init(peer, init)
 	}
 }
 
@@ -297,7 +313,7 @@ func (s *Seat) deliverAsk(id uuid.UUID, peer Peer, sid [32]byte, b []byte) {
 	var seat int
 	var known bool
 	if r != nil {
-		seat, known = r.seatOf(peer.FP)
+		seat, known = r.seatFrom(peer)
 	}
 	if known && r.session != nil {
 		r.session.Deliver(seat, b)
@@ -318,7 +334,7 @@ func (s *Seat) answerFromLedger(id uuid.UUID, peer Peer, sid [32]byte, wanted []
 	ctx, cancel := context.WithTimeout(context.Background(), ledgerLook)
 	defer cancel()
 	line, err := s.cfg.Ledger.Line(ctx, sid)
-	if err != nil || line.UUID != id || lineSeat(line, peer.FP) < 0 {
+	if err != nil || line.UUID != id || !s.takesPart(line, peer) {
 		return
 	}
 	for i, raw := range line.Notices {
@@ -335,13 +351,14 @@ func (s *Seat) answerFromLedger(id uuid.UUID, peer Peer, sid [32]byte, wanted []
 	}
 }
 
-func lineSeat(l jobs.Line, fp identity.Fingerprint) int {
+// takesPart reports whether peer has a seat in the line's computation.
+func (s *Seat) takesPart(l jobs.Line, peer Peer) bool {
 	for i, p := range l.Participants {
-		if p.FP == [32]byte(fp) {
-			return i
+		if s.is(peer, identity.Fingerprint(p.FP), p.Name, i >= l.Parties) {
+			return true
 		}
 	}
-	return -1
+	return false
 }
 
 // DeliverAnswer takes what the coordinator sent: a START, a conflict, or whom it waits for. Nothing in it is believed

@@ -40,6 +40,13 @@ func (s *stats) count(took time.Duration) {
 	s.sum.HopTime += took
 }
 
+// refuse counts a message that was dropped unread.
+func (s *stats) refuse() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sum.Session.Dropped++
+}
+
 // add takes in what became of one computation's messages.
 func (s *stats) add(one session.Stats) {
 	s.mu.Lock()

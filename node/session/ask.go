@@ -64,6 +64,19 @@ func encodeAsk(w *writer, a Ask) {
 	}
 }
 
+// Greet proves to the peer in a seat that the pair's key stands here: an ask for nothing, under the key. A dealer and a
+// party that does not evaluate have nothing else to tell each other by which they would know.
+func (s *Session) Greet(seat int) {
+	s.mu.Lock()
+	if seat < 0 || seat >= len(s.peers) || s.closed.Load() || !s.ready || !s.peers[seat].keyed {
+		s.mu.Unlock()
+		return
+	}
+	out := s.ask(s.peers[seat], nil)
+	s.mu.Unlock()
+	s.flush([]packet{out})
+}
+
 // sealAsk is the whole message with its MAC under key.
 func sealAsk(a Ask, key [32]byte) []byte {
 	var w writer

@@ -23,6 +23,9 @@ type call struct {
 	joined   bool   // into the parent: this call is over
 	opened   bool   // Open was used
 	busy     bool   // an operation is under way
+
+	inputs map[string]*ownInput // at an evaluator: own inputs, by label
+	digest [32]byte             // of the inputs received and not compared yet; zero: none
 }
 
 var _ simon.Session = (*call)(nil)
@@ -72,7 +75,10 @@ func (c *call) Join(children ...simon.Session) {
 	for i, k := range own {
 		ths[i] = k.th
 	}
-	c.th = transcriptJoin(c.th, ths)
+	if !c.s.deaf() { // who hears nothing stays at the transcript's start
+		c.th = transcriptJoin(c.th, ths)
+	}
+	c.foldInputs(own)
 	c.open -= len(own)
 }
 
@@ -195,6 +201,14 @@ func (c *call) Exchange(ctx context.Context, from []int, l simon.Label, body []b
 	if !st.send && body != nil {
 		return nil, misuse("seat %d gives a body to an exchange of %v", self, from)
 	}
+	if c.s.deaf() {
+		return nil, misuse("the dealer has nothing to say in public")
+	}
+	compares := c.compares(from)
+	if compares && st.send {
+		body = c.withDigest(body)
+		st.body = body
+	}
 	helper := self >= c.s.cfg.Parties
 	if !helper { // a helper sends and hears nothing; it knows the transcript after its own announcement only
 		st.from = without(from, self)
@@ -210,6 +224,11 @@ func (c *call) Exchange(ctx context.Context, from []int, l simon.Label, body []b
 		return nil, nil
 	}
 	bodies, hashes, _ := c.collect(from, r, body)
+	if compares && !helper {
+		if err := c.compare(from, bodies); err != nil {
+			return nil, err
+		}
+	}
 	c.s.mu.Lock()
 	c.th = transcriptStep(c.th, r.label, hashes)
 	c.s.mu.Unlock()
@@ -277,24 +296,32 @@ func (c *call) Send(ctx context.Context, to []int, l simon.Label, body []byte) e
 	return err
 }
 
-// SendInput is for microprotocols with evaluators, whose comparison of input digests is not built yet. It refuses rather
-// than sending inputs that nobody compares.
-func (c *call) SendInput(context.Context, simon.Label, []byte) error {
-	return misuse("inputs to evaluators need the comparison of their digests, which this version does not have")
-}
-
-// Receive waits for the bodies that the seats in from sent with Send. See simon.Session.
+// Receive waits for the bodies that the seats in from sent with Send or SendInput. An evaluator may be among them where it
+// has sent an input of its own. See simon.Session.
 func (c *call) Receive(ctx context.Context, from []int, l simon.Label) ([][]byte, error) {
-	if !ascending(from, len(c.s.peers)) || slices.Contains(from, c.s.cfg.Self) {
+	self, input := c.s.cfg.Self, c.own(l)
+	at, asksSelf := slices.BinarySearch(from, self)
+	if !ascending(from, len(c.s.peers)) || (asksSelf && (input == nil || input.taken())) {
 		return nil, misuse("senders %v: give other seats in ascending order", from)
 	}
-	r, err := c.run(ctx, step{label: l, from: from})
+	if c.s.deaf() {
+		return nil, misuse("the dealer hears nothing")
+	}
+	others := without(from, self)
+	r, err := c.run(ctx, step{label: l, from: others})
 	if err != nil {
 		return nil, err
 	}
 	defer c.rest()
+	var own []byte
+	if input != nil {
+		own = c.digestInputs(input, r.label, others, r.salted)
+	}
 	for i, b := range r.salted {
 		r.salted[i] = b[saltSize:]
+	}
+	if asksSelf {
+		return slices.Insert(r.salted, at, own), nil
 	}
 	return r.salted, nil
 }

@@ -217,7 +217,7 @@ func TestMisuse(t *testing.T) {
 			_, err := s.Exchange(ctx, []int{1}, one, []byte("mine"))
 			return err
 		},
-		"inputs to evaluators": func(ctx context.Context, s simon.Session) error { return s.SendInput(ctx, one, nil) },
+		"inputs without evaluators": func(ctx context.Context, s simon.Session) error { return s.SendInput(ctx, one, nil) },
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			l := newLab(t, 3, labOptions{})

@@ -55,6 +55,10 @@ func (s *Session) Deliver(from int, b []byte) {
 	if from < 0 || from >= len(s.peers) || from == s.cfg.Self {
 		return
 	}
+	if s.deaf() && IsShare(b) {
+		s.drop()
+		return
+	}
 	var outs []packet
 	switch kind, sid, ok := Kind(b); {
 	case !ok || sid != s.cfg.SID:
@@ -223,7 +227,7 @@ func (s *Session) store(p *peer, in *incoming, m *share, plain []byte) []packet 
 		in.chunks, in.length, in.th = m.chunks, m.length, [32]byte(m.th)
 		in.grant = min(firstWindow, in.chunks)
 		cost := int64(in.length) + recordCost(len(in.label))
-		s.memory += cost
+		s.hold(cost)
 		if in.w == nil {
 			p.unasked++
 			p.unaskedMem += cost

@@ -54,6 +54,7 @@ type Config struct {
 	Progress func(simon.Progress)                          // told public facts; may be nil
 	Hop      func(context.Context, Hop) (over func(error)) // told that a wait begins; over, if not nil, that it has ended; may be nil
 	Memory   int64                                         // most bytes of bodies and ciphertexts held at a time; 0: 256 MiB
+	Budget   *Budget                                       // bounds the same over several sessions; nil: nothing does
 }
 
 const defaultMemory = 256 << 20
@@ -218,6 +219,12 @@ func (l *lockedReader) Read(b []byte) (int, error) {
 	return l.r.Read(b)
 }
 
+// deaf reports whether this seat is that of a dealer who is no party: it sends, and answers asks, and receives no body.
+func (s *Session) deaf() bool {
+	seat, ok := s.cfg.Roles[simon.Dealer]
+	return ok && seat == s.cfg.Self && seat >= s.cfg.Parties
+}
+
 // String names the computation and the seat, and shows nothing that a session holds.
 func (s *Session) String() string {
 	return fmt.Sprintf("session of %s in seat %d", s.cfg.UUID, s.cfg.Self)
@@ -320,6 +327,8 @@ func (s *Session) Play(ctx context.Context, play func(context.Context, simon.Ses
 		return Outcome{}, err
 	case root.open > 0:
 		return Outcome{}, misuse("the protocol ended with an open call")
+	case root.digest != [32]byte{}:
+		return Outcome{}, misuse("the protocol ended with inputs that the evaluators have not compared")
 	}
 	return Outcome{Opened: opened, TH: root.th, RH: resultHash(s.openings, s.cfg.Layout, opened)}, nil
 }
@@ -361,6 +370,7 @@ func (s *Session) Close() {
 			clear(o.salts[i][:])
 		}
 	}
+	s.cfg.Budget.give(s.memory)
 	s.openings, s.memory = nil, 0
 }
 
@@ -412,11 +422,14 @@ func (s *Session) flush(outs []packet) {
 
 // reserve accounts for n more bytes, if there is room.
 func (s *Session) reserve(n int64) bool {
-	if n > s.cfg.Memory-s.memory {
+	if n > s.cfg.Memory-s.memory || !s.cfg.Budget.take(n) {
 		return false
 	}
 	s.memory += n
 	return true
 }
 
-func (s *Session) release(n int64) { s.memory -= n }
+func (s *Session) release(n int64) {
+	s.memory -= n
+	s.cfg.Budget.give(n)
+}

@@ -39,6 +39,14 @@ func Kind(b []byte) (kind byte, sid [32]byte, ok bool) {
 	return kind, sid, true
 }
 
+// IsShare tells a share message by its first bytes, before anything else of it is read.
+func IsShare(b []byte) bool {
+	if len(b) > 3 && b[0] == msgpcode.Array16 {
+		return b[3] == KindShare
+	}
+	return len(b) > 1 && b[1] == KindShare
+}
+
 // EncodeInit wraps an INIT as a message.
 func EncodeInit(init []byte) []byte {
 	var w writer

@@ -142,7 +142,8 @@ type board struct {
 
 	mu   sync.Mutex
 	sent map[address][]byte
-	wake chan struct{} // closed and replaced at every new message
+	used map[address]bool // labels under which a seat has sent a body, of any kind and to anybody
+	wake chan struct{}    // closed and replaced at every new message
 }
 
 // address names one body for one receiver.
@@ -176,18 +177,20 @@ func newBoard(n int, o Options) *board {
 	for _, seat := range o.Roles {
 		seats = max(seats, seat+1)
 	}
-	return &board{Options: o, n: n, seats: seats, sent: map[address][]byte{}, wake: make(chan struct{})}
+	return &board{Options: o, n: n, seats: seats, sent: map[address][]byte{}, used: map[address]bool{}, wake: make(chan struct{})}
 }
 
 // post leaves one body for each receiver; own bodies are not messages.
 func (b *board) post(a address, to []int, body []byte) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	once := address{path: a.path, label: a.label, from: a.from}
+	if b.used[once] {
+		return fmt.Errorf("simontest: %v of %q sent twice by seat %d: one label is for one body", a.label, a.path, a.from)
+	}
+	b.used[once] = true
 	for _, seat := range to {
 		a.to = seat
-		if _, ok := b.sent[a]; ok {
-			return fmt.Errorf("simontest: %s %v of %q sent twice by seat %d", a.kind, a.label, a.path, a.from)
-		}
 		copied := append([]byte{}, body...)
 		if b.Rewrite != nil && seat != a.from {
 			copied = b.Rewrite(Message{a.path, a.kind, a.label, a.from, seat, copied})

@@ -48,6 +48,7 @@ var contests = []contest{
 	{"s", "statistics of 3 parties in one process, and the sum", nil, statistics},
 	{"s", "vector of 10,000 values, 20 parties in one process", nil,
 		weftRun("s.wide", "p50", "vector", 150, "--rows", "vector", "--parties", "20", "--vector", "10000")},
+	{"o", "order statistics and hidden counts of 3 parties in one process, and the sum", nil, orders},
 	{"f", "64 sums of 3 parties at once, one process",
 		floorRun("f.floor", "rate", "tput", 20, "-mode", "tput", "-n", "3", "-overlap", "-flight", "64"),
 		weftRun("f.weft", "rate", "at-once", 20*64, "--rows", "at-once", "--parties", "3", "--at-once", "64")},
@@ -159,7 +160,16 @@ func (s *stage) output(ctx context.Context, program string, args ...string) ([]b
 
 // statistics measures the rows that are no sums, and a sum beside them.
 func statistics(ctx context.Context, s *stage, f figures) error {
-	names := []string{"sum", "univariate", "bivariate", "logistic", "categories"}
+	return benchRows(ctx, s, f, "s", "sum", "univariate", "bivariate", "logistic", "categories")
+}
+
+// orders measures what comparisons of secrets take.
+func orders(ctx context.Context, s *stage, f figures) error {
+	return benchRows(ctx, s, f, "o", "sum", "extremes", "median", "quantiles", "hidden", "median-large")
+}
+
+// benchRows notes figures of rows of weft bench with three parties.
+func benchRows(ctx context.Context, s *stage, f figures, letter string, names ...string) error {
 	rows, err := s.bench(ctx, 200, "--parties", "3", "--rows", strings.Join(names, ","))
 	if err != nil {
 		return err
@@ -169,7 +179,7 @@ func statistics(ctx context.Context, s *stage, f figures) error {
 		if !ok {
 			return fmt.Errorf("weft bench printed no row %s", name)
 		}
-		f.add("s."+name, r.P50)
+		f.add(letter+"."+name, r.P50)
 	}
 	return nil
 }

@@ -270,6 +270,14 @@ write_with("univariate-waiting", "datasets::faithful; waiting; m2 to m6 are cent
   n = length(x), sum = sum(x), min = min(x), max = max(x), mean = mean(x), var = var(x), sd = sd(x), se = sd(x) / sqrt(length(x)), cv = sd(x) / mean(x),
   m2 = m(2), m3 = m(3), m4 = m(4), m5 = m(5), m6 = m(6), skewness = m(3) / m(2)^1.5, kurtosis = m(4) / m(2)^2, standardised.5 = m(5) / m(2)^2.5,
   standardised.6 = m(6) / m(2)^3, geometric.mean = exp(mean(log(x))), harmonic.mean = 1 / mean(1 / x))
+# The probabilities are decimals, as parameters are; R's quantile takes n*p for a whole number within 4 eps.
+quantiles <- function(x) {
+  p <- c(0, 0.008, 0.1, 0.125, 0.142857, 0.25, 0.333333, 0.5, 0.6, 0.75, 0.857143, 0.9, 0.999999, 1)
+  c(list(probabilities = list_of(p)), setNames(lapply(c(1, 2, 6, 7), function(k) list_of(unname(quantile(x, p, type = k)))), paste0("type", c(1, 2, 6, 7))),
+    setNames(lapply(c(1, 2, 6, 7), function(k) IQR(x, type = k)), paste0("iqr", c(1, 2, 6, 7))))
+}
+write_with("quantiles-rivers", "datasets::rivers, 141 lengths; quantile and IQR of types 1, 2, 6 and 7", data.frame(rivers), n = length(rivers), median = median(rivers), quantiles = quantiles(rivers))
+write_with("quantiles-eruptions", "datasets::faithful; eruptions, 272; quantile and IQR of types 1, 2, 6 and 7", faithful["eruptions"], n = nrow(faithful), median = median(faithful$eruptions), quantiles = quantiles(faithful$eruptions))
 fit <- lm(waiting ~ eruptions, faithful)
 write_with("bivariate-faithful", "datasets::faithful; x = eruptions, y = waiting; cov, cor, lm(y ~ x), lm(y ~ x - 1)", setNames(faithful, c("x", "y")),
   n = nrow(faithful), cov = cov(faithful$eruptions, faithful$waiting), cor = cor(faithful$eruptions, faithful$waiting), slope = coef(fit)[[2]], intercept = coef(fit)[[1]],

@@ -1,0 +1,111 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/weftmpc/weft/broker/identity"
+	"github.com/weftmpc/weft/node/seat"
+	"github.com/weftmpc/weft/simon"
+)
+
+var center = identity.Fingerprint{0xcc}
+
+func peers(orgs ...string) (all []seat.Peer) {
+	for i, org := range orgs {
+		all = append(all, seat.Peer{Name: string(rune('a' + i)), FP: identity.Fingerprint{byte(i + 1)}, Organisation: org})
+	}
+	return all
+}
+
+func compared(trusting ...simon.Role) simon.Microprotocol {
+	return simon.Microprotocol{Name: "Compare", Roles: []simon.Role{simon.S0, simon.S1, simon.Dealer}, Trusting: trusting}
+}
+
+func TestDealerByPolicy(t *testing.T) {
+	three, two := peers("x", "y", "z"), peers("x", "y")
+	listed := []Helper{{FP: center, Roles: []simon.Role{simon.Dealer}, Microprotocols: []string{"Compare"}}}
+	for name, c := range map[string]struct {
+		policy     Policy
+		m          simon.Microprotocol
+		parameters string
+		parties    []seat.Peer
+		dealer     identity.Fingerprint
+		want       string
+	}{
+		"the coordinator, of three":        {Policy{Coordinator: center}, compared(), "{}", three, center, ""},
+		"the coordinator, of two":          {Policy{Coordinator: center, Profile: Teaching}, compared(), "{}", two, center, "with two parties"},
+		"listed, of two":                   {Policy{Coordinator: center, Profile: Teaching, Helpers: listed}, compared(), "{}", two, center, ""},
+		"one that could read":              {Policy{Coordinator: center}, compared(simon.Dealer), "{}", three, center, "it could read data together with one party"},
+		"one that could read, listed":      {Policy{Coordinator: center, Helpers: listed}, compared(simon.Dealer), "{}", three, center, ""},
+		"listed for something else":        {Policy{Coordinator: center, Helpers: []Helper{{FP: center, Roles: []simon.Role{simon.Dealer}, Microprotocols: []string{"Other"}}}}, compared(simon.Dealer), "{}", three, center, "does not let"},
+		"listed as something else":         {Policy{Coordinator: center, Helpers: []Helper{{FP: center, Roles: []simon.Role{simon.Opener}, Microprotocols: []string{"Compare"}}}}, compared(simon.Dealer), "{}", three, center, "does not let"},
+		"another one listed":               {Policy{Coordinator: center, Helpers: []Helper{{FP: identity.Fingerprint{1}, Roles: []simon.Role{simon.Dealer}, Microprotocols: []string{"Compare"}}}}, compared(simon.Dealer), "{}", three, center, "does not let"},
+		"no coordinator":                   {Policy{}, compared(), "{}", three, center, "knows no coordinator"},
+		"a party":                          {Policy{Coordinator: center}, compared(), `{"dealer":"b"}`, three, three[1].FP, ""},
+		"a party that could read":          {Policy{Coordinator: center}, compared(simon.Dealer), `{"dealer":"b"}`, three, center, "does not let b"},
+		"a party of two":                   {Policy{Coordinator: center, Profile: Teaching}, compared(), `{"dealer":"b"}`, two, center, "at least three"},
+		"a stranger":                       {Policy{Coordinator: center}, compared(), `{"dealer":"q"}`, three, center, `"q" is not among the parties`},
+		"no name":                          {Policy{Coordinator: center}, compared(), `{"dealer":7}`, three, center, "must be the name of a party"},
+		"the only other party is excluded": {Policy{Coordinator: center, ExcludeEvaluators: []string{"a", "c"}}, compared(), "{}", three, center, "needs two evaluators among the parties, and 1 may be that"},
+	} {
+		at, err := c.policy.Places(c.m, []byte(c.parameters), uuid.UUID{1}, c.parties)
+		if c.want == "" && (err != nil || at.Dealer != c.dealer) || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v %v, want %q", name, at, err, c.want)
+		}
+	}
+	none := compared()
+	none.RolesFor = func([]byte) []simon.Role { return nil }
+	if at, err := (Policy{}).Places(none, nil, uuid.UUID{}, three); err != nil || at != (Places{}) {
+		t.Errorf("a microprotocol that needs nobody: %v %v", at, err)
+	}
+	for role, word := range map[simon.Role]string{simon.Opener: "opener", simon.Aggregator: "aggregator"} {
+		none.RolesFor = func([]byte) []simon.Role { return []simon.Role{role} }
+		if _, err := (Policy{}).Places(none, nil, uuid.UUID{}, three); err == nil || !strings.Contains(err.Error(), word+": not available in this version") {
+			t.Errorf("%s: %v", word, err)
+		}
+	}
+}
+
+// All parties choose the same two evaluators, in whatever order they list each other; over many computations every pair of
+// distinct organisations comes to it, and no other.
+func TestEvaluators(t *testing.T) {
+	all := peers("x", "y", " X ", "z", "y")
+	p := Policy{Coordinator: center}
+	chosen := map[[2]identity.Fingerprint]int{}
+	for i := range 400 {
+		id := uuid.UUID{byte(i), byte(i >> 8)}
+		at, err := p.Places(compared(), []byte("{}"), id, all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back := slices.Clone(all)
+		slices.Reverse(back)
+		if other, err := p.Places(compared(), []byte("{}"), id, back); err != nil || other != at {
+			t.Fatalf("%v by one party, %v by another", at, other)
+		}
+		if at.S0.Compare(at.S1) >= 0 {
+			t.Fatal("not in the order of fingerprints")
+		}
+		chosen[[2]identity.Fingerprint{at.S0, at.S1}]++
+	}
+	for i, a := range all {
+		for _, b := range all[i+1:] {
+			n := chosen[[2]identity.Fingerprint{a.FP, b.FP}]
+			if (organisation(a) == organisation(b)) != (n == 0) {
+				t.Errorf("%s of %q and %s of %q evaluate in %d of 400", a.Name, a.Organisation, b.Name, b.Organisation, n)
+			}
+		}
+	}
+	one := peers("x", "x", "X")
+	if _, err := p.Places(compared(), []byte("{}"), uuid.UUID{}, one); err == nil || !strings.Contains(err.Error(), "distinct organisations") {
+		t.Errorf("one organisation evaluates for itself: %v", err)
+	}
+	p.Profile = Teaching
+	if at, err := p.Places(compared(), []byte("{}"), uuid.UUID{}, one); err != nil || at.S0 == at.S1 {
+		t.Errorf("teaching: %v %v", at, err)
+	}
+}

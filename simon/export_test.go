@@ -1,0 +1,34 @@
+package simon
+
+import "context"
+
+// What package simon_test plays of gates: each seat calls the same function, at a helper's seat with nothing to add.
+
+// PlaySigns opens [sum < 0] of each sum of the parties' numbers.
+func PlaySigns(ctx context.Context, s Session, l Label, bits int, z []uint64) ([]uint64, error) {
+	g := signs{l, bits, len(z)}
+	return playGate(ctx, s, l, g.deal, g.run, z)
+}
+
+// PlaySurvivors opens the pooled counts that reach least.
+func PlaySurvivors(ctx context.Context, s Session, l Label, least uint64, c []uint64) ([]uint64, error) {
+	g := survivors{l, least, len(c)}
+	return playGate(ctx, s, l, g.deal, g.run, c)
+}
+
+func playGate(ctx context.Context, s Session, l Label, deal func(context.Context, Session, gateSeats) error,
+	run func(context.Context, Session, gateSeats, []uint64) ([]uint64, error), x []uint64,
+) ([]uint64, error) {
+	seats, err := gateSeatsOf(s)
+	if err != nil {
+		return nil, err
+	}
+	if s.Self() >= s.N() {
+		return nil, deal(ctx, s, seats)
+	}
+	shares, err := run(ctx, s, seats, x)
+	if err != nil {
+		return nil, err
+	}
+	return openShares(ctx, s, seats, Label{l.Round, l.Vector + " out"}, shares)
+}
