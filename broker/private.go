@@ -39,6 +39,10 @@ type Guests struct {
 // Admit opens a private broker to guests. A gateway may use the records and bodies of jobs and objects, ask the node and the
 // services, and see who they are; it may not manage streams. A service may answer what is asked of its own name, and nothing
 // else. Each receives answers in an inbox of its own (Key.Inbox): in one for all, a service would read what passes there.
+//
+// Gateways have an account of their own, into which the private one exports what they may use as services: there the reply
+// subject of a request is rewritten. In the private account they could name one of JetStream's API, and have the server send
+// what they have stored there, in its own name: the description of a stream that hears everything, or the end of one.
 func (c Config) Admit(g Guests) Config {
 	if g.Listen == "" {
 		if len(g.Gateways)+len(g.Services) > 0 && c.err == nil {
@@ -48,8 +52,27 @@ func (c Config) Admit(g Guests) Config {
 	}
 	c.Listen, c.TLS = g.Listen, g.TLS
 	private := &c.Accounts[0]
-	for _, key := range g.Gateways {
-		private.Users = append(private.Users, gatewayUser(key))
+	gateways := Account{Name: AccountGateways}
+	export := func(e Export) {
+		e.Accounts = []string{AccountGateways}
+		private.Exports = append(private.Exports, e)
+		gateways.Imports = append(gateways.Imports, Import{Subject: e.Subject, Account: AccountPrivate, Stream: e.Stream})
+	}
+	for i, key := range g.Gateways {
+		u := gatewayUser(key)
+		gateways.Users = append(gateways.Users, u)
+		if i == 0 { // the same for all
+			// Without this the server answers in the gateways' account as well, that it has no JetStream. No user may ask it.
+			export(Export{Subject: "$JS.API.INFO"})
+			for _, subject := range u.Publish {
+				e := Export{Subject: subject}
+				if subject == subjectsDiscovery {
+					e.Many, e.Answer = true, soonAnswer
+				}
+				export(e)
+			}
+		}
+		export(Export{Subject: inbox(key) + ".>", Stream: true}) // messages of its consumers
 	}
 	names := map[string]bool{}
 	for _, s := range g.Services {
@@ -61,6 +84,9 @@ func (c Config) Admit(g Guests) Config {
 		}
 		names[s.Name] = true
 		private.Users = append(private.Users, serviceUser(s))
+	}
+	if len(g.Gateways) > 0 {
+		c.Accounts = append(c.Accounts, gateways)
 	}
 	return c
 }
@@ -107,6 +133,9 @@ func inbox(key string) string { return subjectsInboxes + key }
 // Inbox has a guest of a private broker receive answers where it may.
 func (k Key) Inbox() nats.Option { return nats.CustomInboxPrefix(inbox(k.public)) }
 
-// IsInbox says whether a reply subject is one of a user's inbox. Who may publish everywhere must answer nowhere else: the
-// server does not look at where a request has its answer sent.
-func IsInbox(reply string) bool { return strings.HasPrefix(reply, subjectsInboxes) }
+// IsInbox says whether a reply subject is one of a user's inbox, or one that the server has put in its place because the
+// request comes from another account. Who may publish everywhere must answer nowhere else: within an account the server does
+// not look at where a request has its answer sent.
+func IsInbox(reply string) bool {
+	return strings.HasPrefix(reply, subjectsInboxes) || strings.HasPrefix(reply, subjectsRewritten)
+}

@@ -2,11 +2,12 @@ package broker
 
 import (
 	"context"
-	"crypto/rand"
+	crand "crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"sync"
@@ -84,7 +85,8 @@ func (s *Services) Find(ctx context.Context, names []string) ([]ServiceInstance,
 		others = append(others, name)
 	}
 	mu.Unlock()
-	slices.Sort(others)
+	// Whoever comes under many names takes the others' place in some looks, and not in all.
+	rand.Shuffle(len(others), func(i, j int) { others[i], others[j] = others[j], others[i] })
 	asked = append(asked, others...)
 	return s.inquire(ctx, asked[:min(len(asked), servicesAtOnce)])
 }
@@ -144,7 +146,7 @@ func readInstance(name string, data []byte) (ServiceInstance, bool) {
 func (s *Services) ask(ctx context.Context, subject string, most int, quiet time.Duration, take func(*nats.Msg)) error {
 	// The library's own inboxes follow one from the other, and a stranger could count on.
 	secret := make([]byte, 16)
-	_, _ = rand.Read(secret) // never fails
+	_, _ = crand.Read(secret) // never fails
 	inbox := s.nc.NewInbox() + "." + hex.EncodeToString(secret)
 	heard, nobody := make(chan struct{}, 1), make(chan struct{}, 1)
 	sub, err := s.nc.Subscribe(inbox, func(m *nats.Msg) {
@@ -178,8 +180,8 @@ func (s *Services) ask(ctx context.Context, subject string, most int, quiet time
 		select {
 		case <-heard:
 			wait.Reset(quiet)
-		case <-nobody:
-			return nil
+		case <-nobody: // so says the broker, or a service that wants the others not to be heard
+			wait.Reset(quiet)
 		case <-wait.C:
 			return nil
 		case <-end.C:

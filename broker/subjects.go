@@ -51,6 +51,7 @@ const (
 	subjectsInboxes     = "_INBOX."
 	subjectsInbox       = subjectsInboxes + ">"
 	subjectsDiscovery   = "$SRV.>"
+	subjectsRewritten   = "_R_." // of the server, for requests from another account; no client may name them
 )
 
 // Share is the subject of everything that the party from sends to the party to in the computation uuid. The names are

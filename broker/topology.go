@@ -14,6 +14,7 @@ const (
 	AccountSystem      = "SYS"
 	AccountPrivate     = "PRIVATE"
 	AccountLedger      = "LEDGER"
+	AccountGateways    = "GATEWAYS"
 )
 
 // What one member of a hub may use of it, and how long ways back are kept.

@@ -198,7 +198,7 @@ func TestTwoGateways(t *testing.T) {
 	}
 	kept()
 
-	w.noDeputy()
+	w.noDeputy(kept)
 	w.killOne(kept)
 	w.killNode(kept)
 	w.events()
@@ -219,8 +219,9 @@ func TestTwoGateways(t *testing.T) {
 	}
 }
 
-// noDeputy has a gateway ask the node to answer into a stream: the node may write there, and must not.
-func (w *twins) noDeputy() {
+// noDeputy has a gateway ask the node, and the store, to answer where streams are emptied: the node and the server may do
+// that, and must not for it.
+func (w *twins) noDeputy(kept func()) {
 	w.t.Helper()
 	seed, err := os.ReadFile(w.path("gw-1", "gateway.nk"))
 	must(w.t, err)
@@ -234,9 +235,13 @@ func (w *twins) noDeputy() {
 	}, slog.New(slog.DiscardHandler), key.Inbox())
 	must(w.t, err)
 	defer nc.Close()
-	must(w.t, nc.PublishRequest(broker.SubjectNode, "$KV."+broker.BucketJobs+".x", nil))
-	must(w.t, nc.Flush())
-	w.procs[w.party].says("wants its answer somewhere else than in an inbox")
+	const purge = "$JS.API.STREAM.PURGE.KV_" + broker.BucketObjects
+	for _, subject := range []string{broker.SubjectNode, "$SRV.PING", "$JS.API.STREAM.INFO.KV_" + broker.BucketObjects} {
+		must(w.t, nc.PublishRequest(subject, purge, nil))
+	}
+	_, err = nc.Request(broker.SubjectNode, nil, patience) // which comes after them
+	must(w.t, err)
+	kept()
 }
 
 // killOne kills each gateway in turn while a job waits.

@@ -171,6 +171,18 @@ func (p *party) watchStore(ctx context.Context, c partyConfig) {
 }
 
 func (p *party) openStores(ctx context.Context, c partyConfig) error {
+	if c.guests.Listen != "" {
+		// Until the ledger has its own account a guest could write what becomes of it: nobody else is let in before.
+		moved, err := c.state.movedLedger()
+		if err == nil && !moved {
+			alone, before := c, &party{stop: func() {}}
+			alone.guests = broker.Guests{}
+			err = errors.Join(before.openStores(ctx, alone), before.close())
+		}
+		if err != nil {
+			return err
+		}
+	}
 	user, err := broker.NewKey()
 	if err != nil {
 		return err

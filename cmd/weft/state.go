@@ -112,10 +112,19 @@ func (s *stateFolder) room() error {
 // fileLedger says that the ledger is in its own account. It must be as durable as the ledger is.
 const fileLedger = "ledger"
 
+// movedLedger says whether the ledger is in its place.
+func (s *stateFolder) movedLedger() (bool, error) {
+	_, err := os.Stat(filepath.Join(s.dir, fileLedger))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // moveLedger brings the ledger of an earlier weft to its place, once in the life of a folder.
 func (s *stateFolder) moveLedger(ctx context.Context, nc, ledger *nats.Conn) error {
 	path := filepath.Join(s.dir, fileLedger)
-	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+	if moved, err := s.movedLedger(); moved || err != nil {
 		return err
 	}
 	if err := jobs.MoveLedger(ctx, nc, ledger); err != nil {
