@@ -58,6 +58,9 @@ func TestGuestRemovesBytes(t *testing.T) {
 	if err != nil || st.Size() > uint64(len(big)) {
 		t.Errorf("%d bytes are left of two objects of %d, %v", st.Size(), len(big), err)
 	}
+	if _, err := node.List(ctx, "alice"); err != nil { // when its copy has caught up; a sweep goes by the copy
+		t.Fatal(err)
+	}
 	ahead.Store(int64(80 * time.Minute)) // more than an hour for what has no name, less than what is kept
 	if err := node.Sweep(ctx, node.o.Now()); err != nil {
 		t.Fatal(err)
