@@ -1,6 +1,7 @@
 package simon
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -24,4 +25,20 @@ func announce(ctx context.Context, s Session, from []int, l Label, b byte) (byte
 		}
 	}
 	return bodies[0][0], nil
+}
+
+// agree fails unless all parties have the same public words. A party calls it before it sends what depends on them. One hop, 8
+// bytes a word to each party.
+func agree(ctx context.Context, s Session, l Label, x []uint64) error {
+	body := appendWords(nil, x)
+	bodies, err := s.Exchange(ctx, nil, l, body)
+	if err != nil {
+		return fmt.Errorf("comparing %q: %w", l.Vector, err)
+	}
+	for _, b := range bodies {
+		if !bytes.Equal(b, body) {
+			return impossible("the parties were shown different counts")
+		}
+	}
+	return nil
 }

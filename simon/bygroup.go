@@ -1,7 +1,6 @@
 package simon
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -94,22 +93,6 @@ func openGroups(ctx context.Context, s Session, v values, x ring.Vector) ([]byte
 		}
 	}
 	return sum.Bytes(), nil
-}
-
-// agree fails unless all parties have the same public words. A party calls it before it sends what depends on them. One hop, 8
-// bytes a word to each party.
-func agree(ctx context.Context, s Session, l Label, x []uint64) error {
-	body := appendWords(nil, x)
-	bodies, err := s.Exchange(ctx, nil, l, body)
-	if err != nil {
-		return fmt.Errorf("comparing %q: %w", l.Vector, err)
-	}
-	for _, b := range bodies {
-		if !bytes.Equal(b, body) {
-			return impossible("the parties were shown different counts")
-		}
-	}
-	return nil
 }
 
 func readByGroup(data io.Reader, v values) (ring.Vector, int, error) {

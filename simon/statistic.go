@@ -37,12 +37,14 @@ type statistic struct {
 	helped func(v values) bool
 	// secret says whether the size of the pool is no part of the result: it is compared and not opened. Needs deal. nil: no.
 	secret func(v values) bool
+	// suppresses says that the parameter suppress_below hides small counts.
+	suppresses bool
 }
 
 // suppressing lets the parameter suppress_below hide small counts. The size of the pool is then secret.
 func (st statistic) suppressing(deal func(ctx context.Context, s Session, seats gateSeats, v values) error) statistic {
 	st.own = append(slices.Clone(st.own), suppressible())
-	st.deal, st.helped, st.secret = deal, hiding, hiding
+	st.deal, st.helped, st.secret, st.suppresses = deal, hiding, hiding, true
 	return st
 }
 
@@ -108,12 +110,7 @@ func (st statistic) size(v values) (order, width int) {
 
 // complete adds to the description m what st does. Times, hops and the least number of parties have defaults.
 func (st statistic) complete(m Microprotocol) Microprotocol {
-	if m.Version == 0 {
-		m.Version = 1
-	}
-	if m.MinParties == 0 {
-		m.MinParties = 2
-	}
+	m.Version, m.MinParties = max(m.Version, 1), max(m.MinParties, 2)
 	if m.Hops == 0 {
 		m.Hops = 4 // JOIN, START, masked vectors, CONFIRM
 	}
@@ -126,65 +123,24 @@ func (st statistic) complete(m Microprotocol) Microprotocol {
 	}
 	known := withTiming(m.Round, m.Limit, own...)
 	m.Parameters = schemaOf(known)
-	if st.helped != nil {
-		m.Leakage += poolLeakage + " With suppress_below they learn only whether there are enough."
-	} else if st.secret != nil && st.secret(values{}) { // with all parameters
+	switch {
+	case st.secret != nil && st.secret(values{}): // with all parameters
 		m.Leakage += secretPoolLeakage
-	} else {
+	case st.suppresses:
+		m.Leakage += poolLeakage + " With suppress_below they learn only whether there are enough."
+	default:
 		m.Leakage += poolLeakage
 	}
-	if st.deal != nil {
-		m.Roles = []Role{S0, S1, Dealer}
-		if st.helped != nil {
-			m.RolesFor = func(canonical []byte) []Role {
-				if v, err := readParameters(canonical, known); err == nil && !st.helped(v) {
-					return nil
-				}
-				return m.Roles
-			}
-		}
-		m.Deal = func(ctx context.Context, s Session, c Common) error {
-			v, err := readParameters(c.Parameters, known)
-			if err != nil {
-				return fmt.Errorf("reading canonical parameters: %w", err)
-			}
-			return st.dealAll(ctx, s, v)
-		}
-	}
+	st.addDealer(&m, known)
 	m.Prepare = func(data io.Reader, parameters json.RawMessage, g Guard) (Prepared, error) {
-		v, err := readParameters(parameters, known)
-		if err != nil {
-			return Prepared{}, err
-		}
-		if _, ok := v["suppress_below"]; ok && st.helped != nil {
-			if err := g.suppress(v); err != nil {
-				return Prepared{}, err
-			}
-		}
-		payload, samples, err := st.read(data, v)
-		if err != nil {
-			return Prepared{}, err
-		}
-		order, width := st.size(v)
-		if err := g.fill(v, order, width); err != nil {
-			return Prepared{}, err
-		}
-		l, err := st.layout(v)
-		if err != nil {
-			return Prepared{}, err
-		}
-		c, err := canonical(nil, v)
-		if err != nil {
-			return Prepared{}, err
-		}
-		return Prepared{Parameters: c, Layout: l.Hash(), Input: storedInput(uint64(samples), payload)}, nil
+		return st.prepare(data, parameters, known, g)
 	}
 	m.Check = func(canonical []byte, g Guard) error {
 		v, err := readParameters(canonical, known)
 		if err != nil {
 			return err
 		}
-		if _, ok := v["suppress_below"]; ok && st.helped != nil {
+		if st.suppresses {
 			if err := g.suppress(v); err != nil {
 				return err
 			}
@@ -193,20 +149,83 @@ func (st statistic) complete(m Microprotocol) Microprotocol {
 		return g.check(v, order, width)
 	}
 	m.Run = func(ctx context.Context, s Session, c Common, input []byte) ([]byte, error) {
-		v, err := readParameters(c.Parameters, known)
+		v, err := canonicalValues(c, known)
 		if err != nil {
-			return nil, fmt.Errorf("reading canonical parameters: %w", err)
+			return nil, err
 		}
 		return st.open(ctx, s, v, input)
 	}
 	m.Finish = func(c Common, _, opened []byte) (json.RawMessage, error) {
-		v, err := readParameters(c.Parameters, known)
+		v, err := canonicalValues(c, known)
 		if err != nil {
-			return nil, fmt.Errorf("reading canonical parameters: %w", err)
+			return nil, err
 		}
 		return st.result(v, c.Parties, opened)
 	}
 	return m
+}
+
+// canonicalValues are the parameters on which all parties have agreed.
+func canonicalValues(c Common, known []parameter) (values, error) {
+	v, err := readParameters(c.Parameters, known)
+	if err != nil {
+		return nil, fmt.Errorf("reading canonical parameters: %w", err)
+	}
+	return v, nil
+}
+
+// addDealer adds the roles and the dealer's part, for statistics with gates.
+func (st statistic) addDealer(m *Microprotocol, known []parameter) {
+	if st.deal == nil {
+		return
+	}
+	roles := []Role{S0, S1, Dealer}
+	m.Roles = roles
+	if st.helped != nil {
+		m.RolesFor = func(canonical []byte) []Role {
+			if v, err := readParameters(canonical, known); err == nil && !st.helped(v) {
+				return nil
+			}
+			return roles
+		}
+	}
+	m.Deal = func(ctx context.Context, s Session, c Common) error {
+		v, err := canonicalValues(c, known)
+		if err != nil {
+			return err
+		}
+		return st.dealAll(ctx, s, v)
+	}
+}
+
+// prepare reads a client's parameters and data.
+func (st statistic) prepare(data io.Reader, parameters json.RawMessage, known []parameter, g Guard) (Prepared, error) {
+	v, err := readParameters(parameters, known)
+	if err != nil {
+		return Prepared{}, err
+	}
+	if st.suppresses {
+		if err := g.suppress(v); err != nil {
+			return Prepared{}, err
+		}
+	}
+	payload, samples, err := st.read(data, v)
+	if err != nil {
+		return Prepared{}, err
+	}
+	order, width := st.size(v)
+	if err := g.fill(v, order, width); err != nil {
+		return Prepared{}, err
+	}
+	l, err := st.layout(v)
+	if err != nil {
+		return Prepared{}, err
+	}
+	c, err := canonical(nil, v)
+	if err != nil {
+		return Prepared{}, err
+	}
+	return Prepared{Parameters: c, Layout: l.Hash(), Input: storedInput(uint64(samples), payload)}, nil
 }
 
 // open checks the pool and opens the statistics, or only the size of a pool that is too small.

@@ -44,7 +44,7 @@ func newGuarded(t *testing.T) *guarded {
 		"    tokens: false\n": "    tokens: true\n", "    certificates: {}\n": "    certificates: {anna: analyst}\n",
 		"    cert: \"\"\n": "    cert: ../gateway/tls.crt\n", "    key: \"\"\n": "    key: ../gateway/tls.key\n", "    client_ca: \"\"\n": "    client_ca: people.crt\n",
 	} {
-		g.r.rewrite("alice", "node.yaml", old, new)
+		g.r.rewriteIn("alice", "node.yaml", "gateway", old, new)
 	}
 	g.token = strings.TrimSpace(g.r.weft("token", "create", "--config", "alice/node.yaml", "--name", "anna", "--role", "analyst"))
 	must(t, os.WriteFile(filepath.Join(g.dir, "token.txt"), []byte(g.token+"\n"), 0o600))
