@@ -63,6 +63,8 @@ func BenchmarkFarApart(b *testing.B) {
 		{"sum", "teaching", "SecureSum", sum},
 		{"moments", "teaching", "StatisticsUnivariate", moments},
 		{"moments after a look at the pool", "strict", "StatisticsUnivariate", moments},
+		{"median", "teaching", "SecureMedian", moments},
+		{"minimum and maximum", "teaching", "MinimumMaximum", moments},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			o, _, err := longLines(b, oneWay, 0, 1, memberHub)
