@@ -39,10 +39,10 @@ check:
 	$(GO) mod tidy -diff
 	$(GO) mod verify
 
-# The long exhaustive tests and the whole-system tests with the official client, at full speed. Most of them wait more than they
-# compute, so more packages run at a time than there are cores.
+# The long exhaustive tests and the whole-system tests with the official client, at full speed; the packages that take longest
+# come first.
 unit: .venv/installed
-	WEFT_PYTHON=$(CURDIR)/.venv/bin/python $(GO) test -p 4 ./...
+	WEFT_PYTHON=$(CURDIR)/.venv/bin/python $(GO) test ./test ./node ./...
 
 # The same under the race detector, where code runs in the test's own process and in more than one goroutine: the binary that
 # whole-system tests start has no detector, and a protocol is one goroutine, but for simon/fss. -short leaves the exhaustive

@@ -22,6 +22,7 @@ import (
 // Hub, coordinator service, its dealer and three nodes, each with the permissions that it has in production: a computation
 // with a dealer ends, again after the coordinator's process was stopped and started, and with two replicas of it at a time.
 func TestDealerOverAHub(t *testing.T) {
+	t.Parallel()
 	log, now := slog.New(slog.DiscardHandler), time.Now()
 	m := DealtSum(`{}`)
 	ca, err := identity.NewAuthority("test", now.Add(-time.Hour), now.AddDate(0, 1, 0))

@@ -92,6 +92,7 @@ func (f *fleet) listed() []policy.Helper {
 
 // Many computations with a dealer over a network that loses, doubles, reorders and alters.
 func TestDealerOverABadNetwork(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, simontest.Faults{Seed: 3, MaxDelay: 5 * time.Millisecond, Loss: 0.05, Duplicate: 0.05, Reorder: 0.2, Tamper: 0.05}, three...)
 	dealtFleet(t, f, DealtSum("{}"))
 	var wg sync.WaitGroup
@@ -464,6 +465,7 @@ func (h impostor) Sign(common []byte) (own, sig []byte, err error) {
 
 // A helper whose certificate is not a dealer's, or is of a party's organisation or has its name, is refused by every party.
 func TestWrongDealers(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		usage        identity.Usage
 		as, org, say string

@@ -81,7 +81,8 @@ func (f *fleet) checkInvariants() {
 }
 
 func TestManyComputationsOverABadNetwork(t *testing.T) {
-	count := 1000
+	t.Parallel()
+	count := 600
 	if testing.Short() {
 		count = 60
 	}
@@ -152,6 +153,7 @@ func (f *fleet) steps() []string {
 // A node is killed at every step of a computation: after each durable write, before and after each send. No job is lost,
 // no result is wrong, and nobody signs two different things.
 func TestCrashAtEveryStep(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, simontest.Faults{}, three...)
 	f.steps() // channels stand
 	clean := f.steps()
@@ -215,8 +217,9 @@ func (f *fleet) crashAt(t *testing.T, step string, k int) {
 // Two computations with different data under one uuid, one after the other at each party, with a crash somewhere: no result
 // ever has data of both.
 func TestResultsNeverMixData(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, simontest.Faults{Seed: 3, Loss: 0.1, MaxDelay: 5 * time.Millisecond}, three...)
-	rounds := 15
+	rounds := 10
 	if testing.Short() {
 		rounds = 3
 	}
