@@ -24,6 +24,7 @@ type changes struct {
 type listen struct {
 	caller string               // whose jobs; empty: everybody's
 	queue  map[uuid.UUID]uint64 // jobs that have changed, and their newest revision
+	ahead  map[uuid.UUID]uint64 // jobs that were told as they stood after a change that is still to come; the stream's alone
 	over   bool                 // the store is closed
 	wake   chan struct{}        // holds one
 }
@@ -37,7 +38,7 @@ type changed struct {
 // listen begins to tell of the caller's jobs, or of everybody's where caller is ""; what is read from the store after it, and what is told, is all. The function
 // that it returns ends it.
 func (c *changes) listen(store *jobs.Store, caller string) (*listen, func()) {
-	l := &listen{caller: caller, queue: map[uuid.UUID]uint64{}, wake: make(chan struct{}, 1)}
+	l := &listen{caller: caller, queue: map[uuid.UUID]uint64{}, ahead: map[uuid.UUID]uint64{}, wake: make(chan struct{}, 1)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.listeners) == 0 {

@@ -246,9 +246,16 @@ func (g *Gateway) passOn(s *stream, l *listen) error {
 		return jobs.ErrClosed
 	}
 	for _, c := range list {
+		if c.revision <= l.ahead[c.id] {
+			continue
+		}
+		delete(l.ahead, c.id)
 		j, err := g.config.Jobs.Get(s.ctx, c.id)
 		if err != nil || !l.hears(j) {
 			continue
+		}
+		if j.Revision > c.revision {
+			l.ahead[c.id] = j.Revision
 		}
 		s.event("job", j.Revision, mustJSON(g.view(j)))
 		if s.b.Len() > freeBody {
