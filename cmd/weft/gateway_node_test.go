@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,11 +37,9 @@ func TestNodeView(t *testing.T) {
 		t.Errorf("without a node it is ready: %v", err)
 	}
 
-	answer, err := json.Marshal(nodeStatus{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := p.Conn.Subscribe(broker.SubjectNode, func(m *nats.Msg) { _ = m.Respond(answer) }); err != nil {
+	var answer atomic.Value // of bytes
+	answer.Store([]byte("{}"))
+	if _, err := p.Conn.Subscribe(broker.SubjectNode, func(m *nats.Msg) { _ = m.Respond(answer.Load().([]byte)) }); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.Conn.Flush(); err != nil {
@@ -52,9 +51,11 @@ func TestNodeView(t *testing.T) {
 		Stats:   gateway.NodeStats{Connected: true, Hops: gateway.Histogram{Bounds: []float64{0.5}, Counts: []uint64{7}, Count: 9, Sum: 1.5}, Expires: map[string]time.Time{"identity": time.Unix(2000, 0).UTC()}},
 	}
 	ask := func() error {
-		if answer, err = json.Marshal(status); err != nil {
+		b, err := json.Marshal(status)
+		if err != nil {
 			t.Fatal(err)
 		}
+		answer.Store(b)
 		return v.ask(t.Context())
 	}
 	var guards []simon.Guard
@@ -94,7 +95,7 @@ func TestNodeView(t *testing.T) {
 	if err := ask(); !errors.As(err, &wrong) {
 		t.Errorf("another party's node: %v", err)
 	}
-	answer = bytes.Repeat([]byte("x"), 10)
+	answer.Store(bytes.Repeat([]byte("x"), 10))
 	if err := v.ask(t.Context()); err == nil {
 		t.Error("a broken answer is taken")
 	}
