@@ -47,7 +47,7 @@ unit: .venv/installed
 # The same under the race detector, where code runs in the test's own process and in more than one goroutine: the binary that
 # whole-system tests start has no detector, and a protocol is one goroutine, but for simon/fss. -short leaves the exhaustive
 # ones out; measurements, pictures and what waits for long have run in unit.
-UNRACED = '^Test(Bench|Wire|Slow|HalfClosed|Resets|ManyHostileServices|Downloads|LongSheet|Pictures|WrongDealers|DealerOverA|DiskFull)'
+UNRACED = '^Test(Bench|Wire|Slow|HalfClosed|Resets|ManyHostileServices|Downloads|LongSheet|Pictures|WrongDealers|DealerOverA|DiskFull|ManyComputations|ResultsNeverMix|CrashAtEveryStep|Storm)'
 RACED = $$($(GO) list ./... | grep -v -e /weft/simon -e /weft/test)
 race: .venv/installed
 	CGO_ENABLED=1 WEFT_PYTHON=$(CURDIR)/.venv/bin/python $(GO) test -race -short -skip $(UNRACED) $(RACED) ./simon/simontest ./simon/special ./simon/fss

@@ -14,10 +14,7 @@ import (
 // TestSchemathesis has schemathesis make requests out of openapi.yaml, right and wrong ones, and hold the answers of a node
 // with access control against it: as an administrator and as an analyst.
 func TestSchemathesis(t *testing.T) {
-	examples := "20" // of each operation; not a time, in which a busy machine would try little
-	if testing.Short() {
-		examples = "5"
-	}
+	const examples = "6" // of each operation; not a time, in which a busy machine would try little
 	program := filepath.Join(filepath.Dir(python(t)), "schemathesis")
 	config, err := filepath.Abs("schemathesis.toml")
 	must(t, err)
