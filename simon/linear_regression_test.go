@@ -258,8 +258,8 @@ func isFit(t failer, got map[string]any, by [][]*big.Rat, b []*big.Rat, inverse 
 		p := special.StudentUpper(new(big.Float).Abs(value), special.Int(int64(df)))
 		is(t, got, p.Add(p, p), "coefficients", i, "p_value")
 		reach := new(big.Float).SetPrec(400).Mul(q, se)
-		is(t, got, new(big.Float).Sub(floating(b[i]), reach), "coefficients", i, "conf_int", 0)
-		is(t, got, new(big.Float).Add(floating(b[i]), reach), "coefficients", i, "conf_int", 1)
+		isLimit(t, got, b[i], new(big.Float).Neg(reach), "coefficients", i, "conf_int", 0)
+		isLimit(t, got, b[i], reach, "coefficients", i, "conf_int", 1)
 	}
 	if ridge || df == 0 {
 		is(t, got, nil, "f_statistic")

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"math/big"
 	"strings"
 	"testing"
@@ -76,6 +77,23 @@ func is(t failer, result map[string]any, want any, path ...any) {
 	}
 	if g, err := n.Float64(); err != nil || g != w {
 		t.Errorf("%v is %v, want %v", path, n, w)
+	}
+}
+
+// isLimit fails unless the member at a path is the limit of an interval, estimate+reach, rounded. Where the two cancel, as at a
+// quantile of exactly 1, it may be off by 1e-60 of them.
+func isLimit(t failer, result map[string]any, estimate *big.Rat, reach *big.Float, path ...any) {
+	t.Helper()
+	middle, tiny := floating(estimate), new(big.Float).SetPrec(400)
+	want := new(big.Float).Add(middle, reach)
+	tiny.Mul(tiny.Abs(middle), big.NewFloat(1e-60))
+	if new(big.Float).Abs(want).Cmp(tiny) > 0 {
+		is(t, result, want, path...)
+		return
+	}
+	n, _ := member(t, result, path...).(json.Number)
+	if got, err := n.Float64(); err != nil || big.NewFloat(math.Abs(got)).Cmp(tiny) > 0 {
+		t.Errorf("%v is %v, want %v", path, n, want)
 	}
 }
 
