@@ -273,7 +273,8 @@ func (r *runner) common() coordinator.Common {
 	c := coordinator.Common{
 		UUID: r.job.UUID, Microprotocol: r.job.Microprotocol, Version: r.job.Version, Parameters: r.job.Parameters,
 		RoundMS: uint32(r.job.Round.Milliseconds()), LimitMS: uint32(r.job.Limit.Milliseconds()),
-		Layout: r.job.Layout, Coordinator: r.node.cfg.Coordinator, S0: r.places.S0, S1: r.places.S1, Dealer: r.places.Dealer,
+		Layout: r.job.Layout, Coordinator: r.node.cfg.Coordinator, S0: r.places.S0, S1: r.places.S1,
+		Dealer: r.places.Dealer, Opener: r.places.Opener, Aggregator: r.places.Aggregator,
 	}
 	for _, p := range places {
 		c.Parties = append(c.Parties, p.fp)

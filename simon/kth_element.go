@@ -16,6 +16,7 @@ func KthElement() Microprotocol {
 		own: []parameter{
 			digitBits(6),
 			anyNumber("lower_bound", "the least value that the element may have"),
+			modes(),
 			whole("rank", nil, 1, mostPooled, "which element, 1 for the smallest; clients of the reference give it with the data"),
 			anyNumber("upper_bound", "the largest value that the element may have"),
 			valuesAs(),
@@ -28,12 +29,11 @@ func KthElement() Microprotocol {
 			if err != nil {
 				return nil, err
 			}
-			found, err := runSelection(ctx, s, find(v), payload)
+			found, err := runSelection(ctx, s, v, find(v), payload)
 			return appendWords(nil, append(found, uint64(samples))), err
 		},
-		deal:   dealSelection(find),
 		finish: finishRanked,
-	}.complete(Microprotocol{
+	}.selecting(find).complete(Microprotocol{
 		Name:    "KthElement",
 		Summary: "The k-th smallest of all parties' values.",
 		Hops:    26,

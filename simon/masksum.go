@@ -16,7 +16,12 @@ import (
 // Learns: every party the total and nothing else. Any coalition of up to n-1 parties learns the total of the others.
 // One hop. Sends Size bytes to each of the n-1 other parties. A missing vector ends the computation.
 func MaskedSum(ctx context.Context, s Session, l Label, x ring.Vector) (ring.Vector, error) {
-	y, err := masked(s, l, x)
+	return maskedSumAfter(ctx, s, l, nil, x)
+}
+
+// maskedSumAfter is MaskedSum with masks that hang on what the vectors depend on next to the parties' own data: see openerSum.
+func maskedSumAfter(ctx context.Context, s Session, l Label, after []byte, x ring.Vector) (ring.Vector, error) {
+	y, err := masked(s, maskLabel(l, after), x)
 	if err != nil {
 		return ring.Vector{}, err
 	}

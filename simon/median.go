@@ -13,15 +13,14 @@ import (
 func SecureMedian() Microprotocol {
 	find := func(v values) selection { return newSelection(int(v.whole("digit_bits")), lowerMedian, upperMedian) }
 	return statistic{
-		own:    []parameter{digitBits(6), valuesAs()},
+		own:    []parameter{digitBits(6), modes(), valuesAs()},
 		order:  func(values) int { return 1 },
 		layout: selectionLayout(find),
 		read:   readForOrder,
 		run: func(ctx context.Context, s Session, v values, payload []byte) ([]byte, error) {
-			found, err := runSelection(ctx, s, find(v), payload)
+			found, err := runSelection(ctx, s, v, find(v), payload)
 			return appendWords(nil, found), err
 		},
-		deal:   dealSelection(find),
 		secret: func(values) bool { return true },
 		finish: func(v values, _ int, opened []byte) (object, error) {
 			var o object
@@ -33,7 +32,7 @@ func SecureMedian() Microprotocol {
 			o.put("median", m)
 			return o, err
 		},
-	}.complete(Microprotocol{
+	}.selecting(find).complete(Microprotocol{
 		Name:    "SecureMedian",
 		Summary: "The median of all parties' values, exactly: with an even number of values the mean of the two middle ones.",
 		Hops:    25,
@@ -58,10 +57,13 @@ func readForOrder(data io.Reader, v values) ([]byte, int, error) {
 }
 
 // runSelection is a party's part in a selection from its stored values.
-func runSelection(ctx context.Context, s Session, sel selection, payload []byte) ([]uint64, error) {
+func runSelection(ctx context.Context, s Session, v values, sel selection, payload []byte) ([]uint64, error) {
 	own, err := storedWords(payload)
 	if err != nil {
 		return nil, err
+	}
+	if sel.mode = v.text("mode"); sel.mode != modeCompare {
+		return sel.run(ctx, s, gateSeats{}, own)
 	}
 	seats, err := gateSeatsOf(s)
 	if err != nil {

@@ -20,7 +20,7 @@ type Microprotocol struct {
 	Input, Parameters, Result json.RawMessage
 
 	MinParties, MaxParties int    // MaxParties 0: as the configuration allows
-	Roles                  []Role // that somebody must have, of S0 and S1 (both or none) and Dealer; see RolesFor
+	Roles                  []Role // that somebody must have, of S0 and S1 (both or none), Dealer and Opener; see RolesFor
 	Trusting               []Role // of Roles: a helper there reads data once it works together with one party
 
 	// RolesFor are the roles that are needed for canonical parameters, at most Roles. nil: Roles, whatever they are.
@@ -48,6 +48,12 @@ type Microprotocol struct {
 	// Deal is the part of a dealer that is no party. It hears nothing: it sends, and shares streams of the purpose Deal. It
 	// checks the parameters itself, and what it deals is bounded by them. nil: only a party can deal, in Run.
 	Deal func(ctx context.Context, s Session, c Common) error
+	// OpenTo is the part of an opener, which is never a party. It hears what parties send it, announces, and must end with the
+	// transcript that the parties have. It checks the parameters itself. nil: there is none.
+	OpenTo func(ctx context.Context, s Session, c Common) error
+	// Discloses is what canonical parameters let somebody see that nobody sees without them, so that a policy must allow it by
+	// name. nil: nothing.
+	Discloses func(canonical []byte) []Disclosure
 	// Finish turns the opened elements into the result (a JSON object), exact and rounded once.
 	Finish func(c Common, input, opened []byte) (json.RawMessage, error)
 }

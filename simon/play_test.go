@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,7 +32,7 @@ func play(t testing.TB, m simon.Microprotocol, o simontest.Options, g simon.Guar
 	c := simon.Common{Parties: len(data), Parameters: prepared[0].Parameters}
 	r := simontest.Run(t, len(data), withHelpers(m, c, o), func(ctx context.Context, s simon.Session) ([]byte, error) {
 		if s.Self() >= s.N() {
-			return nil, m.Deal(ctx, s, c)
+			return nil, help(ctx, s, m, c)
 		}
 		return m.Run(ctx, s, c, prepared[s.Self()].Input)
 	})
@@ -56,6 +57,14 @@ func play(t testing.TB, m simon.Microprotocol, o simontest.Options, g simon.Guar
 	return string(result), r, nil
 }
 
+// help is the part of a helper that is no party.
+func help(ctx context.Context, s simon.Session, m simon.Microprotocol, c simon.Common) error {
+	if seat, ok := s.Seat(simon.Opener); ok && seat == s.Self() {
+		return m.OpenTo(ctx, s, c)
+	}
+	return m.Deal(ctx, s, c)
+}
+
 // withHelpers gives the first two parties the evaluators' seats and adds a dealer, where m needs them and o has none.
 func withHelpers(m simon.Microprotocol, c simon.Common, o simontest.Options) simontest.Options {
 	roles := m.Roles
@@ -65,6 +74,8 @@ func withHelpers(m simon.Microprotocol, c simon.Common, o simontest.Options) sim
 	switch {
 	case len(roles) == 0:
 		o.Roles = nil
+	case slices.Contains(roles, simon.Opener):
+		o.Roles = map[simon.Role]int{simon.Opener: c.Parties}
 	case o.Roles == nil:
 		o.Roles = map[simon.Role]int{simon.S0: 0, simon.S1: 1, simon.Dealer: c.Parties}
 	}

@@ -27,6 +27,7 @@ func SecureQuantiles() Microprotocol {
 	m := statistic{
 		own: []parameter{
 			digitBits(6),
+			modes(),
 			probabilities(),
 			wholeOf("type", 7, []int64{1, 2, 6, 7}, "the definition of quantiles, as R numbers them: 1 takes a value of the data, 2 averages at steps, 6 and 7 interpolate"),
 			valuesAs(),
@@ -44,11 +45,8 @@ func SecureQuantiles() Microprotocol {
 					return nil, err
 				}
 			}
-			found, err := runSelection(ctx, s, q.selection(samples), payload)
+			found, err := runSelection(ctx, s, v, q.selection(samples), payload)
 			return appendWords(nil, append(found, uint64(samples))), err
-		},
-		deal: func(ctx context.Context, s Session, seats gateSeats, v values) error {
-			return quantilesOf(v).selection(1).deal(ctx, s, seats) // the shape is the same for every size of the pool
 		},
 		secret: func(v values) bool { return quantilesOf(v).secret() },
 		finish: func(v values, _ int, opened []byte) (object, error) {
@@ -57,7 +55,9 @@ func SecureQuantiles() Microprotocol {
 			}
 			return quantilesOf(v).finish(v, decodeWords(opened))
 		},
-	}.complete(Microprotocol{
+	}.selecting(func(v values) selection {
+		return quantilesOf(v).selection(1) // the shape is the same for every size of the pool
+	}).complete(Microprotocol{
 		Name:    "SecureQuantiles",
 		Summary: "Exact quantiles of all parties' values: any probabilities, by default the five numbers of a box plot.",
 		Hops:    26,

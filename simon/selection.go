@@ -52,8 +52,9 @@ func abs(x int64) int64 {
 // learn the wanted elements, and neither the counts nor the size of the pool. Two hops a digit.
 type selection struct {
 	wanted []condition
-	digit  int // bits of a digit, 1 to mostDigit
-	bits   int // of the compared sums, 40 or 64
+	digit  int    // bits of a digit, 1 to mostDigit
+	bits   int    // of the compared sums, 40 or 64
+	mode   string // who sees the compared sums; "": nobody
 }
 
 // mostDigit bounds a digit: at 11 bits each step has 2,047 comparisons for each wanted element.
@@ -117,12 +118,7 @@ func (sel selection) run(ctx context.Context, s Session, seats gateSeats, own []
 		s.Report(Progress{Round: uint32(level + 1), Rounds: uint32(sel.levels())})
 		w := sel.width(level)
 		used += w
-		g := sel.gates(level)
-		shares, err := g.run(ctx, s, seats, sel.contribution(s, own, found, w, 64-used))
-		if err != nil {
-			return nil, err
-		}
-		digits, err := openShares(ctx, s, seats, Label{Round: uint32(level + 1), Vector: "digits"}, sumOfEach(shares, 1<<w-1))
+		digits, err := sel.digits(ctx, s, seats, level, found, sel.contribution(s, own, found, w, 64-used))
 		if err != nil {
 			return nil, err
 		}
@@ -134,6 +130,27 @@ func (sel selection) run(ctx context.Context, s Session, seats gateSeats, own []
 		}
 	}
 	return found, nil
+}
+
+// digits are the next digits of the wanted elements, by the sums of all parties' z.
+func (sel selection) digits(ctx context.Context, s Session, seats gateSeats, level int, found, z []uint64) ([]uint64, error) {
+	switch sel.mode {
+	case modeOpener:
+		b, err := sel.openerSum(level, found).run(ctx, s, wordsVector(z))
+		return decodeWords(b), err
+	case modeOpen:
+		o := sel.openerSum(level, found)
+		sums, err := maskedSumAfter(ctx, s, o.label, o.after, wordsVector(z))
+		if err != nil {
+			return nil, err
+		}
+		return sel.counted(level, wordsOf(sums))
+	}
+	shares, err := sel.gates(level).run(ctx, s, seats, z)
+	if err != nil {
+		return nil, err
+	}
+	return openShares(ctx, s, seats, Label{Round: uint32(level + 1), Vector: "digits"}, sumOfEach(shares, 1<<sel.width(level)-1))
 }
 
 // contribution is what this party adds to the sums that are compared with 0: for each wanted element, whose digits so far are

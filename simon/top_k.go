@@ -20,15 +20,14 @@ func SecureTopK() Microprotocol {
 		return newSelection(int(v.whole("digit_bits")), wanted...)
 	}
 	return statistic{
-		own:    []parameter{digitBits(4), whole("k", int64(10), 1, mostTop, "how many values are wanted"), valuesAs()},
+		own:    []parameter{digitBits(4), modes(), whole("k", int64(10), 1, mostTop, "how many values are wanted"), valuesAs()},
 		order:  func(values) int { return 1 },
 		layout: selectionLayout(find),
 		read:   readForOrder,
 		run: func(ctx context.Context, s Session, v values, payload []byte) ([]byte, error) {
-			found, err := runSelection(ctx, s, find(v), payload)
+			found, err := runSelection(ctx, s, v, find(v), payload)
 			return appendWords(nil, found), err
 		},
-		deal:   dealSelection(find),
 		secret: func(values) bool { return true },
 		finish: func(v values, _ int, opened []byte) (object, error) {
 			var o object
@@ -53,7 +52,7 @@ func SecureTopK() Microprotocol {
 			o.put("largest", list)
 			return o, nil
 		},
-	}.complete(Microprotocol{
+	}.selecting(find).complete(Microprotocol{
 		Name:    "SecureTopK",
 		Summary: "The k largest of all parties' values, the largest first.",
 		Hops:    35,

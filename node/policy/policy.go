@@ -4,6 +4,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/weftmpc/weft/broker/identity"
 	"github.com/weftmpc/weft/node/seat"
@@ -49,6 +50,7 @@ type Policy struct {
 	Coordinator       identity.Fingerprint // who deals where no party does
 	Helpers           []Helper             // who may have roles that need permission
 	ExcludeEvaluators []string             // names of parties that are never evaluators; all parties must exclude the same
+	Disclose          []simon.Disclosure   // what modes of microprotocols may let others see; nil: nothing
 }
 
 // Refusal says which rule forbids a computation, and what would satisfy it.
@@ -88,6 +90,13 @@ func (p Policy) Check(m simon.Microprotocol, parameters []byte, parties []seat.P
 			return refuse("profile %s: %s", p.Profile, input)
 		} else if err != nil {
 			return err
+		}
+	}
+	if m.Discloses != nil {
+		for _, d := range m.Discloses(parameters) {
+			if !slices.Contains(p.Disclose, d) {
+				return refuse("this node's policy does not allow %q, which %s discloses with these parameters; use other ones, or let whoever administers the node add it to disclose in node.yaml", d, m.Name)
+			}
 		}
 	}
 	if p.Profile == Teaching {

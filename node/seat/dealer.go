@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -29,7 +28,7 @@ const (
 	dealerJoin = 10 * time.Minute
 )
 
-// DealerConfig describes a dealer: a coordinator's place in computations in which it is no party.
+// DealerConfig describes a coordinator's place in computations in which it is no party: as dealer, opener or aggregator.
 type DealerConfig struct {
 	Identity  *identity.Identity // with a dealer's certificate
 	Roots     identity.Roots
@@ -49,8 +48,9 @@ type DealerConfig struct {
 	Bytes      int64 // bytes that one computation sends to one participant, repetitions included; 0: 256 MiB
 }
 
-// Dealer deals for computations: it signs a JOIN when all parties have joined, sends what the microprotocol's Deal makes,
-// and confirms. It holds no data and no results, receives no body of any computation, and keeps nothing on disk.
+// Dealer helps computations: it signs a JOIN when all parties have joined, plays the helper's part of the microprotocol, and
+// confirms. It holds no data and no results, and keeps nothing on disk. Where it deals it receives no body; as opener it sees
+// the sums that its part opens, as aggregator masked vectors.
 type Dealer struct {
 	cfg    DealerConfig
 	seat   *Seat
@@ -175,7 +175,7 @@ func (d *Dealer) Sign(common []byte) (own, sig []byte, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	m, err := d.accepts(c)
+	play, err := d.accepts(c)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -193,38 +193,9 @@ func (d *Dealer) Sign(common []byte) (own, sig []byte, err error) {
 	}
 	go func() {
 		defer d.leave(c)
-		d.serve(o, m)
+		d.serve(o, play)
 	}()
 	return o.join.Own, o.join.Sig[:], nil
-}
-
-// accepts refuses what this dealer does not deal for.
-func (d *Dealer) accepts(c coordinator.Common) (m simon.Microprotocol, err error) {
-	refuse := func(format string, a ...any) error {
-		return &coordinator.Refusal{Code: coordinator.CodeHelpers, Text: "the dealer: " + fmt.Sprintf(format, a...)}
-	}
-	if err := c.CheckRoles(); err != nil {
-		return m, refuse("%v", err)
-	}
-	if c.Dealer != d.cfg.Identity.FP() || c.Lists(c.Dealer) {
-		return m, refuse("this computation has another one")
-	}
-	i := slices.IndexFunc(d.cfg.Catalogue, func(m simon.Microprotocol) bool { return m.Name == c.Microprotocol && m.Version == c.Version })
-	if i < 0 || d.cfg.Catalogue[i].Deal == nil {
-		return m, refuse("it does not deal for %s version %d: is it as new as the parties' nodes?", c.Microprotocol, c.Version)
-	}
-	m = d.cfg.Catalogue[i]
-	needs := m.Needs(c.Parameters)
-	evaluators := slices.Contains(needs, simon.S0) || slices.Contains(needs, simon.S1)
-	switch {
-	case !slices.Contains(needs, simon.Dealer), evaluators != (c.S0 != identity.Fingerprint{}):
-		return m, refuse("the roles are not those that %s has", m.Name)
-	case len(c.Parties) > d.cfg.MaxParties:
-		return m, refuse("%d parties are more than the %d that it deals for", len(c.Parties), d.cfg.MaxParties)
-	case time.Duration(c.LimitMS)*time.Millisecond > time.Hour:
-		return m, refuse("the time limit is more than 1h")
-	}
-	return m, nil
 }
 
 // budgetOf bounds what a computation holds: by itself, with all others of each of its parties, and with all others. So a few
@@ -274,24 +245,24 @@ func (d *Dealer) leave(c coordinator.Common) {
 	d.work.Done()
 }
 
-// serve deals for one computation and waits until all parties have confirmed it.
-func (d *Dealer) serve(o *Open, m simon.Microprotocol) {
-	log := d.cfg.Logger.With("computation", o.common.UUID, "microprotocol", m.Name)
+// serve helps one computation and waits until all parties have confirmed it.
+func (d *Dealer) serve(o *Open, p part) {
+	log := d.cfg.Logger.With("computation", o.common.UUID, "microprotocol", o.common.Microprotocol, "as", p.role)
 	run, err := d.begin(o)
 	if err != nil {
-		log.Warn("not dealt for", "reason", err)
+		log.Warn("not helped", "reason", err)
 		return
 	}
 	common := simon.Common{Parties: len(o.common.Parties), Parameters: o.common.Parameters}
-	out, err := run.Play(d.ctx, func(ctx context.Context, s simon.Session) ([]byte, error) { return nil, deal(ctx, m, s, common) })
+	out, err := run.Play(d.ctx, func(ctx context.Context, s simon.Session) ([]byte, error) { return nil, p.run(ctx, s, common) })
 	if err == nil {
 		err = run.Confirm(d.ctx, out)
 	}
 	if err != nil {
-		log.Info("a computation that was dealt for did not complete", "reason", err)
+		log.Info("a computation that was helped did not complete", "reason", err)
 		return
 	}
-	log.Debug("dealt for")
+	log.Debug("helped")
 }
 
 // begin waits for the START. The JOIN's secret is gone when it returns an error.
@@ -313,15 +284,4 @@ func (d *Dealer) begin(o *Open) (*Run, error) {
 	}
 	o.Withdraw()
 	return nil, err
-}
-
-// deal turns a panic of a protocol into an error without its values: parties choose the parameters, and one bad computation
-// must not end the coordinator.
-func deal(ctx context.Context, m simon.Microprotocol, s simon.Session, c simon.Common) (err error) {
-	defer func() {
-		if recover() != nil {
-			err = errors.New("the microprotocol failed unexpectedly: please report this")
-		}
-	}()
-	return m.Deal(ctx, s, c)
 }

@@ -320,7 +320,7 @@ func (s *Seat) checkHelper(common []byte, j coordinator.Signed) (coordinator.Own
 	if err != nil {
 		return own, nil, err
 	}
-	return s.checkSigned(common, j, own, "the dealer", identity.UsageDealer)
+	return s.checkSigned(common, j, own, "the helper", identity.UsageDealer)
 }
 
 func (s *Seat) checkSigned(common []byte, j coordinator.Signed, own coordinator.Own, who string, usage identity.Usage) (coordinator.Own, *identity.Leaf, error) {
