@@ -2,6 +2,7 @@ package simon
 
 import (
 	"context"
+	"errors"
 
 	"github.com/weftmpc/weft/simon/ring"
 )
@@ -82,6 +83,9 @@ func (st statistic) addOpener(m *Microprotocol, known []parameter) {
 		if err != nil {
 			return err
 		}
+		if st.modeOf(v) != modeOpener {
+			return errors.New("the computation has no opener")
+		}
 		enough, err := openPool(ctx, s, v)
 		if err != nil || !enough {
 			return err
@@ -107,6 +111,9 @@ func checkPoolByOpener(ctx context.Context, s Session, v values, samples uint64)
 	enough, err := poolToOpener().run(ctx, s, x)
 	if err != nil {
 		return pool, err
+	}
+	if enough[0] > 1 || enough[1] > 1 {
+		return pool, impossible("the opener's answer about the size of the pool is none")
 	}
 	pool.SetLimbs(0, 0, []uint64{uint64(enough[0])})
 	pool.SetLimbs(1, 0, []uint64{uint64(enough[1])})

@@ -48,7 +48,7 @@ func (p prepared) run(t testing.TB, o simontest.Options) *simontest.Record {
 	}
 	return simontest.MustRun(t, len(p.inputs), withHelpers(p.m, p.common, o), func(ctx context.Context, s simon.Session) ([]byte, error) {
 		if s.Self() >= s.N() {
-			return nil, p.m.Deal(ctx, s, p.common)
+			return nil, help(ctx, s, p.m, p.common)
 		}
 		return p.m.Run(ctx, s, p.common, p.inputs[s.Self()])
 	})
