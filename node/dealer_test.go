@@ -407,13 +407,6 @@ func TestDealerIsNotListed(t *testing.T) {
 	f.policy = func(_ string, p *policy.Policy) { p.Helpers = f.listed() }
 	f.again()
 	f.wantFirst(f.sumAll(uuid.New(), data), "85")
-
-	opener := DealtSum("{}")
-	opener.RolesFor, opener.Roles = nil, []simon.Role{simon.Opener}
-	f.catalogue = []simon.Microprotocol{opener}
-	f.again()
-	id = uuid.New()
-	f.refusedBefore(w, id, f.endedAll(f.submitAll(id, data)), "needs an opener: not available in this version")
 }
 
 // Parties whose policies exclude different evaluators do not start, and each is told what differs.

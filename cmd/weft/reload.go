@@ -81,8 +81,9 @@ func (r *reloader) reload() {
 		if err != nil {
 			r.log.Error("the profile and the parties are not reloaded", "error", err)
 		} else {
-			taken = append(taken, "profile", "parties", "helpers", "exclude_evaluators")
-			r.config.Profile, r.config.Parties, r.config.Helpers, r.config.Excluded = next.Profile, next.Parties, next.Helpers, next.Excluded
+			taken = append(taken, "profile", "parties", "helpers", "exclude_evaluators", "disclose")
+			r.config.Profile, r.config.Parties, r.config.Helpers = next.Profile, next.Parties, next.Helpers
+			r.config.Excluded, r.config.Disclose = next.Excluded, next.Disclose
 		}
 		if own {
 			restart = append(restart, "parties (this party's own gateways)")
@@ -106,7 +107,7 @@ func (r *reloader) reload() {
 
 // ruled is what decides whom the node computes with, and what.
 func ruled(c nodeConfig) nodeConfig {
-	return nodeConfig{Profile: c.Profile, Parties: c.Parties, Helpers: c.Helpers, Excluded: c.Excluded}
+	return nodeConfig{Profile: c.Profile, Parties: c.Parties, Helpers: c.Helpers, Excluded: c.Excluded, Disclose: c.Disclose}
 }
 
 // rules takes over profile, parties and helpers. own says that this party's own gateways differ, whose names the gateway knows from
@@ -156,7 +157,7 @@ func differences(a, b reflect.Value, path string) (keys []string) {
 	for f := range fields(a.Type()) {
 		x, y, key := a.FieldByIndex(f.Index), b.FieldByIndex(f.Index), join(path, keyOf(f))
 		switch {
-		case slices.Contains([]string{"profile", "parties", "helpers", "exclude_evaluators"}, key):
+		case slices.Contains([]string{"profile", "parties", "helpers", "exclude_evaluators", "disclose"}, key):
 		case isGroup(x.Type()):
 			keys = append(keys, differences(x, y, key)...)
 		case !reflect.DeepEqual(x.Interface(), y.Interface()):

@@ -64,6 +64,7 @@ type Dealer struct {
 	issued  int64
 	running int
 	parties map[identity.Fingerprint]*client // those of the computations that run
+	hears   map[uuid.UUID]int                // how many of them it receives bodies in
 	work    sync.WaitGroup
 }
 
@@ -95,7 +96,7 @@ func NewDealer(c DealerConfig) (*Dealer, error) {
 	c.MaxParties, c.Running, c.PerParty = orDefault(c.MaxParties, coordinator.MaxParties), orDefault(c.Running, 512), orDefault(c.PerParty, 128)
 	c.Memory, c.Total, c.Bytes = orDefault(c.Memory, 64<<20), orDefault(c.Total, 512<<20), orDefault(c.Bytes, 256<<20)
 	c.OfParty = orDefault(c.OfParty, 128<<20)
-	d := &Dealer{cfg: c, ledger: newMemory(c.Now), budget: session.NewBudget(c.Total), parties: map[identity.Fingerprint]*client{}}
+	d := &Dealer{cfg: c, ledger: newMemory(c.Now), budget: session.NewBudget(c.Total), parties: map[identity.Fingerprint]*client{}, hears: map[uuid.UUID]int{}}
 	d.ctx, d.stop = context.WithCancel(context.Background())
 	key := make(identity.Secret, 32) // of this process: there is no state folder to tell from a copy
 	if _, err := io.ReadFull(c.Rand, key); err != nil {
@@ -157,8 +158,20 @@ func (d *Dealer) Run(ctx context.Context) {
 	d.seat.Wait()
 }
 
-// Deliver takes a message that arrived on the computation's subject from the party called from.
-func (d *Dealer) Deliver(id uuid.UUID, from string, b []byte) { d.seat.Deliver(id, from, b) }
+// Deliver takes a message that arrived on the computation's subject from the party called from. Bodies are for an opener or an
+// aggregator: a dealer's are refused before they are looked at.
+func (d *Dealer) Deliver(id uuid.UUID, from string, b []byte) {
+	if session.IsShare(b) {
+		d.mu.Lock()
+		hears := d.hears[id] > 0
+		d.mu.Unlock()
+		if !hears {
+			d.seat.stats.refuse()
+			return
+		}
+	}
+	d.seat.Deliver(id, from, b)
+}
 
 // Reconnected makes every session ask at once for what it lacks.
 func (d *Dealer) Reconnected() { d.seat.Reconnected() }
@@ -223,6 +236,9 @@ func (d *Dealer) enter(c coordinator.Common) error {
 		return &coordinator.Refusal{Code: coordinator.CodeBusy, Text: "busy: the dealer has too many computations under way; try again later"}
 	}
 	d.running++
+	if c.Dealer != d.cfg.Identity.FP() {
+		d.hears[c.UUID]++
+	}
 	for _, fp := range c.Parties {
 		if d.parties[fp] == nil {
 			d.parties[fp] = &client{budget: session.NewBudget(d.cfg.OfParty)}
@@ -237,6 +253,11 @@ func (d *Dealer) leave(c coordinator.Common) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.running--
+	if c.Dealer != d.cfg.Identity.FP() {
+		if d.hears[c.UUID]--; d.hears[c.UUID] == 0 {
+			delete(d.hears, c.UUID)
+		}
+	}
 	for _, fp := range c.Parties {
 		if d.parties[fp].running--; d.parties[fp].running == 0 {
 			delete(d.parties, fp)
