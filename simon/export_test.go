@@ -32,3 +32,6 @@ func playGate(ctx context.Context, s Session, l Label, deal func(context.Context
 	}
 	return openShares(ctx, s, seats, Label{l.Round, l.Vector + " out"}, shares)
 }
+
+// AddUp is what an aggregator makes of the parties' bodies.
+var AddUp = addUp

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/weftmpc/weft/simon/prg"
 	"github.com/weftmpc/weft/simon/ring"
 )
 
@@ -14,13 +15,17 @@ import (
 // the total (Ács and Castelluccia 2011, section 3; Bonawitz et al. 2017 without the recovery of parties that drop out).
 // Inputs: one vector per party, same layout at all of them. Result: the element-wise total mod 2^(64·limbs).
 // Learns: every party the total and nothing else. Any coalition of up to n-1 parties learns the total of the others.
-// One hop. Sends Size bytes to each of the n-1 other parties. A missing vector ends the computation.
+// One hop. Sends Size bytes to each of the n-1 other parties; with an aggregator two hops and Size bytes, to it. A missing vector
+// ends the computation.
 func MaskedSum(ctx context.Context, s Session, l Label, x ring.Vector) (ring.Vector, error) {
 	return maskedSumAfter(ctx, s, l, nil, x)
 }
 
 // maskedSumAfter is MaskedSum with masks that hang on what the vectors depend on next to the parties' own data: see openerSum.
 func maskedSumAfter(ctx context.Context, s Session, l Label, after []byte, x ring.Vector) (ring.Vector, error) {
+	if a, ok := s.(*aggregated); ok && a.takes(x) {
+		return a.sum(ctx, maskLabel(l, after), x, false)
+	}
 	y, err := masked(s, maskLabel(l, after), x)
 	if err != nil {
 		return ring.Vector{}, err
@@ -38,6 +43,9 @@ func maskedSumAfter(ctx context.Context, s Session, l Label, after []byte, x rin
 // Source, inputs, leakage and colluders as with MaskedSum, with "recipient" in place of "every party": a party that is no
 // recipient learns nothing. One hop. Sends Size bytes to each recipient.
 func OpenSum(ctx context.Context, s Session, l Label, x ring.Vector) (ring.Vector, error) {
+	if a, ok := s.(*aggregated); ok && a.takes(x) && len(s.Recipients()) == s.N() { // what an aggregator says all parties hear
+		return a.sum(ctx, l, x, true)
+	}
 	y, err := masked(s, l, x)
 	if err != nil {
 		return ring.Vector{}, err
@@ -127,6 +135,11 @@ func maskedPrimeSum(ctx context.Context, s Session, l Label, x []uint64) ([]uint
 // masked returns x plus the masks shared with higher seats minus those shared with lower ones. Session.Stream refuses the
 // second use of a label, so no two vectors can leave under one mask.
 func masked(s Session, l Label, x ring.Vector) (ring.Vector, error) {
+	return maskedWith(s, l, x, func(prg.Stream, bool) {})
+}
+
+// maskedWith is masked, and hands each stream on, from which the vector's mask is read, with whether this was added.
+func maskedWith(s Session, l Label, x ring.Vector, more func(mask prg.Stream, added bool)) (ring.Vector, error) {
 	if s.Self() >= s.N() {
 		return ring.Vector{}, fmt.Errorf("seat %d is a helper's: only parties take part in a masked sum", s.Self())
 	}
@@ -144,6 +157,7 @@ func masked(s Session, l Label, x ring.Vector) (ring.Vector, error) {
 		} else {
 			y.SubStream(mask)
 		}
+		more(mask, s.Self() < peer)
 	}
 	return y, nil
 }

@@ -48,6 +48,9 @@ type Microprotocol struct {
 	// Deal is the part of a dealer that is no party. It hears nothing: it sends, and shares streams of the purpose Deal. It
 	// checks the parameters itself, and what it deals is bounded by them. nil: only a party can deal, in Run.
 	Deal func(ctx context.Context, s Session, c Common) error
+	// Aggregates says that its masked sums may go through an aggregator, whose part is Aggregate, where it needs no helper for the
+	// parameters.
+	Aggregates bool
 	// OpenTo is the part of an opener, which is never a party. It hears what parties send it, announces, and must end with the
 	// transcript that the parties have. It checks the parameters itself. nil: there is none.
 	OpenTo func(ctx context.Context, s Session, c Common) error

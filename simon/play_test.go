@@ -59,6 +59,9 @@ func play(t testing.TB, m simon.Microprotocol, o simontest.Options, g simon.Guar
 
 // help is the part of a helper that is no party.
 func help(ctx context.Context, s simon.Session, m simon.Microprotocol, c simon.Common) error {
+	if seat, ok := s.Seat(simon.Aggregator); ok && seat == s.Self() {
+		return simon.Aggregate(ctx, s)
+	}
 	if seat, ok := s.Seat(simon.Opener); ok && seat == s.Self() {
 		return m.OpenTo(ctx, s, c)
 	}
@@ -71,7 +74,9 @@ func withHelpers(m simon.Microprotocol, c simon.Common, o simontest.Options) sim
 	if m.RolesFor != nil {
 		roles = m.RolesFor(c.Parameters)
 	}
+	_, aggregated := o.Roles[simon.Aggregator]
 	switch {
+	case len(roles) == 0 && aggregated:
 	case len(roles) == 0:
 		o.Roles = nil
 	case slices.Contains(roles, simon.Opener):

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/weftmpc/weft/simon/ring"
@@ -135,6 +136,10 @@ func (st statistic) complete(m Microprotocol) Microprotocol {
 	default:
 		m.Leakage += poolLeakage
 	}
+	if st.deal == nil || st.helped != nil { // else there is always a dealer
+		m.Aggregates = true
+		m.WithHelper = strings.TrimSpace(m.WithHelper + " " + aggregatorHelper)
+	}
 	st.addDealer(&m, known)
 	st.addOpener(&m, known)
 	m.Prepare = func(data io.Reader, parameters json.RawMessage, g Guard) (Prepared, error) {
@@ -240,14 +245,21 @@ func (st statistic) open(ctx context.Context, s Session, v values, input []byte)
 		return nil, err
 	}
 	s.Report(Progress{Round: 1, Rounds: 1})
-	pool, err := st.checkPool(ctx, s, v, samples)
+	var pool ring.Vector
+	s, end, err := begin(ctx, s, func(s Session) (err error) {
+		pool, err = st.checkPool(ctx, s, v, samples)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
 	if st.lacks(v, pool) != nil {
-		return append([]byte{openedTooFew}, pool.Bytes()...), nil
+		return append([]byte{openedTooFew}, pool.Bytes()...), end(ctx)
 	}
 	opened, err := st.run(ctx, s, v, payload)
+	if err == nil {
+		err = end(ctx)
+	}
 	if err != nil || opened == nil || !slices.Contains(s.Recipients(), s.Self()) {
 		return nil, err
 	}

@@ -48,6 +48,9 @@ func (p Policy) Places(m simon.Microprotocol, parameters []byte, id uuid.UUID, p
 			return Places{}, refuse("%s needs %s: not available in this version", m.Name, role)
 		}
 	}
+	if at == (Places{}) && !evaluators && m.Aggregates && len(parties) > simon.MostAllToAll && p.lists(p.Coordinator, simon.Aggregator, m.Name) {
+		at.Aggregator = p.Coordinator
+	}
 	if evaluators {
 		var err error
 		if at.S0, at.S1, err = p.evaluators(m, id, parties, at.Dealer); err != nil {

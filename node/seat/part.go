@@ -36,6 +36,10 @@ func partOf(m simon.Microprotocol, r simon.Role) part {
 		return part{r, m.Deal}
 	case simon.Opener:
 		return part{r, m.OpenTo}
+	case simon.Aggregator:
+		if m.Aggregates {
+			return part{r, func(ctx context.Context, s simon.Session, _ simon.Common) error { return simon.Aggregate(ctx, s) }}
+		}
 	}
 	return part{}
 }
@@ -63,7 +67,7 @@ func (d *Dealer) accepts(c coordinator.Common) (part, error) {
 	switch {
 	case p.play == nil:
 		return refuse("it does not help %s version %d: is it as new as the parties' nodes?", c.Microprotocol, c.Version)
-	case !slices.Contains(needs, role), evaluators != (c.S0 != identity.Fingerprint{}),
+	case role != simon.Aggregator && !slices.Contains(needs, role), role == simon.Aggregator && len(needs) > 0, evaluators != (c.S0 != identity.Fingerprint{}),
 		slices.Contains(needs, simon.Dealer) != (c.Dealer != identity.Fingerprint{}), slices.Contains(needs, simon.Opener) != (c.Opener != identity.Fingerprint{}):
 		return refuse("the roles are not those that %s has", m.Name)
 	case len(c.Parties) > d.cfg.MaxParties:
