@@ -321,5 +321,8 @@ func readLayout(body []byte) (l ring.Layout, head int, err error) {
 		f := b[2+6*i:]
 		l = append(l, ring.Field{Name: "field", Limbs: int(binary.BigEndian.Uint16(f)), Count: int(binary.BigEndian.Uint32(f[2:]))})
 	}
-	return l, 3 + 6*n, l.Check()
+	if l.Check() != nil {
+		return nil, 0, errors.New("its layout is none")
+	}
+	return l, 3 + 6*n, nil
 }
