@@ -67,10 +67,9 @@ func (m mersenne) sub(x, y []uint64) {
 	m.add(x, z)
 }
 
-// reduce sets z to x, of any length.
-func (m mersenne) reduce(z, x []uint64) {
+// reduce sets z to x, of any length. part is room for an element.
+func (m mersenne) reduce(z, x, part []uint64) {
 	clear(z)
-	part := make([]uint64, len(z))
 	for at := 0; at < 64*len(x); at += m.e {
 		word, shift := at/64, uint(at%64)
 		for i := range part {
@@ -89,11 +88,20 @@ func (m mersenne) reduce(z, x []uint64) {
 
 // random reads an element of a stream: 128 bits more than it has, so that it is uniform up to 2^-128.
 func (m mersenne) random(z []uint64, s prg.Stream) {
-	b := make([]byte, (m.e+128+63)/64*8)
+	m.randoms(z, s, make([]byte, m.wide()), make([]uint64, m.wide()/8), make([]uint64, m.words()))
+}
+
+// wide is how many bytes of a stream an element takes.
+func (m mersenne) wide() int { return (m.e + 128 + 63) / 64 * 8 }
+
+// randoms is random with room for what it reads, for its words, and for an element.
+func (m mersenne) randoms(z []uint64, s prg.Stream, b []byte, wide, part []uint64) {
 	s.Fill(b)
-	wide := decodeWords(b)
+	for i := range wide {
+		wide[i] = binary.LittleEndian.Uint64(b[8*i:])
+	}
 	wide[len(wide)-1] &= 1<<((m.e+128)%64) - 1
-	m.reduce(z, wide)
+	m.reduce(z, wide, part)
 	clear(b)
 	clear(wide)
 }
@@ -127,7 +135,8 @@ func (m mersenne) element(b []byte) ([]uint64, error) {
 // tag is the sum of the elements of v, as signed integers, each times a factor of its own from the stream.
 func (m mersenne) tag(v ring.Vector, factors prg.Stream) []uint64 {
 	w := m.words()
-	sum, factor, product := make([]uint64, w), make([]uint64, w), make([]uint64, w)
+	sum, factor, product, part := make([]uint64, w), make([]uint64, w), make([]uint64, w), make([]uint64, w)
+	read, words := make([]byte, m.wide()), make([]uint64, m.wide()/8)
 	b := v.Bytes()
 	for _, f := range v.Layout() {
 		x, wide := make([]uint64, f.Limbs), make([]uint64, w+f.Limbs)
@@ -140,7 +149,7 @@ func (m mersenne) tag(v ring.Vector, factors prg.Stream) []uint64 {
 			for i := range x {
 				x[i], carry = bits.Add64(x[i]^negative, carry, 0)
 			}
-			m.random(factor, factors)
+			m.randoms(factor, factors, read, words, part)
 			clear(wide)
 			for i, p := range x {
 				var high uint64
@@ -154,7 +163,7 @@ func (m mersenne) tag(v ring.Vector, factors prg.Stream) []uint64 {
 				}
 				wide[i+w] = high
 			}
-			m.reduce(product, wide)
+			m.reduce(product, wide, part)
 			m.flip(product, negative)
 			m.add(sum, product)
 		}

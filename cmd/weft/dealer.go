@@ -83,13 +83,13 @@ func (c nodeConfig) disclosures() (all []simon.Disclosure, err error) {
 	return all, nil
 }
 
-// inAll lets a coordinator help in all microprotocols that have a part for it, as dealer or opener. What modes disclose is not
+// inAll lets a coordinator help in all microprotocols that have a part for it, as dealer, opener or aggregator. What modes disclose is not
 // thereby allowed.
 func inAll(name string, fp identity.Fingerprint) (helpers []policy.Helper) {
-	for _, r := range []simon.Role{simon.Dealer, simon.Opener} {
+	for _, r := range []simon.Role{simon.Dealer, simon.Opener, simon.Aggregator} {
 		h := policy.Helper{Name: name, FP: fp, Roles: []simon.Role{r}}
 		for _, m := range simon.Catalogue() {
-			if slices.Contains(m.Roles, r) {
+			if slices.Contains(m.Roles, r) || r == simon.Aggregator && m.Aggregates {
 				h.Microprotocols = append(h.Microprotocols, m.Name)
 			}
 		}

@@ -48,8 +48,8 @@ func (p Policy) Places(m simon.Microprotocol, parameters []byte, id uuid.UUID, p
 			return Places{}, refuse("%s needs %s: not available in this version", m.Name, role)
 		}
 	}
-	if at == (Places{}) && !evaluators && m.Aggregates && len(parties) > simon.MostAllToAll && p.lists(p.Coordinator, simon.Aggregator, m.Name) {
-		at.Aggregator = p.Coordinator
+	if at == (Places{}) && !evaluators {
+		at.Aggregator = p.aggregator(m, parties)
 	}
 	if evaluators {
 		var err error
@@ -102,6 +102,15 @@ func (p Policy) opener(m simon.Microprotocol) (identity.Fingerprint, error) {
 			"whoever administers the node can allow it under helpers in node.yaml", p.Coordinator, m.Name)
 	}
 	return p.Coordinator, nil
+}
+
+// aggregator is the coordinator where there are so many parties that it pays and the policy lists it; else nobody, and the
+// parties send their vectors to each other.
+func (p Policy) aggregator(m simon.Microprotocol, parties []seat.Peer) identity.Fingerprint {
+	if m.Aggregates && len(parties) > simon.MostAllToAll && p.lists(p.Coordinator, simon.Aggregator, m.Name) {
+		return p.Coordinator
+	}
+	return identity.Fingerprint{}
 }
 
 func (p Policy) lists(fp identity.Fingerprint, r simon.Role, microprotocol string) bool {

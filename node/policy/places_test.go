@@ -68,6 +68,84 @@ func TestDealerByPolicy(t *testing.T) {
 	}
 }
 
+// An opener is listed for the microprotocol, whoever else is.
+func TestOpenerByPolicy(t *testing.T) {
+	m := simon.Microprotocol{Name: "Count", Roles: []simon.Role{simon.Opener}}
+	list := func(fp identity.Fingerprint, r simon.Role, name string) []Helper {
+		return []Helper{{FP: fp, Roles: []simon.Role{r}, Microprotocols: []string{name}}}
+	}
+	for name, c := range map[string]struct {
+		policy Policy
+		want   string
+	}{
+		"listed":                {Policy{Coordinator: center, Helpers: list(center, simon.Opener, "Count")}, ""},
+		"not listed":            {Policy{Coordinator: center}, "does not let the coordinator"},
+		"as dealer":             {Policy{Coordinator: center, Helpers: list(center, simon.Dealer, "Count")}, "does not let the coordinator"},
+		"for another":           {Policy{Coordinator: center, Helpers: list(center, simon.Opener, "Sum")}, "does not let the coordinator"},
+		"somebody else":         {Policy{Coordinator: center, Helpers: list(identity.Fingerprint{1}, simon.Opener, "Count")}, "does not let the coordinator"},
+		"without a coordinator": {Policy{Helpers: list(center, simon.Opener, "Count")}, "knows no coordinator"},
+	} {
+		at, err := c.policy.Places(m, nil, uuid.UUID{}, peers("x", "y"))
+		if c.want == "" && (err != nil || at != Places{Opener: center}) || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v %v", name, at, err)
+		}
+	}
+}
+
+// An aggregator is there for more than 16 parties, where the policy lists it and the microprotocol needs no helper.
+func TestAggregatorByPolicy(t *testing.T) {
+	many := make([]seat.Peer, 17)
+	for i := range many {
+		many[i] = seat.Peer{Name: string(rune('a' + i)), FP: identity.Fingerprint{byte(i + 1)}, Organisation: string(rune('a' + i))}
+	}
+	listed := Policy{Coordinator: center, Helpers: []Helper{{FP: center, Roles: []simon.Role{simon.Aggregator, simon.Opener}, Microprotocols: []string{"Sum", "Compare", "Count"}}}}
+	sum := simon.Microprotocol{Name: "Sum", Aggregates: true}
+	both, count := compared(), simon.Microprotocol{Name: "Count", Aggregates: true, Roles: []simon.Role{simon.Opener}}
+	both.Aggregates = true
+	for name, c := range map[string]struct {
+		policy  Policy
+		m       simon.Microprotocol
+		parties []seat.Peer
+		want    bool
+	}{
+		"seventeen":      {listed, sum, many, true},
+		"sixteen":        {listed, sum, many[:16], false},
+		"not listed":     {Policy{Coordinator: center}, sum, many, false},
+		"nothing to add": {listed, simon.Microprotocol{Name: "Sum"}, many, false},
+		"a dealer":       {listed, both, many, false},
+		"an opener":      {listed, count, many, false},
+	} {
+		at, err := c.policy.Places(c.m, []byte("{}"), uuid.UUID{1}, c.parties)
+		if err != nil || (at.Aggregator == center) != c.want || !c.want && at.Aggregator != (identity.Fingerprint{}) {
+			t.Errorf("%s: %v %v", name, at, err)
+		}
+	}
+}
+
+// What a mode discloses is allowed by its name, in every profile.
+func TestDisclosuresByPolicy(t *testing.T) {
+	m := simon.Microprotocol{Name: "Count", Discloses: func(canonical []byte) []simon.Disclosure {
+		if string(canonical) == "{}" {
+			return nil
+		}
+		return []simon.Disclosure{simon.PooledCountsToAll}
+	}}
+	for _, profile := range []Profile{Strict, Teaching} {
+		p, three := Policy{Profile: profile}, peers("x", "y", "z")
+		if err := p.Check(m, []byte("{}"), three); err != nil {
+			t.Error(err)
+		}
+		p.Disclose = []simon.Disclosure{simon.PooledCountsToOpener}
+		if err := p.Check(m, []byte("open"), three); err == nil || !strings.Contains(err.Error(), `does not allow "pooled-counts-to-all", which Count discloses`) {
+			t.Errorf("%s: %v", profile, err)
+		}
+		p.Disclose = append(p.Disclose, simon.PooledCountsToAll)
+		if err := p.Check(m, []byte("open"), three); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // All parties choose the same two evaluators, in whatever order they list each other; over many computations every pair of
 // distinct organisations comes to it, and no other.
 func TestEvaluators(t *testing.T) {

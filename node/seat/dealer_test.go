@@ -37,6 +37,8 @@ func desk(t *testing.T, change func(*DealerConfig)) (*Dealer, coordinator.Common
 			{Name: "Compare", Version: 2, Roles: []simon.Role{simon.S0, simon.S1, simon.Dealer}, Deal: func(context.Context, simon.Session, simon.Common) error { return nil }},
 			{Name: "PartyDeals", Version: 1, Roles: []simon.Role{simon.S0, simon.S1, simon.Dealer}},
 			{Name: "SecureSum", Version: 1, Deal: func(context.Context, simon.Session, simon.Common) error { return nil }},
+			{Name: "Count", Version: 1, Roles: []simon.Role{simon.Opener}, OpenTo: func(context.Context, simon.Session, simon.Common) error { return nil }},
+			{Name: "Total", Version: 1, Aggregates: true},
 		},
 	}
 	if change != nil {
@@ -97,6 +99,28 @@ func TestDealerRefuses(t *testing.T) {
 		if r := sign(t, d, c); r == nil || r.Code != coordinator.CodeHelpers || !strings.Contains(r.Text, want) {
 			t.Errorf("%q: %v", want, r)
 		}
+	}
+	self, none := common.Dealer, identity.Fingerprint{}
+	as := func(name string, o, a identity.Fingerprint) coordinator.Common {
+		c := common
+		c.Microprotocol, c.Version, c.S0, c.S1, c.Dealer, c.Opener, c.Aggregator = name, 1, none, none, none, o, a
+		return c
+	}
+	for want, c := range map[string]coordinator.Common{
+		"":                                   as("Count", self, none),
+		"the opener: it does not help Total": as("Total", self, none),
+		"the aggregator: it does not help":   as("Count", none, self),
+		"the dealer: it does not help Count": func() coordinator.Common { c := as("Count", none, none); c.Dealer = self; return c }(),
+		"must be the coordinator":            as("Count", identity.Fingerprint{9}, none),
+		"has two places":                     as("Count", self, self),
+		"has another one":                    as("Count", none, none),
+	} {
+		if r := sign(t, d, c); (want == "") != (r == nil) || r != nil && (r.Code != coordinator.CodeHelpers || !strings.Contains(r.Text, want)) {
+			t.Errorf("%q: %v", want, r)
+		}
+	}
+	if r := sign(t, d, as("Total", none, self)); r != nil {
+		t.Errorf("an aggregator: %v", r)
 	}
 	if _, err := NewDealer(DealerConfig{Identity: partys(t), Send: d.cfg.Send}); err == nil || !strings.Contains(err.Error(), "is a party's: have it renewed") {
 		t.Errorf("a dealer with a party's certificate: %v", err)
