@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 
@@ -46,7 +45,7 @@ func MinimumMaximum() Microprotocol {
 	return statistic{
 		own:    []parameter{digitBits(6), valuesAs()},
 		order:  func(values) int { return 1 },
-		layout: selectionLayout(findExtremes),
+		layout: func(v values) (ring.Layout, error) { return wordsLayout(2), findExtremes(v).check() },
 		read: func(data io.Reader, v values) ([]byte, int, error) {
 			e, err := readExtremes(data, v)
 			if err != nil {
@@ -239,27 +238,4 @@ func readExtremes(data io.Reader, v values) (*extremes, error) {
 		}
 		return at.bad("%s", it.reason())
 	})
-}
-
-// selectionLayout is the layout of what is opened last, which the parties compare in their JOINs.
-func selectionLayout(find func(v values) selection) func(v values) (ring.Layout, error) {
-	return func(v values) (ring.Layout, error) {
-		sel := find(v)
-		return wordsLayout(len(sel.wanted)), sel.check()
-	}
-}
-
-// dealSelection is a dealer's part in a selection.
-func dealSelection(find func(v values) selection) func(ctx context.Context, s Session, seats gateSeats, v values) error {
-	return func(ctx context.Context, s Session, seats gateSeats, v values) error {
-		return find(v).deal(ctx, s, seats)
-	}
-}
-
-// openedWords takes what was opened apart: n words.
-func openedWords(opened []byte, n int) ([]uint64, error) {
-	if len(opened) != 8*n {
-		return nil, fmt.Errorf("%d bytes were opened, want %d", len(opened), 8*n)
-	}
-	return decodeWords(opened), nil
 }

@@ -17,13 +17,8 @@ type signs struct {
 	gates int
 }
 
-func (g signs) keySize() int { return fss.KeySize(g.bits - 1) }
-
-// size is what the dealer sends an evaluator: the gates' keys, then a word for each.
-func (g signs) size() int { return g.gates * (g.keySize() + 8) }
-
-func (g signs) keys(s Session) *fss.Keys {
-	return fss.NewKeys(s.SID(), []byte(g.label.Vector), g.label.Round)
+func (g signs) batch() batch {
+	return batch{label: g.label, gates: g.gates, keySize: fss.KeySize(g.bits - 1), constants: 1}
 }
 
 // split takes a number mod 2^bits apart: its highest bit, and the others.
@@ -31,68 +26,37 @@ func (g signs) split(x uint64) (high, low uint64) {
 	return x >> (g.bits - 1) & 1, x & (1<<(g.bits-1) - 1)
 }
 
-// deal is the dealer's part: it sends the evaluators their keys.
+// deal is the dealer's part: it sends the evaluators their keys, and shares of the masks' highest bits.
 func (g signs) deal(ctx context.Context, s Session, seats gateSeats) error {
-	r, err := dealtMasks(s, g.label, g.gates)
-	if err != nil {
-		return err
-	}
-	defer clear(r)
-	high, beta := make([]uint64, g.gates), make([]uint64, g.gates)
-	for i := range r {
-		high[i], r[i] = g.split(r[i])
-		beta[i] = 1 - 2*high[i]
-	}
-	bodies := [2][]byte{make([]byte, g.size()), make([]byte, g.size())}
-	keys := g.gates * g.keySize()
-	if err := g.keys(s).GenAll(s.Rand(), g.bits-1, r, beta, bodies[0][:keys], bodies[1][:keys]); err != nil {
-		return err
-	}
-	first := make([]uint64, g.gates)
-	if err := random(s, first); err != nil {
-		return err
-	}
-	for i := range high {
-		high[i] -= first[i]
-	}
-	appendWords(bodies[0][:keys], first)
-	appendWords(bodies[1][:keys], high)
-	return deal(ctx, s, seats, g.label, bodies)
+	return g.batch().deal(ctx, s, seats, func(r []uint64, keys [2][]byte) ([]uint64, error) {
+		high, beta := make([]uint64, g.gates), make([]uint64, g.gates)
+		for i := range r {
+			high[i], r[i] = g.split(r[i])
+			beta[i] = 1 - 2*high[i]
+		}
+		return high, g.batch().keys(s).GenAll(s.Rand(), g.bits-1, r, beta, keys[0], keys[1])
+	})
 }
 
 // run is a party's part: z is its own contribution to the sums. It returns the evaluators' shares of [sum < 0] mod 2^64 and
 // zeros at the other parties, for openShares. One hop, 8 bytes a gate to each evaluator.
 func (g signs) run(ctx context.Context, s Session, seats gateSeats, z []uint64) ([]uint64, error) {
-	if len(z) != g.gates {
-		return nil, fmt.Errorf("%d numbers for %d gates", len(z), g.gates)
-	}
-	if s.Self() == seats.dealer {
-		if err := g.deal(ctx, s, seats); err != nil {
-			return nil, err
-		}
-	}
 	shares := make([]uint64, g.gates)
-	m, err := mix(ctx, s, seats, g.label, z)
+	m, err := g.batch().begin(ctx, s, seats, z, g.deal)
 	if err != nil || m == nil {
 		return shares, err
 	}
-	body, err := dealt(ctx, s, seats, g.label, g.size())
-	if err != nil {
-		return nil, err
-	}
-	b := seats.evaluator(s.Self())
-	keys, constants := body[:g.gates*g.keySize()], decodeWords(body[g.gates*g.keySize():])
 	high := make([]uint64, g.gates)
-	for i := range m {
-		high[i], m[i] = g.split(m[i])
+	for i, sum := range m.sums {
+		high[i], m.sums[i] = g.split(sum)
 	}
-	if err := g.keys(s).EvalAll(b, g.bits-1, keys, m, shares); err != nil {
+	if err := g.batch().keys(s).EvalAll(m.evaluator, g.bits-1, m.keys, m.sums, shares); err != nil {
 		return nil, fmt.Errorf("the dealer's keys for %q: %w", g.label.Vector, err)
 	}
 	for i := range shares {
-		v := constants[i] + shares[i]
+		v := m.constants[i] + shares[i]
 		// Where the highest bit of m is set the answer is the other one: v becomes [b = 0] - v.
-		shares[i] = v + high[i]*(uint64(1-b)-2*v)
+		shares[i] = v + high[i]*(uint64(1-m.evaluator)-2*v)
 	}
 	return shares, nil
 }
