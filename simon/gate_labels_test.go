@@ -26,6 +26,7 @@ func TestNoLabelTwice(t *testing.T) {
 		{simon.SecureCompare(), `{"threshold":3,"least_samples":1}`, []string{"[1,2]", "[3]", "[4,4,5]"}},
 		{simon.StatisticsFrequency(), `{"categories":["a"],"suppress_below":2,"least_samples":1}`, []string{`["a"]`, `["a"]`, `[]`}},
 		{simon.StatisticsByGroup(), `{"groups":["a"],"suppress_below":2,"least_samples":1}`, []string{`[[1,"a"]]`, `[[2,"a"]]`, `[]`}},
+		{simon.KaplanMeier(), `{"times":[1,2],"suppress_below":2}`, []string{`[[1,1]]`, `[[2,0]]`, `[]`}},
 	}
 	var played []prepared
 	for _, c := range calls {
