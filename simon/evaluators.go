@@ -158,9 +158,10 @@ type batch struct {
 // size is what the dealer sends an evaluator: the gates' keys, then their constants.
 func (g batch) size() int { return g.gates * (g.keySize + 8*g.constants) }
 
-// keys are those of the comparisons' generator.
+// keys are those of the comparisons' generator. They hang on the whole name of the step, so that gates of two calls have keys of
+// their own, also where the labels are the same.
 func (g batch) keys(s Session) *fss.Keys {
-	return fss.NewKeys(s.SID(), []byte(g.label.Vector), g.label.Round)
+	return fss.NewKeys(s.SID(), s.Name(g.label), g.label.Round)
 }
 
 // keysLabel is the label of what the dealer sends evaluator b.

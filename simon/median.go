@@ -9,10 +9,14 @@ import (
 //
 // A selection of the lower and the upper median. The number of values stays secret. Recipients learn both middle elements.
 func SecureMedian() Microprotocol {
+	digits := digitBits(7)
+	digits.about += "; steps after the first find one bit less, as the two middle values may differ"
 	return selecting{
-		own: []parameter{digitBits(6), valuesAs()},
+		own: []parameter{digits, valuesAs()},
 		find: func(v values, _ int64) selection {
-			return newSelection(int(v.whole("digit_bits")), lowerMedian, upperMedian)
+			sel := newSelection(int(v.whole("digit_bits")), lowerMedian, upperMedian)
+			sel.room = 1 // most medians are one element
+			return sel
 		},
 		finish: func(v values, found []uint64, _ int64) (object, error) {
 			var o object

@@ -18,7 +18,8 @@ func digitBits(preset int64) parameter {
 
 // Sentences of descriptions of what selects elements.
 const (
-	selectionBytes = "8 bytes for each possible digit but one of each wanted element, from each party to each of the two evaluators, at every step; the dealer sends each evaluator 1,007 bytes for each of them; " +
+	selectionBytes = "8 bytes for each possible digit but one of each wanted element, from each party to each of the two evaluators, at every step, but for the first digit of all elements together; " +
+		"the dealer sends each evaluator 807 bytes for each of them, 1,007 or 1,607 for some quantiles of type 1; " +
 		"the digits take 8 bytes for each element from each party to each other"
 	selectionLeakage = " While an element is found, the parties learn its digits one after the other, and nothing of counts or positions. It is the exact value of one sample. " +
 		"Any coalition of parties without the two evaluators learns nothing else, also with the dealer. The two evaluators together, or one of them with the dealer, learn how many values of the pool lie below the values that were " +

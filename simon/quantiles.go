@@ -116,7 +116,7 @@ func (q quantiles) selection(n int64) selection {
 	}
 	sel := newSelection(q.digit, wanted...)
 	if !q.secret() {
-		sel.bits = 40 // of ranks in any pool
+		sel.bits = kth(mostPooled).signBits() // of ranks in any pool
 	}
 	return sel
 }

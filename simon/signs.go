@@ -13,8 +13,30 @@ import (
 // inputs from all parties).
 type signs struct {
 	label Label // of the step; the masks, keys and inputs hang on it
-	bits  int   // sums lie in -2^(bits-1) .. 2^(bits-1)-1; 40 or 64
+	bits  int   // sums lie in -2^(bits-1) .. 2^(bits-1)-1; 32, 40 or 64
 	gates int
+}
+
+// point is a question about a gate's sum: whether sum + offset < 0. The offset is public; sum + offset lies in the gate's bounds.
+//
+// A gate answers any number of points from one key. m + offset is the sum + offset under the same mask r, and the key's
+// comparison is with r, so the evaluators take the answer from the key at m + offset. Nothing is revealed by that: all that an
+// evaluator gets of a gate is m, its key and its constant, whatever the points are, and m + offset follows from m. (Two masked
+// sums of different secrets under one key would show their difference; here there is one.) The dealer gets nothing. What
+// the parties get are the answers, or sums of them: the evaluators' shares of every word that is opened have a mask of their own
+// (openShares), so that shares of answers from one key are not seen together.
+type point struct {
+	gate   int
+	offset int64
+}
+
+// eachOnce asks of each of n gates whether its sum is below 0.
+func eachOnce(n int) []point {
+	points := make([]point, n)
+	for i := range points {
+		points[i].gate = i
+	}
+	return points
 }
 
 func (g signs) batch() batch {
@@ -41,22 +63,30 @@ func (g signs) deal(ctx context.Context, s Session, seats gateSeats) error {
 // run is a party's part: z is its own contribution to the sums. It returns the evaluators' shares of [sum < 0] mod 2^64 and
 // zeros at the other parties, for openShares. One hop, 8 bytes a gate to each evaluator.
 func (g signs) run(ctx context.Context, s Session, seats gateSeats, z []uint64) ([]uint64, error) {
-	shares := make([]uint64, g.gates)
-	m, err := g.batch().begin(ctx, s, seats, z, g.deal)
-	if err != nil || m == nil {
+	return g.runAt(ctx, s, seats, z, eachOnce(g.gates))
+}
+
+// runAt is run with other questions about the sums: it returns a share for each point.
+func (g signs) runAt(ctx context.Context, s Session, seats gateSeats, z []uint64, points []point) ([]uint64, error) {
+	shares := make([]uint64, len(points))
+	b := g.batch()
+	in, err := b.begin(ctx, s, seats, z, g.deal)
+	if err != nil || in == nil {
 		return shares, err
 	}
-	high := make([]uint64, g.gates)
-	for i, sum := range m.sums {
-		high[i], m.sums[i] = g.split(sum)
+	high, low := make([]uint64, len(points)), make([]uint64, len(points))
+	keys := make([]byte, 0, len(points)*b.keySize)
+	for i, p := range points {
+		high[i], low[i] = g.split(in.sums[p.gate] + uint64(p.offset))
+		keys = append(keys, in.keys[p.gate*b.keySize:][:b.keySize]...)
 	}
-	if err := g.batch().keys(s).EvalAll(m.evaluator, g.bits-1, m.keys, m.sums, shares); err != nil {
+	if err := b.keys(s).EvalAll(in.evaluator, g.bits-1, keys, low, shares); err != nil {
 		return nil, fmt.Errorf("the dealer's keys for %q: %w", g.label.Vector, err)
 	}
-	for i := range shares {
-		v := m.constants[i] + shares[i]
+	for i, p := range points {
+		v := in.constants[p.gate] + shares[i]
 		// Where the highest bit of m is set the answer is the other one: v becomes [b = 0] - v.
-		shares[i] = v + high[i]*(uint64(1-m.evaluator)-2*v)
+		shares[i] = v + high[i]*(uint64(1-in.evaluator)-2*v)
 	}
 	return shares, nil
 }

@@ -72,7 +72,8 @@ type Keys struct {
 }
 
 // NewKeys derives the generator's keys from the id of a computation and the label and level at which the comparisons stand in
-// it (HKDF with SHA-256, RFC 5869). The level keeps few nodes under one key: 2^14 nodes leave 112 bits of security.
+// it (HKDF with SHA-256, RFC 5869). The label names one step of one call in the computation, with its call path. Few nodes are
+// under one key then: 2^14 nodes leave 112 bits of security.
 func NewKeys(sid [32]byte, label []byte, level uint32) *Keys {
 	info := binary.BigEndian.AppendUint32(nil, uint32(len(label)))
 	info = append(info, label...)
