@@ -40,14 +40,8 @@ func (st statistic) modeOf(v values) string {
 	return v.text("mode")
 }
 
-// selecting makes a statistic of elements that find says. The opener needs its shape alone.
-func (st statistic) selecting(find func(v values) selection) statistic {
-	st.modes = true
-	st.deal = dealSelection(find)
-	st.opener = func(ctx context.Context, s Session, v values) error { return find(v).open(ctx, s) }
-	st.helped = func(v values) bool { return st.modeOf(v) == modeCompare }
-	return st
-}
+// hidden says whether nobody sees the compared sums.
+func (sel selection) hidden() bool { return sel.mode == "" || sel.mode == modeCompare }
 
 // addOpener adds what belongs to the modes of a statistic, and the opener's part.
 func (st statistic) addOpener(m *Microprotocol, known []parameter) {
@@ -156,7 +150,7 @@ func (sel selection) open(ctx context.Context, s Session) error {
 	if err := sel.check(); err != nil {
 		return err
 	}
-	for level := range sel.levels() {
+	for level := range sel.widths() {
 		_, err := sel.openerSum(level, nil).open(ctx, s, func(total ring.Vector) ([]byte, error) {
 			digits, err := sel.counted(level, wordsOf(total))
 			return appendWords(nil, digits), err
@@ -170,7 +164,7 @@ func (sel selection) open(ctx context.Context, s Session) error {
 
 // counted are the digits that the sums of a step show: how many of them are negative, which come first.
 func (sel selection) counted(level int, sums []uint64) ([]uint64, error) {
-	each, digits := 1<<sel.width(level)-1, make([]uint64, len(sel.wanted))
+	each, digits := 1<<sel.widths()[level]-1, make([]uint64, len(sel.wanted))
 	for r := range digits {
 		ended := false
 		for _, z := range sums[r*each : (r+1)*each] {

@@ -153,15 +153,15 @@ func TestOpenerSeesPooledCountsAlone(t *testing.T) {
 			}
 		}
 	}
-	// The first digit of the median has 3 bits: thresholds are at the words 20…, 40…, to e0…; -7.5 is 3fe1…, 1 is bff0…, 2 is c000….
+	// The first digits of the median have 2 bits: thresholds are at the words 40…, 80… and c0…; -7.5 is 3fe1…, 1 is bff0…, 2 is c000….
 	r := prepare(t, simon.SecureMedian(), withMode(`"digit_bits":3`, "opener-counts"), data).run(t, simontest.Options{Seed: 3})
 	var want []uint64
 	for range 2 {
-		for _, below := range []int64{0, 1, 1, 1, 1, 2, 6} {
+		for _, below := range []int64{1, 1, 2} {
 			want = append(want, uint64(2*below-6))
 		}
 	}
-	for i := 7; i < 14; i++ { // of the upper median 2c ≤ n
+	for i := 3; i < 6; i++ { // of the upper median 2c ≤ n
 		want[i]--
 	}
 	if got := countsAt(r, 1); !slices.Equal(got, want) {
@@ -262,7 +262,7 @@ func bent(t *testing.T, p prepared, from, reader int, bend func(b []byte) []byte
 // TestTwoWordsOfTheOpener: an opener that shows one party another digit than the rest gets masked vectors of it that do not add
 // up with the others': not the counts at one place, and not those of some parties at one and of others at another.
 func TestTwoWordsOfTheOpener(t *testing.T) {
-	p := prepare(t, simon.SecureMedian(), `{"digit_bits":2,"mode":"opener-counts"}`, []string{"[1,2,2]", "[9]", "[-7.5,2]"})
+	p := prepare(t, simon.SecureMedian(), `{"digit_bits":3,"mode":"opener-counts"}`, []string{"[1,2,2]", "[9]", "[-7.5,2]"})
 	honest := p.run(t, simontest.Options{Seed: 4})
 	steered := func(to int) []uint64 { // the sums of the second digit where these seats hear another first one
 		r := simontest.Run(t, 3, withHelpers(p.m, p.common, simontest.Options{Seed: 4, Rewrite: func(m simontest.Message) []byte {
