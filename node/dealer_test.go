@@ -466,7 +466,7 @@ func TestWrongDealers(t *testing.T) {
 		"a party's certificate":      {identity.UsageParty, "coordinator", "nobody's", "it is a party's, not a dealer's"},
 		"the organisation of alice":  {identity.UsageDealer, "coordinator", " ALICE org", "belong to one organisation"},
 		"the name of bob":            {identity.UsageDealer, "bob", "nobody's", "two participants are called bob"},
-		"another authority's, known": {0, "coordinator", "nobody's", "certificate of the dealer"},
+		"another authority's, known": {0, "coordinator", "nobody's", "certificate of the helper"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFleet(t, simontest.Faults{}, three...)
