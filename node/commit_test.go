@@ -96,6 +96,7 @@ func TestLostConfirm(t *testing.T) {
 // One party never gets the others' shares and gives up; its ABORT is lost on its way to a party that has confirmed: once,
 // for a while, and for good on its own link. Nobody completes the computation, all try again, and that attempt is done.
 func TestLostAbort(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, simontest.Faults{}, three...)
 	f.wantSum(f.sumAll(uuid.New(), data), "85", "3")
 	f.terms.round = time.Second
