@@ -36,7 +36,7 @@ func withMode(parameters, mode string) string {
 
 // TestModesGiveOneResult: whoever sees the counts, the result is the same, and so is that there is none.
 func TestModesGiveOneResult(tt *testing.T) {
-	rapid.Check(tt, func(t *rapid.T) {
+	checkSome(tt, 50, func(t *rapid.T) {
 		_, data := pooledDoubles(t, 0)
 		c := ranked[rapid.IntRange(0, len(ranked)-1).Draw(t, "which")]
 		want, _, errWant := play(tt, c.m, simontest.Options{Seed: 1}, simon.Guard{}, data, withMode(c.parameters, "compare"))
