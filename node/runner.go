@@ -61,8 +61,8 @@ type runner struct {
 	ended   *seat.AbortedError                      // how the last attempt ended; nil: there was none
 	playing atomic.Pointer[context.CancelCauseFunc] // ends the protocol that runs
 
-	once                [2]sync.Once
-	cancelled, replaced chan struct{}
+	once                          [3]sync.Once
+	cancelled, replaced, decision chan struct{} // decision: somebody has approved or denied the job
 }
 
 // log is for lines about this job.
@@ -80,8 +80,11 @@ func (r *runner) debug(text string) {
 // signal closes one of the runner's channels, once.
 func (r *runner) signal(c chan struct{}) {
 	i := 0
-	if c == r.replaced {
+	switch c {
+	case r.replaced:
 		i = 1
+	case r.decision:
+		i = 2
 	}
 	r.once[i].Do(func() { close(c) })
 	if stop := r.playing.Load(); stop != nil && c == r.cancelled {
@@ -290,6 +293,9 @@ func (r *runner) attempt(ctx context.Context) error {
 	}
 	rules := r.node.rules.Load()
 	if err := r.admit(rules.policy); err != nil {
+		return err
+	}
+	if err := r.approved(ctx, rules); err != nil {
 		return err
 	}
 	if leaf := r.node.cfg.Identity.Leaf; !r.node.cfg.Now().Before(leaf.NotAfter) {

@@ -253,9 +253,9 @@ func (r *Run) repeatInits(now time.Time) {
 	}
 }
 
-// noticeFor answers a START that this seat cannot serve, from the ledger or with ABORT "withdrawn or not open". If the JOIN
+// noticeFor answers a START that this seat cannot serve, from the ledger or with ABORT and the code. If the JOIN
 // in it is forgotten here, a line may be forgotten as well, and with it a CONFIRM: then only a line that is there is told.
-func (s *Seat) noticeFor(common coordinator.Common, sid [32]byte, forgotten bool) {
+func (s *Seat) noticeFor(common coordinator.Common, sid [32]byte, code uint16, forgotten bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), ledgerLook)
 	defer cancel()
 	line, err := s.cfg.Ledger.Line(ctx, sid)
@@ -278,7 +278,7 @@ func (s *Seat) noticeFor(common coordinator.Common, sid [32]byte, forgotten bool
 				"or the folder is an old copy, which must not be put back: start with a new folder")
 			return
 		}
-		raw = session.SignAbort(s.cfg.Identity, sid, CodeWithdrawn).Encode()
+		raw = session.SignAbort(s.cfg.Identity, sid, code).Encode()
 	}
 	for _, fp := range common.Parties {
 		if p, ok := s.peer(fp); ok && fp != s.cfg.Identity.FP() && raw != nil {

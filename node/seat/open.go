@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"time"
 
 	"github.com/weftmpc/weft/broker/identity"
@@ -41,6 +42,36 @@ type Open struct {
 // Propose signs a JOIN for the common part and opens it. issued (unix ns) must be larger than that of every earlier JOIN
 // of this seat for the computation; the JOIN expires at expiry, or with the current bundle if that is sooner.
 func (s *Seat) Propose(common coordinator.Common, issued int64, expiry time.Time) (*Open, error) {
+	o, err := s.sign(common, issued, expiry)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open[o.key] = o
+	s.early.expect(common.UUID, s.strangers(common))
+	return o, nil
+}
+
+// Decline signs a JOIN as Propose does and erases its secret at once: it is never open, and a START with it is answered with
+// ABORT "denied". Its owner calls Send, which tells the others as soon as they have joined, too. After a restart the answer is
+// "withdrawn".
+func (s *Seat) Decline(common coordinator.Common, issued int64, expiry time.Time) (*Open, error) {
+	o, err := s.sign(common, issued, expiry)
+	if err != nil {
+		return nil, err
+	}
+	o.secret = nil
+	now := s.cfg.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.declined, func(_ [32]byte, until time.Time) bool { return now.After(until.Add(startGrace)) })
+	s.declined[o.key] = o.Expiry()
+	return o, nil
+}
+
+// sign makes a JOIN that nobody knows of.
+func (s *Seat) sign(common coordinator.Common, issued int64, expiry time.Time) (*Open, error) {
 	now := s.cfg.Now()
 	bundle, err := s.channels.Bundle(now)
 	if err != nil {
@@ -74,11 +105,6 @@ func (s *Seat) Propose(common coordinator.Common, issued int64, expiry time.Time
 	o.join.Own = own.Encode()
 	copy(o.join.Sig[:], s.cfg.Identity.Sign(identity.ContextJoin, coordinator.SigningBytes(raw, o.join.Own)))
 	o.raw, o.key = o.join.Encode(), openKey(o.join.Signed)
-
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.open[o.key] = o
-	s.early.expect(common.UUID, s.strangers(common))
 	return o, nil
 }
 
@@ -239,6 +265,10 @@ func (s *Seat) refuseStart(start coordinator.Start, mine coordinator.Signed) {
 		return
 	}
 	running := s.runs[sid] != nil || s.starting[sid]
+	code := CodeWithdrawn
+	if _, ok := s.declined[openKey(mine)]; ok {
+		code = CodeDenied
+	}
 	forgotten := own.Issued > s.forgotten.after && own.Issued < s.forgotten.before
 	s.mu.Unlock()
 	if running {
@@ -247,7 +277,7 @@ func (s *Seat) refuseStart(start coordinator.Start, mine coordinator.Signed) {
 	if !s.allow("start/" + common.UUID.String()) {
 		return
 	}
-	s.noticeFor(common, sid, forgotten)
+	s.noticeFor(common, sid, code, forgotten)
 }
 
 // Conflict is what another party asked for under the same uuid.

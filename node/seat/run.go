@@ -24,6 +24,7 @@ const (
 	CodeEquivocation uint16 = 3
 	CodeWithdrawn    uint16 = 4
 	CodeRefused      uint16 = 5
+	CodeDenied       uint16 = 6 // by a person who decides there; an earlier weft takes it for a withdrawal and waits on
 )
 
 const (
@@ -78,8 +79,10 @@ func (e *AbortedError) Error() string {
 
 func (e *AbortedError) Unwrap() error { return e.Cause }
 
-// Retry reports whether a new attempt makes sense: not where somebody cheated or refused.
-func (e *AbortedError) Retry() bool { return e.Code != CodeEquivocation && e.Code != CodeRefused }
+// Retry reports whether a new attempt makes sense: not where somebody cheated, refused or denied.
+func (e *AbortedError) Retry() bool {
+	return e.Code != CodeEquivocation && e.Code != CodeRefused && e.Code != CodeDenied
+}
 
 func codeText(code uint16) string {
 	switch code {
@@ -93,6 +96,8 @@ func codeText(code uint16) string {
 		return "its request was withdrawn"
 	case CodeRefused:
 		return "it refused"
+	case CodeDenied:
+		return "whoever decides about its data has denied it"
 	}
 	return fmt.Sprintf("code %d", code)
 }
