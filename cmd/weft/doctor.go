@@ -130,6 +130,7 @@ func (d *doctor) examine(ctx context.Context, environ []string) {
 	d.tlsCertificate()
 	d.store()
 	d.access()
+	d.approval()
 	d.links(ctx)
 }
 
