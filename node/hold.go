@@ -104,7 +104,9 @@ func (r *runner) hold(ctx context.Context, byCaller bool) error {
 }
 
 // decided waits for the decision, and for whatever else ends the wait.
-func (r *runner) decided(ctx context.Context, rules *rules) error {
+func (r *runner) decided(ctx context.Context, rules *rules) (err error) {
+	ctx, span := under(ctx, "approval")
+	defer func() { over(span, err) }()
 	ctx, end := r.node.joining(ctx, rules)
 	defer end()
 	if r.job.Approval.Verdict != 0 {

@@ -313,6 +313,7 @@ func (r *runner) attempt(ctx context.Context) error {
 		c.end()
 		return fmt.Errorf("joining: %w", err)
 	}
+	open.Log = r.log()
 	joining, end := r.node.joining(ctx, rules)
 	defer end()
 	run, err := (&wait{runner: r, open: open, claim: c}).join(joining)
@@ -486,6 +487,7 @@ func (r *runner) resume(ctx context.Context) error {
 	if r.left == nil || r.left.SID() != r.job.SID { // its line is done, peer-aborted or failed, or was never committed: the process died between two writes
 		return r.reread(ctx)
 	}
+	r.left.LogTo(r.log())
 	if err := r.watched(ctx, r.left, func() error { return r.left.Resume(ctx) }); err != nil {
 		return err
 	}

@@ -132,6 +132,9 @@ until their deadline.
 				return p.printJob(format, j)
 			}
 			text := "is being cancelled"
+			if j.State == stateHeld && j.Approval != nil && j.Approval.Verdict == "denied" {
+				text = "was denied and ends; nothing to cancel"
+			}
 			switch j.State {
 			case stateCancelled:
 				text = "is cancelled"

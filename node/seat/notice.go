@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -23,7 +24,7 @@ func (r *Run) openChannel(seat int) {
 	p := &r.peers[seat]
 	pair, err := s.channels.Pair(r.peers[r.self].bundle, p.bundle, s.cfg.Now())
 	if err != nil {
-		s.cfg.Logger.Warn("no channel", "computation", r.uuid, "party", p.Name, "error", err)
+		r.log.Warn("no channel", "party", p.Name, "error", err)
 		return // the round's time-out ends the computation
 	}
 	r.mu.Lock()
@@ -83,7 +84,7 @@ func (r *Run) init(from Peer, init []byte) {
 		return
 	}
 	if err := pair.Accept(init); err != nil {
-		r.seat.cfg.Logger.Debug("INIT refused", "computation", r.uuid, "party", r.peers[seat].Name, "error", err)
+		r.log.Debug("INIT refused", "party", r.peers[seat].Name, "error", err)
 		return
 	}
 	r.mu.Lock()
@@ -345,7 +346,7 @@ func (s *Seat) Recover(ctx context.Context) (committed []*Run, err error) {
 func (s *Seat) resumed(line jobs.Line) *Run {
 	r := &Run{
 		seat: s, uuid: line.UUID, sid: line.SID, self: line.Self, among: line.Parties, line: line, until: line.Until,
-		wake: make(chan struct{}, 1), written: make(chan struct{}),
+		wake: make(chan struct{}, 1), written: make(chan struct{}), log: s.cfg.Logger.With("job", line.Job, "computation", line.UUID),
 	}
 	close(r.written)
 	for _, p := range line.Participants {
@@ -353,6 +354,9 @@ func (s *Seat) resumed(line jobs.Line) *Run {
 	}
 	return r
 }
+
+// LogTo sets where the lines about a run that Recover returned go, before Resume.
+func (r *Run) LogTo(l *slog.Logger) { r.log = l }
 
 // Job is the record that this run's ledger line names.
 func (r *Run) Job() uuid.UUID { return r.line.Job }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"time"
 
@@ -31,6 +32,9 @@ type Open struct {
 	own    coordinator.Own
 	raw    []byte   // the JOIN, encoded
 	key    [32]byte // hash of own part and signature: the name of this JOIN in the seat
+
+	// Log is for lines about this JOIN and the run that it becomes; its owner may set it before Begin to one that says more.
+	Log *slog.Logger
 
 	// Starts gets candidate STARTs; Begin checks them. Answers gets the coordinator's other answers.
 	Starts  chan []byte
@@ -98,7 +102,7 @@ func (s *Seat) sign(common coordinator.Common, issued int64, expiry time.Time) (
 		return nil, err
 	}
 	o := &Open{
-		seat: s, common: common, own: own, secret: secret,
+		seat: s, common: common, own: own, secret: secret, Log: s.cfg.Logger.With("computation", common.UUID),
 		Starts: make(chan []byte, 4), Answers: make(chan coordinator.Answer, 4),
 	}
 	o.join.Common = raw
@@ -167,7 +171,7 @@ func (o *Open) Withdraw() bool {
 	leave := coordinator.Leave{UUID: o.common.UUID, FP: o.own.FP, Join: sha256.Sum256(o.raw)}
 	copy(leave.Sig[:], s.cfg.Identity.Sign(identity.ContextLeave, leave.SigningBytes()))
 	if err := s.cfg.Fabric.Leave(leave.Encode()); err != nil {
-		s.cfg.Logger.Debug("leave not sent", "computation", o.common.UUID, "error", err)
+		o.Log.Debug("leave not sent", "error", err)
 	}
 	return true
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -42,6 +43,7 @@ type Run struct {
 	peers  []participant
 	among  int // how many of peers are parties; helpers follow
 	begun  time.Time
+	log    *slog.Logger
 	until  time.Time // of asking for notices
 
 	line jobs.Line // owned by the goroutine that runs
@@ -380,7 +382,7 @@ func (r *Run) done() {
 	defer r.seat.begin.Unlock()
 	r.seat.later.Go(func() {
 		if err := r.end(jobs.LineDone); err != nil {
-			r.seat.cfg.Logger.Error("the ledger line of a finished computation stays committed until the next start", "computation", r.uuid, "error", err)
+			r.log.Error("the ledger line of a finished computation stays committed until the next start", "error", err)
 		}
 	})
 }
@@ -473,7 +475,7 @@ func (r *Run) toAll(b []byte) {
 	for i := range r.peers {
 		if i != r.self {
 			if err := r.seat.cfg.Fabric.Send(r.uuid, r.Name(i), b); err != nil {
-				r.seat.cfg.Logger.Debug("notice not sent", "computation", r.uuid, "to", r.Name(i), "error", err)
+				r.log.Debug("notice not sent", "to", r.Name(i), "error", err)
 			}
 		}
 	}
