@@ -131,6 +131,7 @@ func (d *doctor) examine(ctx context.Context, environ []string) {
 	d.store()
 	d.access()
 	d.approval()
+	d.traces(ctx)
 	d.links(ctx)
 }
 

@@ -59,7 +59,11 @@ func digests(c nodeConfig) map[string][32]byte {
 	all := map[string][32]byte{}
 	for key, file := range map[string]string{
 		"identity.cert": c.Identity.Cert, "ca": c.CA, "hub.cert": c.Hub.Cert, "hub.ca": c.Hub.CA, "hub.nkey": c.Hub.NKey,
+		"private.tls.cert": c.Private.TLS.Cert, "private.tls.key": c.Private.TLS.Key, "private.tls.ca": c.Private.TLS.CA,
 	} {
+		if file == "" {
+			continue
+		}
 		b, _ := identity.ReadSmall(file) // a file that has gone differs, and the next start says why
 		all[key] = sha256.Sum256(b)
 		clear(b)
