@@ -112,6 +112,7 @@ func (r *runner) decided(ctx context.Context, rules *rules) (err error) {
 	if r.job.Approval.Verdict != 0 {
 		return nil
 	}
+	r.input = nil // which may be large; it is read again for the attempt
 	deadline := time.NewTimer(r.job.Deadline.Sub(r.node.cfg.Now()))
 	defer deadline.Stop()
 	select {

@@ -230,6 +230,39 @@ func TestRulesAboutApprovals(t *testing.T) {
 	f.checkInvariants()
 }
 
+// A denial counts whatever becomes of the rules in the same moment: the job never goes on, and no share leaves the party.
+func TestDeniedWhileTheRulesStopAsking(t *testing.T) {
+	f := owned(t)
+	alice := f.members["alice"]
+	asks := policy.Policy{Profile: policy.Teaching, Approval: policy.Approval{Microprotocols: []string{policy.Every}}}
+	for range 10 {
+		must(t, alice.node.SetRules(asks, f.peers))
+		w, id := f.watch(), uuid.New()
+		all := f.submitAll(id, data)
+		alice.reached(all["alice"], jobs.Held)
+		alice.decide(all["alice"], jobs.Denied, "")
+		must(t, alice.node.SetRules(policy.Policy{Profile: policy.Teaching}, f.peers))
+		if j := alice.ended(all["alice"].ID, patience); j.State != jobs.Failed || j.Problem.Reason != "denied" {
+			t.Errorf("%v %+v", j, j.Problem)
+		}
+		for _, name := range []string{"bob", "carol"} {
+			_, err := f.members[name].current().RequestCancel(t.Context(), all[name].ID)
+			must(t, err)
+		}
+		for name, j := range f.endedAll(all) {
+			if j.State == jobs.Done {
+				t.Errorf("%s has a result", name)
+			}
+		}
+		for _, d := range left(w, id, "alice") {
+			if d.kind() == kindShare {
+				t.Error("a share has left the party that denied it")
+			}
+		}
+	}
+	f.checkInvariants()
+}
+
 // An approval is for what Prepare made: the attempt after one that was aborted needs no other, in another process neither.
 func TestAnApprovalCountsForEveryAttempt(t *testing.T) {
 	f := owned(t)

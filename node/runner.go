@@ -235,6 +235,11 @@ func (r *runner) load(ctx context.Context) error {
 		return &jobError{501, "not-available", fmt.Sprintf("%s version %d is not available at this node", r.job.Microprotocol, r.job.Version)}
 	}
 	r.m = r.node.cfg.Catalogue[i]
+	return r.read(ctx)
+}
+
+// read takes the prepared input into memory.
+func (r *runner) read(ctx context.Context) error {
 	return r.stored(ctx, func() (err error) {
 		if r.input, err = r.node.cfg.Jobs.Read(ctx, r.job.Input); err != nil {
 			return fmt.Errorf("reading the prepared input: %w", err)
@@ -297,6 +302,11 @@ func (r *runner) attempt(ctx context.Context) error {
 	}
 	if err := r.approved(ctx, rules); err != nil {
 		return err
+	}
+	if r.input == nil { // it was held
+		if err := r.read(ctx); err != nil {
+			return err
+		}
 	}
 	if leaf := r.node.cfg.Identity.Leaf; !r.node.cfg.Now().Before(leaf.NotAfter) {
 		return &jobError{503, "certificate", fmt.Sprintf("the certificate of %s has expired at %s: whoever keeps the authority renews it with "+
