@@ -29,6 +29,7 @@ except Exception as e:
 // TestApprovals has a house whose policy asks for an approval: its analyst computes through one of its gateways with the
 // official client, its data owner decides from the terminal through the other, and its node is killed in between.
 func TestApprovals(t *testing.T) {
+	t.Parallel()
 	py := python(t)
 	w := newTwins(t)
 	w.rewriteIn("alice", "node.yaml", "approval", "  microprotocols: []", "  microprotocols: [SecureSum]")
