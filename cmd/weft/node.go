@@ -32,6 +32,7 @@ type nodeConfig struct {
 	Helpers     []helperConfig `yaml:"helpers" doc:"Who may help where that takes trust: name, fingerprint, roles (dealer, opener, aggregator), microprotocols. A dealer is listed where it could read data together with one party; an opener always, because it sees sums that no party sees; an aggregator where more than 16 parties should send their masked sums to it, and not each to each. The coordinator needs no entry to deal for three parties or more where all that it could do is spoil the result. Empty: nobody."`
 	Excluded    []string       `yaml:"exclude_evaluators" doc:"Names of parties that never evaluate comparisons. All parties of a computation must list the same, or it does not start."`
 	Disclose    []string       `yaml:"disclose" doc:"What modes of microprotocols may disclose that their defaults do not. pooled-counts-to-opener: while elements are found by their rank, the opener, whom helpers must list, learns how many values of all parties lie below others. pooled-counts-to-all: every party learns that. Empty: nothing."`
+	Approval    approvalConfig `yaml:"approval" doc:"What waits for somebody of this party to approve it."`
 	Gateway     gatewayConfig  `yaml:"gateway" doc:"The HTTP API for this party's own people."`
 	Private     privateConfig  `yaml:"private" doc:"Other processes of this house at the node's own broker, which has jobs, inputs and results."`
 	Log         logConfig      `yaml:"log" doc:"The log, on standard error. It never holds data."`
@@ -54,6 +55,7 @@ func defaultNode() nodeConfig {
 	return nodeConfig{
 		Identity: identityConfig{Cert: "identity.crt", Key: "identity.key"}, CA: "ca.crt", State: "state",
 		Durability: "power", Profile: "strict", Drain: 30 * time.Second, Hub: defaultLink(), Helpers: []helperConfig{}, Excluded: []string{}, Disclose: []string{},
+		Approval: approvalConfig{Microprotocols: []string{}},
 		Gateway: gatewayConfig{
 			Listen: "127.0.0.1:55501", BehindProxy: []string{}, Hosts: []string{}, CORS: []string{}, Deadline: 5 * time.Minute,
 			Access: accessConfig{Certificates: map[string]string{}, OIDC: oidcConfig{Roles: map[string]string{}}},
@@ -137,7 +139,10 @@ func (c nodeConfig) check() error {
 	if _, err := c.disclosures(); err != nil {
 		return err
 	}
-	_, err := c.helperPolicy()
+	if _, err := c.helperPolicy(); err != nil {
+		return err
+	}
+	_, err := c.approvals()
 	return err
 }
 
@@ -276,6 +281,9 @@ func (c nodeConfig) party(id *identity.Identity) (partyConfig, error) {
 		return p, err
 	}
 	if p.helpers, err = c.helperPolicy(); err != nil {
+		return p, err
+	}
+	if p.approval, err = c.approvals(); err != nil {
 		return p, err
 	}
 	own := false

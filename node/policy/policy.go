@@ -51,6 +51,8 @@ type Policy struct {
 	Helpers           []Helper             // who may have roles that need permission
 	ExcludeEvaluators []string             // names of parties that are never evaluators; all parties must exclude the same
 	Disclose          []simon.Disclosure   // what modes of microprotocols may let others see; nil: nothing
+
+	Approval Approval // which computations wait for one
 }
 
 // Refusal says which rule forbids a computation, and what would satisfy it.
