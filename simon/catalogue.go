@@ -27,5 +27,7 @@ func Catalogue() []Microprotocol {
 		PoissonRegression(),
 		KaplanMeier(),
 		LogRank(),
+		SetIntersection(),
+		SetIntersectionSize(),
 	}
 }

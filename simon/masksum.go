@@ -2,9 +2,11 @@ package simon
 
 import (
 	"context"
+	"crypto/subtle"
 	"fmt"
 	"slices"
 
+	"github.com/weftmpc/weft/simon/psi"
 	"github.com/weftmpc/weft/simon/ring"
 )
 
@@ -157,4 +159,38 @@ func total(s Session, y ring.Vector, bodies [][]byte) (ring.Vector, error) {
 		}
 	}
 	return y, nil
+}
+
+// maskedXOR adds the parties' vectors bit by bit, and gives every party the total: as MaskedSum, with exclusive or. x is over
+// with afterwards.
+func maskedXOR(ctx context.Context, s Session, l Label, x []byte) ([]byte, error) {
+	mask := make([]byte, min(len(x), 64<<10))
+	for peer := range s.N() {
+		if peer == s.Self() {
+			continue
+		}
+		stream, err := s.Stream(Mask, peer, l)
+		if err != nil {
+			return nil, fmt.Errorf("mask shared with seat %d: %w", peer, err)
+		}
+		for at := 0; at < len(x); at += len(mask) {
+			part := mask[:min(len(mask), len(x)-at)]
+			stream.Fill(part)
+			subtle.XORBytes(x[at:], x[at:], part)
+		}
+	}
+	bodies, err := s.Exchange(ctx, nil, l, x)
+	if err != nil {
+		return nil, fmt.Errorf("exchanging masked vectors %q: %w", l.Vector, err)
+	}
+	for seat, b := range bodies {
+		switch {
+		case seat == s.Self():
+		case len(b) != len(x):
+			return nil, &SeatError{Seat: seat, What: "the masked vector", Err: psi.ErrLength}
+		default:
+			subtle.XORBytes(x, x, b)
+		}
+	}
+	return x, nil
 }

@@ -23,6 +23,9 @@ type Microprotocol struct {
 	Roles                  []Role // that somebody must have, of S0 and S1 (both or none) and Dealer; see RolesFor
 	Trusting               []Role // of Roles: a helper there reads data once it works together with one party
 
+	// ForTwo says that its result between two parties is no value of the other, so that every profile allows two.
+	ForTwo bool
+
 	// RolesFor are the roles that are needed for canonical parameters, at most Roles. nil: Roles, whatever they are.
 	RolesFor func(canonical []byte) []Role
 
