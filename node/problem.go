@@ -38,8 +38,6 @@ func problem(err error) *jobs.Problem {
 		return &jobs.Problem{Code: 507, Reason: "too-large", Message: "the result is too large to store: ask for less of it, such as fewer columns, categories or times (" + err.Error() + ")"}
 	case errors.Is(err, session.ErrMemory):
 		return &jobs.Problem{Code: 507, Reason: "too-large", Message: "the messages of this computation are too large for so many parties: ask for less, such as fewer columns, categories or times"}
-	case errors.As(err, &refusal) && refusal.None:
-		return p(400, "input")
 	case errors.As(err, &refusal):
 		return p(403, "policy")
 	case errors.As(err, &conflict):

@@ -52,14 +52,11 @@ type Policy struct {
 }
 
 // Refusal says which rule forbids a computation, and what would satisfy it.
-type Refusal struct {
-	Rule string
-	None bool // no policy allows it: the microprotocol is not for so many parties
-}
+type Refusal struct{ Rule string }
 
 func (r *Refusal) Error() string { return r.Rule }
 
-func refuse(format string, a ...any) error { return &Refusal{Rule: fmt.Sprintf(format, a...)} }
+func refuse(format string, a ...any) error { return &Refusal{fmt.Sprintf(format, a...)} }
 
 // Guard is what a profile asks of the pool of all parties' samples. Strict: 30 samples, 100 where sums of higher powers are
 // opened, from at least three parties; counts below 5 are hidden.
@@ -80,10 +77,10 @@ func (p Policy) Check(m simon.Microprotocol, parameters []byte, parties []seat.P
 		return refuse("%d parties are more than the %d that this node allows", len(parties), most)
 	}
 	if len(parties) < max(2, m.MinParties) {
-		return &Refusal{fmt.Sprintf("%s needs at least %d parties, and %d were named", m.Name, max(2, m.MinParties), len(parties)), true}
+		return refuse("%s needs at least %d parties", m.Name, max(2, m.MinParties))
 	}
 	if m.MaxParties > 0 && len(parties) > m.MaxParties {
-		return &Refusal{fmt.Sprintf("%s is for at most %d parties, and %d were named", m.Name, m.MaxParties, len(parties)), true}
+		return refuse("%s is for at most %d parties", m.Name, m.MaxParties)
 	}
 	if m.Check != nil {
 		var input *simon.InputError
