@@ -86,7 +86,7 @@ func TestMinimumAndMaximumOfThePool(tt *testing.T) {
 func TestMedianOfThePool(tt *testing.T) {
 	rapid.Check(tt, func(t *rapid.T) {
 		sorted, data := pooledDoubles(t, 1)
-		got, err := playRoles(tt, t, simon.SecureMedian(), data, fmt.Sprintf(`{"digit_bits": %d}`, rapid.IntRange(1, 6).Draw(t, "digit")))
+		got, err := playRoles(tt, t, simon.SecureMedian(), data, fmt.Sprintf(`{"digit_bits": %d}`, rapid.IntRange(1, 9).Draw(t, "digit")))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -233,4 +233,31 @@ func TestUnivariateExtremesOfThePool(tt *testing.T) {
 			t.Fatalf("%v gives %v", sorted, got)
 		}
 	})
+}
+
+// TestDealersBytesOfAMedian: with digits of 8 bits an evaluator gets less than 2.5 MB, and nothing of it depends on the data.
+func TestDealersBytesOfAMedian(t *testing.T) {
+	for parameters, want := range map[string][2]int{`{"digit_bits":8}`: {9, 1_900_000}, ``: {11, 1_000_000}, `{"digit_bits":4}`: {21, 300_000}} {
+		for _, data := range [][]string{{"[1,2]", "[3]", "[4]"}, {"[-1,-1e300]", "[7,1e300]", "[]"}, {"[2]", "[]", "[]"}} {
+			p := prepare(t, simon.SecureMedian(), parameters, data)
+			bytes, digits := map[int]int{}, map[simon.Label]bool{}
+			r := p.run(t, simontest.Options{Seed: 3})
+			for _, m := range r.Messages {
+				if m.Kind == simontest.Send {
+					bytes[m.To] += len(m.Body)
+				}
+				if m.Label.Vector == "digits" {
+					digits[m.Label] = true
+				}
+			}
+			if len(bytes) != 2 || len(digits) != want[0] {
+				t.Errorf("%s: %d steps, dealt are %v", parameters, len(digits), bytes)
+			}
+			for seat, n := range bytes {
+				if n > want[1] || n < want[1]/2 {
+					t.Errorf("%s: the dealer sends seat %d %d bytes, want at most %d", parameters, seat, n, want[1])
+				}
+			}
+		}
+	}
 }
