@@ -12,7 +12,7 @@ import (
 
 // overlap finds which of a party's elements the others have too.
 type overlap struct {
-	name  string   // of this intersection: no other one of the computation has it
+	name  string   // of the nested call
 	items [][]byte // own, encoded, all different
 	most  int      // elements that a list may have
 	pad   int      // elements that all lists have; 0: as many as the parties announce
@@ -133,7 +133,8 @@ func (o overlap) meet(ctx context.Context, s Session) (w two, err error) {
 	}
 	p := newPace(ctx, s, 2, w.m)
 	p.start()
-	if w.keyed, err = psi.NewKeyed(s.Rand(), s.SID(), o.name); err != nil {
+	l := Label{Round: 2, Vector: "elements"}
+	if w.keyed, err = psi.NewKeyed(s.Rand(), s.SID(), string(s.Name(l))); err != nil {
 		return w, err
 	}
 	defer w.keyed.Forget()
@@ -141,7 +142,7 @@ func (o overlap) meet(ctx context.Context, s Session) (w two, err error) {
 	if err != nil {
 		return w, err
 	}
-	lists, err := s.Exchange(ctx, nil, Label{Round: 2, Vector: "elements"}, list)
+	lists, err := s.Exchange(ctx, nil, l, list)
 	if err != nil {
 		return w, fmt.Errorf("exchanging the lists of elements: %w", err)
 	}

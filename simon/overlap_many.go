@@ -59,7 +59,8 @@ func (o overlap) pseudonyms(ctx context.Context, s Session, m int) (names [][psi
 	others := slices.DeleteFunc(allSeats(n), func(seat int) bool { return seat == s.Self() })
 	p := newPace(ctx, s, n+1, m)
 	p.start()
-	keyed, err := psi.NewKeyed(s.Rand(), s.SID(), o.name)
+	l := Label{Round: 2, Vector: "blinded elements"}
+	keyed, err := psi.NewKeyed(s.Rand(), s.SID(), string(s.Name(l)))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -69,7 +70,7 @@ func (o overlap) pseudonyms(ctx context.Context, s Session, m int) (names [][psi
 		return nil, nil, err
 	}
 	defer blinded.Forget()
-	lists, err := s.Exchange(ctx, nil, Label{Round: 2, Vector: "blinded elements"}, slices.Concat(keyed.Public(), blinded.List))
+	lists, err := s.Exchange(ctx, nil, l, slices.Concat(keyed.Public(), blinded.List))
 	if err != nil {
 		return nil, nil, fmt.Errorf("exchanging blinded elements: %w", err)
 	}

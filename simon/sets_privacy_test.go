@@ -61,7 +61,7 @@ func TestIntersectionsAreUnlinkable(t *testing.T) {
 		seen, linked := map[string]string{}, ""
 		for _, sid := range []byte{1, 2} {
 			r := simontest.MustRun(t, n, simontest.Options{Seed: uint64(sid)}, func(ctx context.Context, s simon.Session) ([]byte, error) {
-				for _, name := range []string{"x", "y"} {
+				for _, name := range []string{"x", "y", "x"} {
 					d := drawing{s, [32]byte{sid}, mathrand.NewChaCha8([32]byte{byte(s.Self())})}
 					if _, err := simon.PlayOverlap(ctx, d, name, items); err != nil {
 						return nil, err

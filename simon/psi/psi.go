@@ -53,7 +53,8 @@ const tag = "weft/v1/psi/ristretto255_XMD:SHA-512_R255MAP_RO_"
 // Hasher maps the elements of sets to the group. Each intersection has one of its own.
 type Hasher struct{ dst []byte }
 
-// NewHasher is for the intersection called name in the computation sid. Two of one computation have different names.
+// NewHasher is for the intersection called name in the computation sid: the whole name of the step in which lists are sent, call
+// path included, which is one intersection's only.
 func NewHasher(sid [32]byte, name string) Hasher {
 	at := sha256.Sum256(place("", sid, name))
 	return Hasher{append([]byte(tag), at[:]...)}
