@@ -47,7 +47,9 @@ var small = map[string]struct {
 var hidden = map[string]bool{"SecureCompare": true, "SecureMedian": true, "SecureTopK": true}
 
 // looks says whether a microprotocol looks at the size of the pool.
-func looks(m simon.Microprotocol) bool { return strings.Contains(string(m.Parameters), "least_samples") }
+func looks(m simon.Microprotocol) bool {
+	return strings.Contains(string(m.Parameters), "least_samples")
+}
 
 // TestPoolOfTheResult: a party cannot say in the check that it has more samples, or fewer, than it then adds.
 func TestPoolOfTheResult(t *testing.T) {

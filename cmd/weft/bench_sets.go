@@ -14,11 +14,8 @@ import (
 	"github.com/weftmpc/weft/simon"
 )
 
-// The rows that compare sets.
-var (
-	benchPairs = []string{benchSets, benchSetSize, benchSetsLarge, benchSetsFloor} // of two parties
-	benchMore  = []string{benchSetsMany, benchManyFloor}                           // of three or more
-)
+// benchPairs are the rows that compare sets of two parties.
+var benchPairs = []string{benchSets, benchSetSize, benchSetsLarge, benchSetsFloor}
 
 const (
 	benchLeastSet = 16
