@@ -405,3 +405,37 @@ func TestItems(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// FuzzLists: whatever a party sends, it is worked on or refused, and what is worked on are different elements, none the identity.
+func FuzzLists(f *testing.F) {
+	k := keyed(f, seeded(1), 1, "x")
+	list, _, err := k.Mask(seeded(2), texts("a", "b"), 2, steady)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(list, 2)
+	f.Add(list, 1)
+	f.Add(append(list[:PointSize:PointSize], list[:PointSize]...), 2)
+	f.Add(make([]byte, PointSize), 1)
+	f.Fuzz(func(t *testing.T, list []byte, n int) {
+		if n < 0 || n > 100 {
+			return
+		}
+		answers, err := k.Answer(list, n, steady)
+		returned, again := k.Return(list, n, steady)
+		if (err == nil) != (again == nil) {
+			t.Fatalf("%v and %v", err, again)
+		}
+		if err != nil {
+			return
+		}
+		if CheckList(answers, n, PointSize) != nil || CheckList(returned, n, HashSize) != nil || len(list) != n*PointSize {
+			t.Fatalf("%d answers to a list of %d bytes, want %d different ones", len(answers)/PointSize, len(list), n)
+		}
+		for i := range n {
+			if CheckPublic(answers[i*PointSize:][:PointSize]) != nil {
+				t.Fatal("an answer is no element")
+			}
+		}
+	})
+}

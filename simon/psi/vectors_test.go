@@ -121,6 +121,49 @@ func TestGroup(t *testing.T) {
 	}
 }
 
+// TestOwnVectors: what has no official vectors, as another implementation (in Python, with its library's hashes) computes it.
+func TestOwnVectors(t *testing.T) {
+	var name, sid [32]byte
+	var key [32]byte
+	for i := range name {
+		name[i], sid[i], key[i] = byte(i), byte(i), byte(100+i)
+	}
+	same := func(what string, got []byte, want string) {
+		t.Helper()
+		if hex.EncodeToString(got) != want {
+			t.Errorf("%s: %x, want %s", what, got, want)
+		}
+	}
+	store := make([]byte, Columns(100)*ValueSize)
+	for i := range store {
+		store[i] = byte((i*i + 37*i) % 251)
+	}
+	v := Decode(store, 100, 7, name)
+	same("the value of a name", v[:], "b3779aa44ae556e79adb8aab0dd71f51")
+	share := make([]byte, ValueSize)
+	AddShares(share, &key, [][NameSize]byte{name})
+	same("a share of zero", share, "50ebb9df76366d2abbf5513d2d2ab3bb")
+	one := &Keyed{hash: NewHasher(sid, "a name"), sid: sid, name: "a name", key: new(Scalar)}
+	if err := one.key.s.Decode(append([]byte{1}, make([]byte, 31)...)); err != nil {
+		t.Fatal(err)
+	}
+	generator := unhex(t, multiples[1])
+	returned, err := one.Return(generator, 1, steady)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same("a returned hash", returned, "7d223b5d1b03ab21a3d0dc6566b045b4")
+	// Blinded, the element is 2 generators; the own key makes that 2, the answer is 3, and the blinding takes 1 + 1 off.
+	b := &Blinded{List: unhex(t, multiples[2]), keyed: one, blind: make([]ristretto255.Scalar, 1)}
+	b.blind[0] = one.key.s
+	names, _, err := b.Pseudonyms([][]byte{generator}, [][]byte{unhex(t, multiples[3])}, steady)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same("a pseudonym", names[0][:], "185ad82cec01bfe0a7f1ca27ce1723deb2c3175a1a9b1953abcfab088a4f0e7b") // of 3 generators
+	same("the tag", one.hash.dst, "776566742f76312f7073692f72697374726574746f3235355f584d443a5348412d3531325f523235354d41505f524f5f3fac2abb45f3006e6d4dbe589a6e871de0dd6706edb4cb4f0c4601f152c5495f")
+}
+
 // steady is a Step that notices nothing.
 func steady(int) error { return nil }
 
