@@ -61,8 +61,8 @@ type runner struct {
 	ended   *seat.AbortedError                      // how the last attempt ended; nil: there was none
 	playing atomic.Pointer[context.CancelCauseFunc] // ends the protocol that runs
 
-	once                [2]sync.Once
-	cancelled, replaced chan struct{}
+	once                          [3]sync.Once
+	cancelled, replaced, decision chan struct{} // decision: somebody has approved or denied the job
 }
 
 // log is for lines about this job.
@@ -80,8 +80,11 @@ func (r *runner) debug(text string) {
 // signal closes one of the runner's channels, once.
 func (r *runner) signal(c chan struct{}) {
 	i := 0
-	if c == r.replaced {
+	switch c {
+	case r.replaced:
 		i = 1
+	case r.decision:
+		i = 2
 	}
 	r.once[i].Do(func() { close(c) })
 	if stop := r.playing.Load(); stop != nil && c == r.cancelled {
@@ -232,6 +235,11 @@ func (r *runner) load(ctx context.Context) error {
 		return &jobError{501, "not-available", fmt.Sprintf("%s version %d is not available at this node", r.job.Microprotocol, r.job.Version)}
 	}
 	r.m = r.node.cfg.Catalogue[i]
+	return r.read(ctx)
+}
+
+// read takes the prepared input into memory.
+func (r *runner) read(ctx context.Context) error {
 	return r.stored(ctx, func() (err error) {
 		if r.input, err = r.node.cfg.Jobs.Read(ctx, r.job.Input); err != nil {
 			return fmt.Errorf("reading the prepared input: %w", err)
@@ -292,6 +300,14 @@ func (r *runner) attempt(ctx context.Context) error {
 	if err := r.admit(rules.policy); err != nil {
 		return err
 	}
+	if err := r.approved(ctx, rules); err != nil {
+		return err
+	}
+	if r.input == nil { // it was held
+		if err := r.read(ctx); err != nil {
+			return err
+		}
+	}
 	if leaf := r.node.cfg.Identity.Leaf; !r.node.cfg.Now().Before(leaf.NotAfter) {
 		return &jobError{503, "certificate", fmt.Sprintf("the certificate of %s has expired at %s: whoever keeps the authority renews it with "+
 			"`weft ca issue %s --renew`; then restart the node", leaf.Name, leaf.NotAfter.UTC().Format(time.RFC3339), leaf.Name)}
@@ -307,6 +323,7 @@ func (r *runner) attempt(ctx context.Context) error {
 		c.end()
 		return fmt.Errorf("joining: %w", err)
 	}
+	open.Log = r.log()
 	joining, end := r.node.joining(ctx, rules)
 	defer end()
 	run, err := (&wait{runner: r, open: open, claim: c}).join(joining)
@@ -480,6 +497,7 @@ func (r *runner) resume(ctx context.Context) error {
 	if r.left == nil || r.left.SID() != r.job.SID { // its line is done, peer-aborted or failed, or was never committed: the process died between two writes
 		return r.reread(ctx)
 	}
+	r.left.LogTo(r.log())
 	if err := r.watched(ctx, r.left, func() error { return r.left.Resume(ctx) }); err != nil {
 		return err
 	}
