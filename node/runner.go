@@ -54,6 +54,8 @@ type runner struct {
 	input   []byte
 	parties []seat.Peer   // in the job's order, as admitted
 	places  policy.Places // of the helpers and evaluators, as admitted
+	full    []byte        // the parameters, complete as far as this party knows; nil: as the job has them
+	asked   int           // how often the request was completed by what another party has said
 	left    *seat.Run     // of a committed job after a restart
 	ids     []any         // of the job's span, for the log; empty where nobody traces
 
@@ -187,7 +189,7 @@ func (r *runner) attempts(ctx context.Context) error {
 	pause := retryFirst
 	for {
 		err := r.try(ctx)
-		if errors.Is(err, errReloaded) {
+		if errors.Is(err, errReloaded) || errors.Is(err, errCompleted) {
 			continue
 		}
 		if err == nil || !r.again(ctx, err) {
@@ -251,10 +253,13 @@ func (r *runner) admit(p policy.Policy) error {
 		parties[i] = p
 	}
 	r.parties = parties
-	if err := p.Check(r.m, r.job.Parameters, parties); err != nil {
+	if err := r.complete(); err != nil {
 		return err
 	}
-	places, err := p.Places(r.m, r.job.Parameters, r.job.UUID, parties)
+	if err := p.Check(r.m, r.parameters(), parties); err != nil {
+		return err
+	}
+	places, err := p.Places(r.m, r.parameters(), r.job.UUID, parties)
 	r.places = places
 	return err
 }
@@ -271,7 +276,7 @@ func (r *runner) common() coordinator.Common {
 	}
 	slices.SortFunc(places, func(a, b place) int { return slices.Compare(a.fp[:], b.fp[:]) })
 	c := coordinator.Common{
-		UUID: r.job.UUID, Microprotocol: r.job.Microprotocol, Version: r.job.Version, Parameters: r.job.Parameters,
+		UUID: r.job.UUID, Microprotocol: r.job.Microprotocol, Version: r.job.Version, Parameters: r.parameters(),
 		RoundMS: uint32(r.job.Round.Milliseconds()), LimitMS: uint32(r.job.Limit.Milliseconds()),
 		Layout: r.job.Layout, Coordinator: r.node.cfg.Coordinator, S0: r.places.S0, S1: r.places.S1, Dealer: r.places.Dealer,
 	}
@@ -312,6 +317,9 @@ func (r *runner) attempt(ctx context.Context) error {
 	run, err := (&wait{runner: r, open: open, claim: c}).join(joining)
 	if err != nil {
 		open.Withdraw()
+		if err = r.completedBy(err); errors.Is(err, errCompleted) {
+			return c.settled(r, err)
+		}
 		c.end()
 		return err
 	}
@@ -336,7 +344,7 @@ func (r *runner) interrupted() error {
 
 // compute plays the protocol, commits to what it opened, and releases the result when all have confirmed.
 func (r *runner) compute(ctx context.Context, run *seat.Run) error {
-	common := simon.Common{Parties: len(r.job.Parties), Parameters: r.job.Parameters}
+	common := simon.Common{Parties: len(r.job.Parties), Parameters: r.parameters()}
 	began := r.node.cfg.Now().UTC()
 	started := r.showStarted(ctx, run, began)
 	playing, stop := context.WithCancelCause(ctx)

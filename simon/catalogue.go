@@ -11,6 +11,7 @@ func Catalogue() []Microprotocol {
 		SecureMedian(),
 		SecureQuantiles(),
 		SecureTopK(),
+		SecureMatrixMultiplication(),
 		StatisticsUnivariate(),
 		StatisticsBivariate(),
 		StatisticsByGroup(),
