@@ -191,11 +191,11 @@ func (b bilinear) place(p Placed, known []parameter) ([]byte, error) {
 	if said, ok := v.shapeIn(mine); ok && said != own {
 		return nil, &InputError{"parameters." + mine, fmt.Sprintf("is %d by %d, and the data have %d by %d", said[0], said[1], own[0], own[1])}
 	}
-	v[mine] = shapeValue(own)
-	if err := b.check(v); err != nil {
+	if err := b.look(f, p.Position); err != nil {
 		return nil, err
 	}
-	if err := b.look(f, p.Position); err != nil {
+	v[mine] = shapeValue(own)
+	if err := b.check(v); err != nil {
 		return nil, err
 	}
 	if other, err := readParameters(p.Other, known); err == nil && other.has(theirs) && !v.has(theirs) {

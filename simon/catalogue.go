@@ -24,6 +24,7 @@ func Catalogue() []Microprotocol {
 		ANOVA(),
 		CorrelationMatrix(),
 		LinearRegression(),
+		StatisticsRegressionOLSVertical(),
 		LogisticRegression(),
 		PoissonRegression(),
 		KaplanMeier(),

@@ -227,7 +227,7 @@ func TestRatioByPolicy(t *testing.T) {
 
 // TestPartsRefuseWhatNobodyHasAgreedOn: neither party nor dealer works on shapes that nobody has checked.
 func TestPartsRefuseWhatNobodyHasAgreedOn(t *testing.T) {
-	for _, m := range []simon.Microprotocol{simon.SecureMatrixMultiplication()} {
+	for _, m := range []simon.Microprotocol{simon.SecureMatrixMultiplication(), simon.StatisticsRegressionOLSVertical()} {
 		one, err := m.Prepare(strings.NewReader("[[1]]"), nil, simon.Guard{})
 		if err != nil {
 			t.Fatal(err)

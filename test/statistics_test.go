@@ -38,6 +38,8 @@ var studies = []study{
 	{Name: "SecureTopK", Data: [3]string{`[1, 2, 3]`, `[4.5, -6]`, `[100]`}, Parameters: json.RawMessage(`{"k": 3}`), want: map[string]string{"largest.0": "100", "largest.2": "3"}},
 	{Name: "SecureMatrixMultiplication", Data: [3]string{`[[[1, 2, 3], [4, 5, 6], [7, 8, 10]]]`, `[[[1, 0, 0.5], [0, -1, 0], [2, 0, 0]]]`},
 		want: map[string]string{"product.0.0": "7", "product.1.1": "-5", "product.2.0": "27", "product.2.2": "3.5"}},
+	{Name: "StatisticsRegressionOLSVertical", Data: [3]string{`[[[1, 0], [1, 1], [1, 2], [1, 3]]]`, `[[[1], [3], [5], [7.5]]]`}, want: map[string]string{"mle.0.0": "0.9", "mle.1.0": "2.15"}},
+	{Name: "StatisticsRegressionOLSVertical", Data: [3]string{`[[[2, 0, 0], [0, 4, 0], [0, 1, 1]]]`, `[[[1], [3], [5]]]`}, want: map[string]string{"mle.0.0": "0.5", "mle.1.0": "0.75", "mle.2.0": "4.25"}},
 	{Name: "StatisticsFrequency", Data: [3]string{`["a", "b", "b"]`, `["a"]`, `["a"]`}, Parameters: json.RawMessage(`{"categories": ["a", "b", "c"], "suppress_below": 3}`),
 		want: map[string]string{"samples": "3", "histogram.a": "3", "histogram.b": "null", "histogram.c": "null"}},
 	{Name: "StatisticsUnivariate", Data: [3]string{`[3, 4.35]`, `[-2]`, `[7]`}, Parameters: json.RawMessage(`{"outputs": ["minimum", "maximum"]}`),
