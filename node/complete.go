@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"slices"
+	"time"
 
+	"github.com/weftmpc/weft/broker/identity"
 	"github.com/weftmpc/weft/node/seat"
 	"github.com/weftmpc/weft/simon"
 )
@@ -63,10 +65,14 @@ func (r *runner) completedBy(err error) error {
 	if problem != nil {
 		return problem
 	}
-	if bytes.Equal(full, r.parameters()) { // it says nothing new: the requests differ for good
+	// What says nothing new differs for good, unless it is what was read before, and was told a second time, late.
+	if bytes.Equal(full, r.parameters()) && !r.read[conflict.FP].Equal(conflict.Issued) {
 		return err
 	}
-	r.full = full
+	if r.read == nil {
+		r.read = map[identity.Fingerprint]time.Time{}
+	}
+	r.full, r.read[conflict.FP] = full, conflict.Issued
 	r.asked++
 	return errCompleted
 }

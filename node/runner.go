@@ -52,12 +52,13 @@ type runner struct {
 	job     jobs.Job // own copy, for the goroutine that runs; the store has the truth
 	m       simon.Microprotocol
 	input   []byte
-	parties []seat.Peer   // in the job's order, as admitted
-	places  policy.Places // of the helpers and evaluators, as admitted
-	full    []byte        // the parameters, complete as far as this party knows; nil: as the job has them
-	asked   int           // how often the request was completed by what another party has said
-	left    *seat.Run     // of a committed job after a restart
-	ids     []any         // of the job's span, for the log; empty where nobody traces
+	parties []seat.Peer                        // in the job's order, as admitted
+	places  policy.Places                      // of the helpers and evaluators, as admitted
+	full    []byte                             // the parameters, complete as far as this party knows; nil: as the job has them
+	asked   int                                // how often the request was completed by what another party has said
+	read    map[identity.Fingerprint]time.Time // when the requests were issued that it was completed by
+	left    *seat.Run                          // of a committed job after a restart
+	ids     []any                              // of the job's span, for the log; empty where nobody traces
 
 	ran     bool                                    // an attempt of this process has started
 	ended   *seat.AbortedError                      // how the last attempt ended; nil: there was none
