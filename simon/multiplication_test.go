@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -248,15 +247,4 @@ func TestPartsRefuseWhatNobodyHasAgreedOn(t *testing.T) {
 			})
 		}
 	}
-}
-
-// randomMatrix is a matrix of small numbers with two decimals.
-func randomMatrix(r *rand.Rand, rows, columns int) [][]string {
-	m := make([][]string, rows)
-	for i := range m {
-		for range columns {
-			m[i] = append(m[i], fmt.Sprintf("%.2f", r.NormFloat64()))
-		}
-	}
-	return m
 }
