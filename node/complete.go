@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"slices"
 	"time"
@@ -65,8 +66,9 @@ func (r *runner) completedBy(err error) error {
 	if problem != nil {
 		return problem
 	}
-	// What says nothing new differs for good, unless it is what was read before, and was told a second time, late.
-	if bytes.Equal(full, r.parameters()) && !r.read[conflict.FP].Equal(conflict.Issued) {
+	// What says nothing new differs for good, unless it is what was read before and was told a second time, late, or lacks only
+	// what this party has said: the other one, which may have been restarted, completes it then.
+	if bytes.Equal(full, r.parameters()) && !r.read[conflict.FP].Equal(conflict.Issued) && !lacking(conflict.Parameters, full) {
 		return err
 	}
 	if r.read == nil {
@@ -75,4 +77,19 @@ func (r *runner) completedBy(err error) error {
 	r.full, r.read[conflict.FP] = full, conflict.Issued
 	r.asked++
 	return errCompleted
+}
+
+// lacking says whether canonical parameters are others but for what they leave open.
+func lacking(parameters, others []byte) bool {
+	var p, o map[string]json.RawMessage
+	if json.Unmarshal(parameters, &p) != nil || json.Unmarshal(others, &o) != nil || len(p) != len(o) {
+		return false
+	}
+	for name, value := range p {
+		other, there := o[name]
+		if !there || !bytes.Equal(value, other) && string(value) != "null" {
+			return false
+		}
+	}
+	return true
 }

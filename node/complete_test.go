@@ -86,3 +86,24 @@ func TestRequestsAreCompleted(t *testing.T) {
 		t.Error("a microprotocol that completes nothing is asked for again")
 	}
 }
+
+// A party that was restarted has forgotten what it had read: its request lacks that again, and the other one waits for it.
+func TestLackingRequests(t *testing.T) {
+	for _, c := range []struct {
+		parameters, others string
+		want               bool
+	}{
+		{`{"left":[1,2],"right":null}`, `{"left":[1,2],"right":[2,3]}`, true},
+		{`{"left":null,"right":null}`, `{"left":[1,2],"right":[2,3]}`, true},
+		{`{"left":null,"right":[2,1]}`, `{"left":[1,3],"right":null}`, false},
+		{`{"left":[1,2],"right":[2,4]}`, `{"left":[1,2],"right":[2,3]}`, false},
+		{`{"decimals":3,"left":[1,2],"right":null}`, `{"decimals":4,"left":[1,2],"right":[2,3]}`, false},
+		{`{"left":[1,2]}`, `{"left":[1,2],"right":[2,3]}`, false},
+		{`{"left":[1,2],"wrong":null}`, `{"left":[1,2],"right":[2,3]}`, false},
+		{`[`, `{}`, false}, {`{}`, `[`, false},
+	} {
+		if got := lacking([]byte(c.parameters), []byte(c.others)); got != c.want {
+			t.Errorf("%s of %s: %v", c.parameters, c.others, got)
+		}
+	}
+}
