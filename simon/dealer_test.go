@@ -20,6 +20,7 @@ import (
 type attack struct {
 	record *simontest.Record
 	sid    [32]byte
+	name   func(l simon.Label) []byte
 	masks  map[simon.Label][]uint64 // what hides the evaluators' inputs
 	dealer int
 	seats  [2]int // of the evaluators
@@ -58,7 +59,7 @@ func attacked(t *testing.T, p prepared, dealer int, bend func(id simontest.Strea
 	o.Roles = map[simon.Role]int{simon.S0: 1, simon.S1: 0, simon.Dealer: dealer}
 	a.record = simontest.MustRun(t, len(p.inputs), o, func(ctx context.Context, s simon.Session) ([]byte, error) {
 		if s.Self() == dealer {
-			a.sid = s.SID()
+			a.sid, a.name = s.SID(), s.Name
 		}
 		if s.Self() >= s.N() {
 			return nil, p.m.Deal(ctx, s, p.common)
@@ -112,7 +113,7 @@ func (a *attack) signShares(t *testing.T, b int, l simon.Label, i, n, bits int, 
 	shares := make([]uint64, len(candidates))
 	for k, z := range candidates {
 		m := (z + a.masks[l][i]) & (1<<bits - 1)
-		v, err := fss.NewKeys(a.sid, []byte(l.Vector), l.Round).Eval(b, bits-1, key, m&(1<<(bits-1)-1))
+		v, err := fss.NewKeys(a.sid, a.name(l), l.Round).Eval(b, bits-1, key, m&(1<<(bits-1)-1))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -134,7 +135,7 @@ func (a *attack) countShares(t *testing.T, b int, l simon.Label, i, n int, least
 	shares := make([]uint64, len(candidates))
 	for k, c := range candidates {
 		m := c + a.masks[l][i]
-		v, err := fss.NewKeys(a.sid, []byte(l.Vector), l.Round).EvalPair(b, bits, key, (m-least)&(1<<bits-1))
+		v, err := fss.NewKeys(a.sid, a.name(l), l.Round).EvalPair(b, bits, key, (m-least)&(1<<bits-1))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -211,7 +212,7 @@ func TestDealerAndRecipientFindNoRank(t *testing.T) {
 			for k := range levels {
 				in, out := level(k)
 				for b := range 2 {
-					shares[k][b] = a.signShares(t, b, in, 0, 1, 40, candidates)
+					shares[k][b] = a.signShares(t, b, in, 0, 1, 32, candidates)
 				}
 				digit, like := a.opened(t, 0, out, 0)+a.opened(t, 1, out, 0), 0
 				for c := range candidates {
@@ -249,6 +250,44 @@ func TestDealerAndRecipientFindNoRank(t *testing.T) {
 			want := map[string][2]int{"as it should be": {0, 0}, "no masks": {all, pairs}, "one mask for all": {0, pairs}}[name]
 			if [2]int{singles, doubles} != want {
 				t.Errorf("%s, dealer %d: the counts are found from %d of %d shares and %d of %d differences, want %v", name, dealer, singles, all, doubles, pairs, want)
+			}
+		}
+	}
+}
+
+// TestDealerAndRecipientFindNoMiddle: the two elements of a median take their first digits from one key. The difference of what
+// an evaluator sends for them must not be that of its shares.
+func TestDealerAndRecipientFindNoMiddle(t *testing.T) {
+	const below = 1 << 12
+	p := prepare(t, simon.SecureMedian(), `{"digit_bits":1}`, []string{"[-1,-2,-3,5]", "[7,7,-8]", "[1,2,3,4,5,6,7]"})
+	in, out := simon.Label{Round: 1, Vector: "thresholds"}, simon.Label{Round: 1, Vector: "digits"}
+	lower, upper := upTo(below, 0), upTo(below, 0) // 2c - n and one less, for 4 of 14 below: -6
+	for i := range lower {
+		lower[i] -= below / 2
+		upper[i] = lower[i] - 1
+	}
+	for name, bend := range map[string]func(id simontest.StreamID, s prg.Stream) prg.Stream{
+		"as it should be":        nil,
+		"one mask for all words": func(simontest.StreamID, prg.Stream) prg.Stream { return constant(0x5c) },
+	} {
+		for _, dealer := range []int{2, 3} {
+			a := attacked(t, p, dealer, bend)
+			hits := 0
+			for b := range 2 {
+				first, second := a.signShares(t, b, in, 0, 1, 32, lower), a.signShares(t, b, in, 0, 1, 32, upper)
+				difference := a.opened(t, b, out, 0) - a.opened(t, b, out, 1)
+				at := -6 + below/2
+				if right := first[at] - second[at]; bend != nil && right != difference {
+					t.Fatalf("the difference is %d, that of the shares %d: the attack is wrong", difference, right)
+				}
+				for i := range first {
+					if first[i] != second[i] && first[i]-second[i] == difference { // where they are equal nobody learns more than that
+						hits++
+					}
+				}
+			}
+			if want := map[bool]int{true: 2, false: 0}[bend != nil]; hits != want {
+				t.Errorf("%s, dealer %d: %d of two differences fit, want %d", name, dealer, hits, want)
 			}
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"regexp"
 
+	"github.com/weftmpc/weft/simon/fss"
 	"github.com/weftmpc/weft/simon/ring"
 )
 
@@ -146,31 +147,92 @@ func dealtMasks(s Session, l Label, n int) ([]uint64, error) {
 	return wordsOf(r), nil
 }
 
-// keysLabel is the label of what the dealer sends evaluator b for the gates of label l.
-func keysLabel(l Label, b int) Label {
-	return Label{Round: l.Round, Vector: l.Vector + [...]string{" for the first evaluator", " for the second evaluator"}[b]}
+// batch is gates of one kind, side by side: what their dealer and their parties do for every kind.
+type batch struct {
+	label     Label // of the step; the masks, keys and inputs hang on it
+	gates     int
+	keySize   int // bytes of a gate's key
+	constants int // words that a gate has beside its key
 }
 
-// deal sends the evaluators what belongs to their keys.
-func deal(ctx context.Context, s Session, g gateSeats, l Label, bodies [2][]byte) error {
-	for b, e := range g.evaluators {
-		if err := s.Send(ctx, []int{e}, keysLabel(l, b), bodies[b]); err != nil {
-			return fmt.Errorf("dealing %q: %w", l.Vector, err)
+// size is what the dealer sends an evaluator: the gates' keys, then their constants.
+func (g batch) size() int { return g.gates * (g.keySize + 8*g.constants) }
+
+// keys are those of the comparisons' generator. They hang on the whole name of the step, so that gates of two calls have keys of
+// their own, also where the labels are the same.
+func (g batch) keys(s Session) *fss.Keys {
+	return fss.NewKeys(s.SID(), s.Name(g.label), g.label.Round)
+}
+
+// keysLabel is the label of what the dealer sends evaluator b.
+func (g batch) keysLabel(b int) Label {
+	return Label{Round: g.label.Round, Vector: g.label.Vector + [...]string{" for the first evaluator", " for the second evaluator"}[b]}
+}
+
+// deal is the dealer's part: it sends the evaluators their keys, and shares of the gates' constants. generate writes the keys
+// for the masks r, both evaluators', and returns the constants.
+func (g batch) deal(ctx context.Context, s Session, seats gateSeats, generate func(r []uint64, keys [2][]byte) ([]uint64, error)) error {
+	r, err := dealtMasks(s, g.label, g.gates)
+	if err != nil {
+		return err
+	}
+	defer clear(r)
+	bodies := [2][]byte{make([]byte, g.size()), make([]byte, g.size())}
+	keys := g.gates * g.keySize
+	constants, err := generate(r, [2][]byte{bodies[0][:keys], bodies[1][:keys]})
+	if err != nil {
+		return err
+	}
+	first := make([]uint64, len(constants))
+	if err := random(s, first); err != nil {
+		return err
+	}
+	for i := range constants {
+		constants[i] -= first[i]
+	}
+	appendWords(bodies[0][:keys], first)
+	appendWords(bodies[1][:keys], constants)
+	for b, e := range seats.evaluators {
+		if err := s.Send(ctx, []int{e}, g.keysLabel(b), bodies[b]); err != nil {
+			return fmt.Errorf("dealing %q: %w", g.label.Vector, err)
 		}
 	}
 	return nil
 }
 
-// dealt waits, at an evaluator, for what the dealer sent: size bytes.
-func dealt(ctx context.Context, s Session, g gateSeats, l Label, size int) ([]byte, error) {
-	bodies, err := s.Receive(ctx, []int{g.dealer}, keysLabel(l, g.evaluator(s.Self())))
+// maskedSums are what an evaluator computes on.
+type maskedSums struct {
+	evaluator int      // 0 or 1
+	sums      []uint64 // under the dealer's masks
+	keys      []byte
+	constants []uint64
+}
+
+// begin is what parties do before the evaluators compute: x is this party's own contribution to the sums. It returns nil at
+// parties that are no evaluator. A party that deals does so here. One hop, 8 bytes a gate to each evaluator.
+func (g batch) begin(ctx context.Context, s Session, seats gateSeats, x []uint64, deal func(context.Context, Session, gateSeats) error) (*maskedSums, error) {
+	if len(x) != g.gates {
+		return nil, fmt.Errorf("%d numbers for %d gates", len(x), g.gates)
+	}
+	if s.Self() == seats.dealer {
+		if err := deal(ctx, s, seats); err != nil {
+			return nil, err
+		}
+	}
+	m, err := mix(ctx, s, seats, g.label, x)
+	if err != nil || m == nil {
+		return nil, err
+	}
+	b := seats.evaluator(s.Self())
+	bodies, err := s.Receive(ctx, []int{seats.dealer}, g.keysLabel(b))
 	if err != nil {
-		return nil, fmt.Errorf("receiving what was dealt for %q: %w", l.Vector, err)
+		return nil, fmt.Errorf("receiving what was dealt for %q: %w", g.label.Vector, err)
 	}
-	if len(bodies[0]) != size {
-		return nil, fmt.Errorf("the dealer sent %d bytes for %q, want %d", len(bodies[0]), l.Vector, size)
+	if len(bodies[0]) != g.size() {
+		return nil, fmt.Errorf("the dealer sent %d bytes for %q, want %d", len(bodies[0]), g.label.Vector, g.size())
 	}
-	return bodies[0], nil
+	keys := g.gates * g.keySize
+	return &maskedSums{b, m, bodies[0][:keys], decodeWords(bodies[0][keys:])}, nil
 }
 
 // random fills words from the session's private randomness.

@@ -10,6 +10,20 @@ func PlaySigns(ctx context.Context, s Session, l Label, bits int, z []uint64) ([
 	return playGate(ctx, s, l, g.deal, g.run, z)
 }
 
+// PlaySignsAt opens [sum + offset < 0] of each sum and each offset, offset by offset.
+func PlaySignsAt(ctx context.Context, s Session, l Label, bits int, z []uint64, offsets []int64) ([]uint64, error) {
+	g := signs{l, bits, len(z)}
+	var points []point
+	for _, offset := range offsets {
+		for i := range z {
+			points = append(points, point{i, offset})
+		}
+	}
+	return playGate(ctx, s, l, g.deal, func(ctx context.Context, s Session, seats gateSeats, z []uint64) ([]uint64, error) {
+		return g.runAt(ctx, s, seats, z, points)
+	}, z)
+}
+
 // PlaySurvivors opens the pooled counts that reach least.
 func PlaySurvivors(ctx context.Context, s Session, l Label, least uint64, c []uint64) ([]uint64, error) {
 	g := survivors{l, least, len(c)}

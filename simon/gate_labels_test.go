@@ -3,10 +3,13 @@ package simon_test
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"testing"
 
 	"github.com/weftmpc/weft/simon"
+	"github.com/weftmpc/weft/simon/fss"
 	"github.com/weftmpc/weft/simon/prg"
 	"github.com/weftmpc/weft/simon/simontest"
 )
@@ -26,6 +29,7 @@ func TestNoLabelTwice(t *testing.T) {
 		{simon.SecureCompare(), `{"threshold":3,"least_samples":1}`, []string{"[1,2]", "[3]", "[4,4,5]"}},
 		{simon.StatisticsFrequency(), `{"categories":["a"],"suppress_below":2,"least_samples":1}`, []string{`["a"]`, `["a"]`, `[]`}},
 		{simon.StatisticsByGroup(), `{"groups":["a"],"suppress_below":2,"least_samples":1}`, []string{`[[1,"a"]]`, `[[2,"a"]]`, `[]`}},
+		{simon.KaplanMeier(), `{"times":[1,2],"suppress_below":2}`, []string{`[[1,1]]`, `[[2,0]]`, `[]`}},
 	}
 	var played []prepared
 	for _, c := range calls {
@@ -130,5 +134,54 @@ func TestQuantilesOpenNoMoreThanTheyNeed(t *testing.T) {
 		if alike != c.one {
 			t.Errorf("quantile %s of type %s opens one element: %v, want %v", c.probability, c.definition, alike, c.one)
 		}
+	}
+}
+
+// TestKeysOfCallsDiffer: gates of two calls with one label have generators of their own: keys of one are noise under the other's.
+func TestKeysOfCallsDiffer(t *testing.T) {
+	const bits = 40
+	in := simon.Label{Round: 3, Vector: "test"}
+	var sid [32]byte
+	var names [][]byte
+	o := simontest.Options{Roles: map[simon.Role]int{simon.S0: 0, simon.S1: 1, simon.Dealer: 2}}
+	r := simontest.MustRun(t, 2, o, func(ctx context.Context, s simon.Session) ([]byte, error) {
+		for range 2 {
+			call := s.Call("gate")
+			if s.Self() == 0 {
+				sid, names = s.SID(), append(names, call.Name(in))
+			}
+			if _, err := simon.PlaySigns(ctx, call, in, bits, []uint64{uint64(s.Self())}); err != nil {
+				return nil, err
+			}
+			s.Join(call)
+		}
+		return nil, nil
+	})
+	keys := map[string]map[int][]byte{}
+	for _, m := range r.Messages {
+		if m.Kind == simontest.Send {
+			if keys[m.Path] == nil {
+				keys[m.Path] = map[int][]byte{}
+			}
+			keys[m.Path][m.To] = m.Body[:fss.KeySize(bits-1)]
+		}
+	}
+	for i, path := range slices.Sorted(maps.Keys(keys)) {
+		for k, name := range names {
+			sum := uint64(0)
+			for b := range 2 {
+				share, err := fss.NewKeys(sid, name, in.Round).Eval(b, bits-1, keys[path][b], 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				sum += share
+			}
+			if fits := sum+1 <= 2; fits != (i == k) { // -1, 0 or 1
+				t.Errorf("keys of %s under %q give %d", path, name, sum)
+			}
+		}
+	}
+	if len(keys) != 2 || len(names) != 2 {
+		t.Errorf("keys of %d calls, %d names", len(keys), len(names))
 	}
 }

@@ -32,6 +32,12 @@ var gated = []struct {
 	{simon.StatisticsContingency(), `{"categories":[["a","b"],[1,2]],"suppress_below":2}`, [4]string{`[["a",1]]`, `[]`, `[["a",1],["b",2]]`, `[["a",2]]`}},
 	{simon.Histogram(), `{"breaks":[0,1,2],"suppress_below":2,"least_contributors":2}`, [4]string{"[0.5,1.5]", "[]", "[0.25]", "[7,1.75,1.5]"}},
 	{simon.StatisticsByGroup(), `{"groups":["a","b"],"suppress_below":3,"least_samples":1}`, [4]string{`[[1,"a"],[2,"b"]]`, `[]`, `[[5,"a"],[-7,"a"]]`, `[[3.5,"a"],[4,"b"]]`}},
+	{simon.KaplanMeier(), `{"times":[1,2],"suppress_below":2,"least_samples":1}`, [4]string{`[[0.5,1],[2,0]]`, `[]`, `[[1,1],[1.5,1]]`, `[[2,0]]`}},
+}
+
+// asRows says whether m reads rows or categories, of which other numbers are none.
+func asRows(m simon.Microprotocol) bool {
+	return strings.HasPrefix(m.Name, "Statistics") || m.Name == "Histogram" || m.Name == "KaplanMeier"
 }
 
 // gateSeatings are who may be evaluators and dealer among four parties: the dealer is a helper, or a party.
@@ -154,6 +160,7 @@ func TestOpeningsShowNothingButTheResult(t *testing.T) {
 		{simon.StatisticsContingency(), `{"categories":[["a","b"],[1]],"suppress_below":3}`, [4]string{`[["a",1]]`, `[["a",1]]`, `[["b",1]]`, `[["b",1],["b",1]]`}, [4]string{`[]`, `[]`, `[["b",1]]`, `[["b",1],["b",1]]`}},
 		{simon.Histogram(), `{"breaks":[0,1],"suppress_below":5}`, [4]string{"[0.5,0.5]", "[0.5,0.5,7]", "[]", "[]"}, [4]string{"[]", "[]", "[]", "[]"}},
 		{simon.StatisticsByGroup(), `{"groups":["a","b"],"suppress_below":2}`, [4]string{`[[1,"a"]]`, `[[2,"b"]]`, `[[1,"b"]]`, `[]`}, [4]string{`[]`, `[[2,"b"]]`, `[[1,"b"]]`, `[]`}},
+		{simon.KaplanMeier(), `{"times":[1,2],"suppress_below":3}`, [4]string{`[[0.5,1],[2,0],[2,0]]`, `[[2,0]]`, `[[1,0]]`, `[]`}, [4]string{`[[0.5,0],[2,0]]`, `[[2,0],[2,0]]`, `[[1,0]]`, `[]`}},
 	} {
 		for _, dealer := range []int{2, 4} {
 			evaluators := map[simon.Role]int{simon.S0: 1, simon.S1: 0, simon.Dealer: dealer}
@@ -215,8 +222,8 @@ func TestOpeningsShowNothingButTheResult(t *testing.T) {
 func TestInputsOfGatesUnderTheDealersMasks(t *testing.T) {
 	for _, c := range gated {
 		other := c.data
-		switch table := strings.HasPrefix(c.m.Name, "Statistics") || c.m.Name == "Histogram"; {
-		case table && c.data[2] != "[]":
+		switch {
+		case asRows(c.m) && c.data[2] != "[]":
 			other[2] = "[]"
 		case strings.Contains(c.parameters, `"type":7`):
 			other[2] = "[-77,-78,-79]" // the wanted ranks follow from how many there are, which is opened
@@ -265,9 +272,8 @@ func firstInput(r *simontest.Record) int {
 // TestGatesHaveMessagesOfOneShape: numbers, labels and lengths of messages do not depend on data.
 func TestGatesHaveMessagesOfOneShape(t *testing.T) {
 	for _, c := range gated {
-		table := strings.HasPrefix(c.m.Name, "Statistics") || c.m.Name == "Histogram"
 		others := [][4]string{{c.data[3], c.data[2], c.data[1], c.data[0]}, {c.data[0], c.data[0], c.data[0], c.data[0]}}
-		if !table {
+		if !asRows(c.m) {
 			others = append(others, [4]string{"[-1000,100,100,100]", "[7]", "[1,2,3,4,5,6]", "[1,1]"})
 		}
 		for _, other := range others {

@@ -12,22 +12,25 @@ import (
 // 53, 1958), with Greenwood's standard errors and the median.
 //
 // Each party counts events and censored subjects by group and time. What is computed from the pooled counts is what R's
-// survfit computes with conf.type "log-log", and with "plain" for conf_int_plain.
+// survfit computes with conf.type "log-log", and with "plain" for conf_int_plain. Where small counts are hidden, the result has
+// bounds of the curves.
 func KaplanMeier() Microprotocol {
 	f := followUp{most: maxListed, exits: mostSteps}
 	return statistic{
 		own:    append(f.own(), level()),
 		layout: f.layout, read: f.read, run: f.run,
 		finish: func(v values, _ int, opened []byte) (object, error) { return finishKaplanMeier(f, v, opened) },
-	}.complete(Microprotocol{
+	}.suppressing(f.deal).complete(Microprotocol{
 		Name:    "KaplanMeier",
 		Summary: "Kaplan-Meier survival curves by group: survival at each time with its standard error and interval, and the median.",
 		Input: json.RawMessage(`{"description":"rows [time, event] or [time, event, group]; event is 0 or false where the subject left without event","type":"array",` +
 			`"items":{"type":"array","minItems":2,"maxItems":3,"prefixItems":[{"type":"number","minimum":0},{"enum":[0,1,true,false]},` + categoryItems + `]}}`),
 		Result: json.RawMessage(kaplanMeierSchema),
-		Bytes:  followUpBytes,
+		Bytes:  followUpBytes + suppressionBytes,
 		Leakage: "Recipients learn, of all parties together, how many subjects of each group have the event at each time, and how many leave: " +
-			"that is equivalent to the curves with their numbers at risk. " + followUpLeakage,
+			"that is equivalent to the curves with their numbers at risk. " + followUpLeakage + suppressionLeakage +
+			" What is shown then, of each group and point of times, is the number of events and the number of subjects that leave, each where it reaches t; all bounds follow from these, and from t.",
+		WithHelper: suppressionHelper,
 	})
 }
 
@@ -39,16 +42,19 @@ const kaplanMeierSchema = `{"type":"object","properties":{` +
 	`"conf_level":{"type":"number"},` +
 	`"groups":{"type":"array","description":"the groups, in the order of the parameter groups; one where rows have none","items":{"type":"object","properties":{` +
 	`"group":{"type":["string","integer","boolean"]},` +
-	`"samples":{"type":"integer","minimum":0},` +
-	`"events":{"type":"integer","minimum":0},` +
+	`"samples":{"type":["integer","null"],"minimum":0,"description":"where small counts are hidden: those that are shown together, null if none is; so are events"},` +
+	`"events":{"type":["integer","null"],"minimum":0},` +
 	`"median":{"type":["number","null"],"description":"the first time at which survival is at most 0.5; where it is exactly 0.5 for a while, the middle of that while"},` +
 	`"median_conf_int":{"description":"from the first time at which the lower limit of conf_int is at most 0.5 to the first time at which the upper limit is; null where a limit is not","anyOf":[{"type":"null"},` + limitsSchema + `]},` +
-	`"table":{"type":"array","description":"all times at which a subject has the event or leaves","items":{"type":"object","properties":{` +
+	`"median_bounds":{"description":"where counts are hidden: the first time at which survival may be at most 0.5, and the first at which it is below for certain; null where there is none","type":"array","items":{"type":["number","null"]},"minItems":2,"maxItems":2},` +
+	`"table":{"type":"array","description":"all times at which a subject has the event or leaves; where counts are hidden all points of the parameter times","items":{"type":"object","properties":{` +
 	`"time":{"type":"number","minimum":0},` +
-	`"n_risk":{"type":"integer","minimum":1,"description":"subjects under observation just before time"},` +
-	`"n_event":{"type":"integer","minimum":0},` +
-	`"n_censor":{"type":"integer","minimum":0,"description":"subjects that leave without event"},` +
-	`"survival":{"type":"number","minimum":0,"maximum":1,"description":"estimated probability of no event up to and at time"},` +
+	`"n_risk":{"type":["integer","null"],"minimum":1,"description":"subjects under observation just before time; null where a count of the group is hidden, as are all estimates"},` +
+	`"n_event":{"type":["integer","null"],"minimum":0,"description":"null where that is hidden"},` +
+	`"n_censor":{"type":["integer","null"],"minimum":0,"description":"subjects that leave without event; null where that is hidden"},` +
+	`"n_risk_bounds":{"description":"where counts are hidden: the least and the largest n_risk that they leave possible","type":"array","items":{"type":"integer"},"minItems":2,"maxItems":2},` +
+	`"survival_bounds":{"description":"where counts are hidden: the least and the largest value of survival that they leave possible","type":"array","items":{"type":"number"},"minItems":2,"maxItems":2},` +
+	`"survival":{"type":["number","null"],"minimum":0,"maximum":1,"description":"estimated probability of no event up to and at time"},` +
 	`"std_error":{"type":["number","null"],"description":"standard error of survival (Greenwood)"},` +
 	`"conf_int":{"description":"interval for survival by log(-log)","anyOf":[{"type":"null"},` + limitsSchema + `]},` +
 	`"conf_int_plain":{"description":"survival plus and minus a multiple of std_error, within 0 and 1","anyOf":[{"type":"null"},` + limitsSchema + `]}},` +
@@ -182,6 +188,9 @@ func finishKaplanMeier(f followUp, v values, opened []byte) (object, error) {
 	d, err := f.cohort(v)
 	if err != nil {
 		return object{}, err
+	}
+	if hiding(v) {
+		return finishLifeTables(d, v, opened)
 	}
 	exits, samples, err := d.exits(v, opened)
 	if err != nil {

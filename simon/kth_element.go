@@ -1,7 +1,6 @@
 package simon
 
 import (
-	"context"
 	"encoding/json"
 	"io"
 	"math/big"
@@ -11,8 +10,7 @@ import (
 //
 // A selection of one element. Recipients learn it and the number of values.
 func KthElement() Microprotocol {
-	find := func(v values) selection { return newSelection(int(v.whole("digit_bits")), kth(v.whole("rank"))) }
-	return statistic{
+	return selecting{
 		own: []parameter{
 			digitBits(6),
 			anyNumber("lower_bound", "the least value that the element may have"),
@@ -20,20 +18,13 @@ func KthElement() Microprotocol {
 			anyNumber("upper_bound", "the largest value that the element may have"),
 			valuesAs(),
 		},
-		order:  func(values) int { return 1 },
-		layout: selectionLayout(find),
-		read:   readRanked,
-		run: func(ctx context.Context, s Session, v values, payload []byte) ([]byte, error) {
-			samples, err := openCount(ctx, s, len(payload)/8)
-			if err != nil {
-				return nil, err
-			}
-			found, err := runSelection(ctx, s, find(v), payload)
-			return appendWords(nil, append(found, uint64(samples))), err
+		find: func(v values, _ int64) selection {
+			return newSelection(int(v.whole("digit_bits")), kth(v.whole("rank")))
 		},
-		deal:   dealSelection(find),
-		finish: finishRanked,
-	}.complete(Microprotocol{
+		counted: func(values) bool { return true },
+		read:    readRanked,
+		finish:  finishRanked,
+	}.statistic().complete(Microprotocol{
 		Name:    "KthElement",
 		Summary: "The k-th smallest of all parties' values.",
 		Hops:    26,
@@ -118,19 +109,12 @@ func readRanked(data io.Reader, v values) ([]byte, int, error) {
 	return w.payload(), len(w.list), nil
 }
 
-func finishRanked(v values, _ int, opened []byte) (object, error) {
+func finishRanked(v values, found []uint64, n int64) (object, error) {
 	var o object
-	x, err := openedWords(opened, 2)
-	if err != nil {
-		return o, err
-	}
-	if x[1] > maxSamples {
-		return o, impossible("a number of samples is impossible")
-	}
-	if uint64(v.whole("rank")) > x[1] {
+	if v.whole("rank") > n {
 		return o, errNoElement
 	}
-	e, ok := exactly(v, x[0])
+	e, ok := exactly(v, found[0])
 	switch {
 	case !ok:
 		return o, impossible("there is no element of a rank that the pool has")
@@ -139,8 +123,8 @@ func finishRanked(v values, _ int, opened []byte) (object, error) {
 	case v.has("upper_bound") && e.Cmp(v.rat("upper_bound")) > 0:
 		return o, &OutcomeError{"the element is larger than upper_bound"}
 	}
-	o.put("samples", int64(x[1]))
-	item, err := element(v, x[0])
+	o.put("samples", n)
+	item, err := element(v, found[0])
 	o.put("item", item)
 	return o, err
 }

@@ -10,16 +10,14 @@ type largestDigits struct {
 	digit int // bits of a digit, 1 to mostDigit
 }
 
-func (d largestDigits) shape() selection {
-	return selection{wanted: make([]condition, d.kinds), digit: d.digit}
-}
+func (d largestDigits) widths() []int { return digitWidths(64, d.digit) }
 
 func (d largestDigits) questions(level int) anybody {
-	return anybody{label: Label{Round: uint32(level + 1), Vector: "at least"}, questions: d.kinds * (1<<d.shape().width(level) - 1)}
+	return anybody{label: Label{Round: uint32(level + 1), Vector: "at least"}, questions: d.kinds * (1<<d.widths()[level] - 1)}
 }
 
 func (d largestDigits) deal(ctx context.Context, s Session) error {
-	for level := range d.shape().levels() {
+	for level := range d.widths() {
 		if err := d.questions(level).deal(ctx, s); err != nil {
 			return err
 		}
@@ -30,10 +28,9 @@ func (d largestDigits) deal(ctx context.Context, s Session) error {
 // run is a party's part: own has its largest word of each kind, or is nil. Where nobody has a word the result is 0.
 func (d largestDigits) run(ctx context.Context, s Session, dealer int, own []uint64) ([]uint64, error) {
 	found, used := make([]uint64, d.kinds), 0
-	levels := d.shape().levels()
-	for level := range levels {
-		s.Report(Progress{Round: uint32(level + 1), Rounds: uint32(levels)})
-		w := d.shape().width(level)
+	widths := d.widths()
+	for level, w := range widths {
+		s.Report(Progress{Round: uint32(level + 1), Rounds: uint32(len(widths))})
 		used += w
 		var yes []uint64
 		for k := range found {

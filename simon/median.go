@@ -1,9 +1,7 @@
 package simon
 
 import (
-	"context"
 	"encoding/json"
-	"io"
 	"math/big"
 )
 
@@ -11,29 +9,22 @@ import (
 //
 // A selection of the lower and the upper median. The number of values stays secret. Recipients learn both middle elements.
 func SecureMedian() Microprotocol {
-	find := func(v values) selection { return newSelection(int(v.whole("digit_bits")), lowerMedian, upperMedian) }
-	return statistic{
-		own:    []parameter{digitBits(6), valuesAs()},
-		order:  func(values) int { return 1 },
-		layout: selectionLayout(find),
-		read:   readForOrder,
-		run: func(ctx context.Context, s Session, v values, payload []byte) ([]byte, error) {
-			found, err := runSelection(ctx, s, find(v), payload)
-			return appendWords(nil, found), err
+	digits := digitBits(7)
+	digits.about += "; steps after the first find one bit less, as the two middle values may differ"
+	return selecting{
+		own: []parameter{digits, valuesAs()},
+		find: func(v values, _ int64) selection {
+			sel := newSelection(int(v.whole("digit_bits")), lowerMedian, upperMedian)
+			sel.room = 1 // most medians are one element
+			return sel
 		},
-		deal:   dealSelection(find),
-		secret: func(values) bool { return true },
-		finish: func(v values, _ int, opened []byte) (object, error) {
+		finish: func(v values, found []uint64, _ int64) (object, error) {
 			var o object
-			x, err := openedWords(opened, 2)
-			if err != nil {
-				return o, err
-			}
-			m, err := middle(v, x[0], x[1])
+			m, err := middle(v, found[0], found[1])
 			o.put("median", m)
 			return o, err
 		},
-	}.complete(Microprotocol{
+	}.statistic().complete(Microprotocol{
 		Name:    "SecureMedian",
 		Summary: "The median of all parties' values, exactly: with an even number of values the mean of the two middle ones.",
 		Hops:    25,
@@ -44,30 +35,6 @@ func SecureMedian() Microprotocol {
 			selectionLeakage,
 		WithHelper: selectionHelper,
 	})
-}
-
-const orderedSchema = `{"anyOf":[{"type":"number"},{"type":"array","items":{"type":"number"}}]}`
-
-// readForOrder reads numbers whose order counts.
-func readForOrder(data io.Reader, v values) ([]byte, int, error) {
-	w, err := readOrdered(data, v)
-	if err != nil {
-		return nil, 0, err
-	}
-	return w.payload(), len(w.list), nil
-}
-
-// runSelection is a party's part in a selection from its stored values.
-func runSelection(ctx context.Context, s Session, sel selection, payload []byte) ([]uint64, error) {
-	own, err := storedWords(payload)
-	if err != nil {
-		return nil, err
-	}
-	seats, err := gateSeatsOf(s)
-	if err != nil {
-		return nil, err
-	}
-	return sel.run(ctx, s, seats, own)
 }
 
 // middle is the mean of two selected elements, rounded once.

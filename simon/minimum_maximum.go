@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 
@@ -19,7 +18,8 @@ func digitBits(preset int64) parameter {
 
 // Sentences of descriptions of what selects elements.
 const (
-	selectionBytes = "8 bytes for each possible digit but one of each wanted element, from each party to each of the two evaluators, at every step; the dealer sends each evaluator 1,007 bytes for each of them; " +
+	selectionBytes = "8 bytes for each possible digit but one of each wanted element, from each party to each of the two evaluators, at every step, but for the first digit of all elements together; " +
+		"the dealer sends each evaluator 807 bytes for each of them, 1,007 or 1,607 for some quantiles of type 1; " +
 		"the digits take 8 bytes for each element from each party to each other"
 	selectionLeakage = " While an element is found, the parties learn its digits one after the other, and nothing of counts or positions. It is the exact value of one sample. " +
 		"Any coalition of parties without the two evaluators learns nothing else, also with the dealer. The two evaluators together, or one of them with the dealer, learn how many values of the pool lie below the values that were " +
@@ -46,7 +46,7 @@ func MinimumMaximum() Microprotocol {
 	return statistic{
 		own:    []parameter{digitBits(6), valuesAs()},
 		order:  func(values) int { return 1 },
-		layout: selectionLayout(findExtremes),
+		layout: func(v values) (ring.Layout, error) { return wordsLayout(2), findExtremes(v).check() },
 		read: func(data io.Reader, v values) ([]byte, int, error) {
 			e, err := readExtremes(data, v)
 			if err != nil {
@@ -239,27 +239,4 @@ func readExtremes(data io.Reader, v values) (*extremes, error) {
 		}
 		return at.bad("%s", it.reason())
 	})
-}
-
-// selectionLayout is the layout of what is opened last, which the parties compare in their JOINs.
-func selectionLayout(find func(v values) selection) func(v values) (ring.Layout, error) {
-	return func(v values) (ring.Layout, error) {
-		sel := find(v)
-		return wordsLayout(len(sel.wanted)), sel.check()
-	}
-}
-
-// dealSelection is a dealer's part in a selection.
-func dealSelection(find func(v values) selection) func(ctx context.Context, s Session, seats gateSeats, v values) error {
-	return func(ctx context.Context, s Session, seats gateSeats, v values) error {
-		return find(v).deal(ctx, s, seats)
-	}
-}
-
-// openedWords takes what was opened apart: n words.
-func openedWords(opened []byte, n int) ([]uint64, error) {
-	if len(opened) != 8*n {
-		return nil, fmt.Errorf("%d bytes were opened, want %d", len(opened), 8*n)
-	}
-	return decodeWords(opened), nil
 }

@@ -1,15 +1,11 @@
 package simon
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"math/big"
 	"slices"
-
-	"github.com/weftmpc/weft/simon/ring"
 )
 
 // mostProbabilities bounds the quantiles of one computation, and quantileParts the denominators of their probabilities.
@@ -24,40 +20,19 @@ const (
 // Type 1 is a selection of one element for each probability, and the number of values stays secret. The other types need the
 // number of values, which is opened first, and two neighbouring elements for each probability.
 func SecureQuantiles() Microprotocol {
-	m := statistic{
+	m := selecting{
 		own: []parameter{
 			digitBits(6),
 			probabilities(),
 			wholeOf("type", 7, []int64{1, 2, 6, 7}, "the definition of quantiles, as R numbers them: 1 takes a value of the data, 2 averages at steps, 6 and 7 interpolate"),
 			valuesAs(),
 		},
-		order: func(values) int { return 1 },
-		layout: func(v values) (ring.Layout, error) {
-			return wordsLayout(2*len(v.list("probabilities")) + 1), quantilesOf(v).selection(1).check()
+		find:    func(v values, n int64) selection { return quantilesOf(v).selection(n) },
+		counted: func(v values) bool { return !quantilesOf(v).secret() },
+		finish: func(v values, found []uint64, n int64) (object, error) {
+			return quantilesOf(v).finish(v, found, n)
 		},
-		read: readForOrder,
-		run: func(ctx context.Context, s Session, v values, payload []byte) ([]byte, error) {
-			q, samples := quantilesOf(v), int64(0)
-			if !q.secret() {
-				var err error
-				if samples, err = openCount(ctx, s, len(payload)/8); err != nil {
-					return nil, err
-				}
-			}
-			found, err := runSelection(ctx, s, q.selection(samples), payload)
-			return appendWords(nil, append(found, uint64(samples))), err
-		},
-		deal: func(ctx context.Context, s Session, seats gateSeats, v values) error {
-			return quantilesOf(v).selection(1).deal(ctx, s, seats) // the shape is the same for every size of the pool
-		},
-		secret: func(v values) bool { return quantilesOf(v).secret() },
-		finish: func(v values, _ int, opened []byte) (object, error) {
-			if len(opened) < 8 {
-				return object{}, errors.New("nothing was opened")
-			}
-			return quantilesOf(v).finish(v, decodeWords(opened))
-		},
-	}.complete(Microprotocol{
+	}.statistic().complete(Microprotocol{
 		Name:    "SecureQuantiles",
 		Summary: "Exact quantiles of all parties' values: any probabilities, by default the five numbers of a box plot.",
 		Hops:    26,
@@ -141,7 +116,7 @@ func (q quantiles) selection(n int64) selection {
 	}
 	sel := newSelection(q.digit, wanted...)
 	if !q.secret() {
-		sel.bits = 40 // of ranks in any pool
+		sel.bits = kth(mostPooled).signBits() // of ranks in any pool
 	}
 	return sel
 }
@@ -183,21 +158,13 @@ func (q quantiles) neighbours(p *big.Rat, n int64) (lower, upper int64) {
 	return lower, upper
 }
 
-// finish computes the quantiles from the number of values, 0 if it is secret, and the selected elements.
-func (q quantiles) finish(v values, x []uint64) (object, error) {
+// finish computes the quantiles from the selected elements in a pool of n values, 0 if that is secret.
+func (q quantiles) finish(v values, x []uint64, n int64) (object, error) {
 	var o object
-	n, x := int64(x[len(x)-1]), x[:len(x)-1]
-	each := 2
-	if q.secret() {
-		each = 1
-	} else {
-		if n < 0 || n > mostPooled {
-			return o, impossible("a number of samples is impossible")
-		}
+	each := 1
+	if !q.secret() {
+		each = 2
 		o.put("samples", n)
-	}
-	if len(x) != each*len(q.probabilities) {
-		return o, errors.New("what was opened does not belong to these probabilities")
 	}
 	if n == 0 && !q.secret() {
 		return o, errNoElement

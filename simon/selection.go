@@ -3,6 +3,8 @@ package simon
 import (
 	"context"
 	"fmt"
+	"math/bits"
+	"slices"
 	"sort"
 )
 
@@ -30,13 +32,19 @@ const mostOrdered = 8_000_000
 // mostPooled is how many values all parties can have together.
 const mostPooled = 128 * mostOrdered
 
-// signBits is the width of sums that holds c.below·c + c.size·n + c.constant for all pools.
+// signBits is the width of sums that holds c.below·c + c.size·n + c.constant for all pools, of which c is from 0 to n.
 func (c condition) signBits() int {
-	if (abs(c.below)+abs(c.size)+1)*mostPooled < 1<<39 && abs(c.constant) < 1<<38 {
-		return 40
+	most := max(abs(c.size), abs(c.below+c.size))*mostPooled + abs(c.constant)
+	for _, bits := range []int{32, 40} {
+		if most < 1<<(bits-1) {
+			return bits
+		}
 	}
 	return 64
 }
+
+// alike says whether two conditions compare the same sum of a threshold, but for the constant.
+func (c condition) alike(o condition) bool { return c.below == o.below && c.size == o.size }
 
 func abs(x int64) int64 {
 	if x < 0 {
@@ -50,10 +58,16 @@ func abs(x int64) int64 {
 // elements lie below the threshold that the digits so far and j make; what is opened is how many j hold, which is the digit
 // (Aggarwal, Mishra, Pinkas, EUROCRYPT 2004, with many thresholds at a time and comparisons of shared sums). So the parties
 // learn the wanted elements, and neither the counts nor the size of the pool. Two hops a digit.
+//
+// The first digits of all elements have the same thresholds. Where the elements' conditions differ in the constant alone, one
+// gate answers for all of them (point), so that the first digit can be longer, and the steps have gates for shorter digits of each
+// element after it: for a median the dealer sends little more than for one element. After the first digit every element has gates of its own, also
+// while their digits agree: the dealer learns no digits, and what is sent must not show them.
 type selection struct {
 	wanted []condition
 	digit  int // bits of a digit, 1 to mostDigit
-	bits   int // of the compared sums, 40 or 64
+	room   int // for how many elements a step has gates that find a whole digit; more of them have shorter ones
+	bits   int // of the compared sums, 32, 40 or 64
 }
 
 // mostDigit bounds a digit: at 11 bits each step has 2,047 comparisons for each wanted element.
@@ -64,34 +78,63 @@ const mostGates = 1 << 14
 
 // check refuses steps that would be too large.
 func (sel selection) check() error {
-	if n := sel.gates(0).gates; n > mostGates {
+	if n := max(sel.gates(0).gates, sel.gates(1).gates); n > mostGates {
 		return &InputError{"parameters.digit_bits", fmt.Sprintf("make a step of %d comparisons: at most %d are possible; give fewer bits, or ask for fewer elements", n, mostGates)}
 	}
 	return nil
 }
 
+// newSelection is a selection whose steps find digits of all wanted elements, each of them on its own.
 func newSelection(digit int, wanted ...condition) selection {
-	sel := selection{wanted: wanted, digit: digit, bits: 40}
+	sel := selection{wanted: wanted, digit: digit, room: len(wanted)}
 	for _, c := range wanted {
 		sel.bits = max(sel.bits, c.signBits())
 	}
 	return sel
 }
 
-// levels is the number of digits of a word.
-func (sel selection) levels() int { return (64 + sel.digit - 1) / sel.digit }
+// widths are the bits of the digits.
+func (sel selection) widths() []int {
+	gates := sel.room<<sel.digit - 1
+	first := digitFor(gates, len(sel.groups(0)))
+	return append([]int{first}, digitWidths(64-first, digitFor(gates, len(sel.wanted)))...)
+}
 
-// width is the number of bits of one digit; the first ones are longer where they cannot be alike.
-func (sel selection) width(level int) int {
-	w := 64 / sel.levels()
-	if level < 64%sel.levels() {
-		w++
+// digitFor is the most bits, at least one, of a digit that gates are enough for, for each of n elements.
+func digitFor(gates, n int) int { return max(1, bits.Len(uint(gates/n+1))-1) }
+
+// digitWidths are the bits of the digits of a word of n bits, each at most most; the first ones are longer where they cannot
+// be alike.
+func digitWidths(n, most int) []int {
+	widths := make([]int, (n+most-1)/most)
+	for i := range widths {
+		widths[i] = n / len(widths)
+		if i < n%len(widths) {
+			widths[i]++
+		}
 	}
-	return w
+	return widths
+}
+
+// groups are the wanted elements, by position, that share gates at a level.
+func (sel selection) groups(level int) [][]int {
+	var groups [][]int
+	for r, c := range sel.wanted {
+		g := slices.IndexFunc(groups, func(g []int) bool { return level == 0 && c.alike(sel.wanted[g[0]]) })
+		if g < 0 {
+			groups = append(groups, []int{r})
+		} else {
+			groups[g] = append(groups[g], r)
+		}
+	}
+	return groups
 }
 
 func (sel selection) gates(level int) signs {
-	return signs{label: Label{Round: uint32(level + 1), Vector: "thresholds"}, bits: sel.bits, gates: len(sel.wanted) * (1<<sel.width(level) - 1)}
+	return signs{
+		label: Label{Round: uint32(level + 1), Vector: "thresholds"}, bits: sel.bits,
+		gates: len(sel.groups(level)) * (1<<sel.widths()[level] - 1),
+	}
 }
 
 // deal is the part of a dealer that is no party. It sends the keys of all digits, one digit after the other, and waits for
@@ -100,7 +143,7 @@ func (sel selection) deal(ctx context.Context, s Session, seats gateSeats) error
 	if err := sel.check(); err != nil {
 		return err
 	}
-	for level := range sel.levels() {
+	for level := range sel.widths() {
 		if err := sel.gates(level).deal(ctx, s, seats); err != nil {
 			return err
 		}
@@ -112,17 +155,11 @@ func (sel selection) deal(ctx context.Context, s Session, seats gateSeats) error
 // one, its word is all ones or all zeros.
 func (sel selection) run(ctx context.Context, s Session, seats gateSeats, own []uint64) ([]uint64, error) {
 	found := make([]uint64, len(sel.wanted))
-	used := 0
-	for level := range sel.levels() {
-		s.Report(Progress{Round: uint32(level + 1), Rounds: uint32(sel.levels())})
-		w := sel.width(level)
+	used, widths := 0, sel.widths()
+	for level, w := range widths {
+		s.Report(Progress{Round: uint32(level + 1), Rounds: uint32(len(widths))})
 		used += w
-		g := sel.gates(level)
-		shares, err := g.run(ctx, s, seats, sel.contribution(s, own, found, w, 64-used))
-		if err != nil {
-			return nil, err
-		}
-		digits, err := openShares(ctx, s, seats, Label{Round: uint32(level + 1), Vector: "digits"}, sumOfEach(shares, 1<<w-1))
+		digits, err := sel.digits(ctx, s, seats, level, sel.contribution(s, own, found, level, 64-used))
 		if err != nil {
 			return nil, err
 		}
@@ -136,17 +173,43 @@ func (sel selection) run(ctx context.Context, s Session, seats gateSeats, own []
 	return found, nil
 }
 
-// contribution is what this party adds to the sums that are compared with 0: for each wanted element, whose digits so far are
-// found, and each value but 0 of the next digit, which has w bits and rest bits after it.
-func (sel selection) contribution(s Session, own, found []uint64, w, rest int) []uint64 {
-	z := make([]uint64, 0, len(sel.wanted)<<w)
-	for r, c := range sel.wanted {
+// digits are the next digits of the wanted elements, from what this party adds to the compared sums.
+func (sel selection) digits(ctx context.Context, s Session, seats gateSeats, level int, z []uint64) ([]uint64, error) {
+	shares, err := sel.gates(level).runAt(ctx, s, seats, z, sel.points(level))
+	if err != nil {
+		return nil, err
+	}
+	return openShares(ctx, s, seats, Label{Round: uint32(level + 1), Vector: "digits"}, sumOfEach(shares, len(sel.wanted)))
+}
+
+// points are what is asked of a level's gates: element by element, threshold by threshold. The sums at a group's gates have the
+// constant of its first element.
+func (sel selection) points(level int) []point {
+	each := 1<<sel.widths()[level] - 1
+	points := make([]point, len(sel.wanted)*each)
+	for k, group := range sel.groups(level) {
+		for _, r := range group {
+			for j := range each {
+				points[r*each+j] = point{k*each + j, sel.wanted[r].constant - sel.wanted[group[0]].constant}
+			}
+		}
+	}
+	return points
+}
+
+// contribution is what this party adds to the sums that are compared with 0: for each group of elements, whose digits so far
+// are found and the same, and each value but 0 of the next digit, which has rest bits after it.
+func (sel selection) contribution(s Session, own, found []uint64, level, rest int) []uint64 {
+	groups, w := sel.groups(level), sel.widths()[level]
+	z := make([]uint64, 0, len(groups)<<w)
+	for _, group := range groups {
+		c, prefix := sel.wanted[group[0]], found[group[0]]
 		alike := c.size * int64(len(own))
 		if s.Self() == 0 {
 			alike += c.constant
 		}
 		for j := uint64(1); j < 1<<w; j++ {
-			threshold := (found[r]<<w | j) << rest
+			threshold := (prefix<<w | j) << rest
 			// What is read here depends on this party's own values alone. Who measures when its messages leave may guess how many
 			// these are, as reading a million takes milliseconds; no other party's can be guessed.
 			below := sort.Search(len(own), func(i int) bool { return own[i] >= threshold })
@@ -165,11 +228,11 @@ func openCount(ctx context.Context, s Session, samples int) (int64, error) {
 	return samplesIn(v, 0, 0)
 }
 
-// sumOfEach adds every n words to one.
+// sumOfEach adds every part of n equal ones to one word.
 func sumOfEach(x []uint64, n int) []uint64 {
-	sums := make([]uint64, len(x)/n)
+	sums := make([]uint64, n)
 	for i, w := range x {
-		sums[i/n] += w
+		sums[i/(len(x)/n)] += w
 	}
 	return sums
 }

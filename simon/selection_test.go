@@ -64,7 +64,7 @@ func sameNumber(v any, want float64) bool {
 }
 
 func TestMinimumAndMaximumOfThePool(tt *testing.T) {
-	rapid.Check(tt, func(t *rapid.T) {
+	checkSome(tt, 40, func(t *rapid.T) {
 		sorted, data := pooledDoubles(t, 0)
 		got, err := playRoles(tt, t, simon.MinimumMaximum(), data, fmt.Sprintf(`{"digit_bits": %d}`, rapid.IntRange(1, 6).Draw(t, "digit")))
 		if err != nil {
@@ -84,9 +84,9 @@ func TestMinimumAndMaximumOfThePool(tt *testing.T) {
 }
 
 func TestMedianOfThePool(tt *testing.T) {
-	rapid.Check(tt, func(t *rapid.T) {
+	checkSome(tt, 40, func(t *rapid.T) {
 		sorted, data := pooledDoubles(t, 1)
-		got, err := playRoles(tt, t, simon.SecureMedian(), data, fmt.Sprintf(`{"digit_bits": %d}`, rapid.IntRange(1, 6).Draw(t, "digit")))
+		got, err := playRoles(tt, t, simon.SecureMedian(), data, fmt.Sprintf(`{"digit_bits": %d}`, rapid.IntRange(1, 9).Draw(t, "digit")))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -100,7 +100,7 @@ func TestMedianOfThePool(tt *testing.T) {
 }
 
 func TestEveryRankOfThePool(tt *testing.T) {
-	rapid.Check(tt, func(t *rapid.T) {
+	checkSome(tt, 40, func(t *rapid.T) {
 		sorted, data := pooledDoubles(t, 1)
 		k := rapid.IntRange(1, len(sorted)+2).Draw(t, "rank")
 		got, err := playRoles(tt, t, simon.KthElement(), data, fmt.Sprintf(`{"rank": %d, "digit_bits": 5}`, k))
@@ -120,7 +120,7 @@ func TestEveryRankOfThePool(tt *testing.T) {
 }
 
 func TestTopOfThePool(tt *testing.T) {
-	rapid.Check(tt, func(t *rapid.T) {
+	checkSome(tt, 40, func(t *rapid.T) {
 		sorted, data := pooledDoubles(t, 0)
 		k := rapid.IntRange(1, 12).Draw(t, "k")
 		got, err := playRoles(tt, t, simon.SecureTopK(), data, fmt.Sprintf(`{"k": %d}`, k))
@@ -161,7 +161,7 @@ func quantileOf(sorted []float64, p *big.Rat, definition int) float64 {
 }
 
 func TestQuantilesOfThePool(tt *testing.T) {
-	rapid.Check(tt, func(t *rapid.T) {
+	checkSome(tt, 40, func(t *rapid.T) {
 		sorted, data := pooledDoubles(t, 1)
 		definition := rapid.SampledFrom([]int{1, 2, 6, 7}).Draw(t, "type")
 		var p []*big.Rat
@@ -233,4 +233,31 @@ func TestUnivariateExtremesOfThePool(tt *testing.T) {
 			t.Fatalf("%v gives %v", sorted, got)
 		}
 	})
+}
+
+// TestDealersBytesOfAMedian: with digits of 8 bits an evaluator gets less than 2.5 MB, and nothing of it depends on the data.
+func TestDealersBytesOfAMedian(t *testing.T) {
+	for parameters, want := range map[string][2]int{`{"digit_bits":8}`: {9, 1_900_000}, ``: {11, 1_000_000}, `{"digit_bits":4}`: {21, 300_000}} {
+		for _, data := range [][]string{{"[1,2]", "[3]", "[4]"}, {"[-1,-1e300]", "[7,1e300]", "[]"}, {"[2]", "[]", "[]"}} {
+			p := prepare(t, simon.SecureMedian(), parameters, data)
+			bytes, digits := map[int]int{}, map[simon.Label]bool{}
+			r := p.run(t, simontest.Options{Seed: 3})
+			for _, m := range r.Messages {
+				if m.Kind == simontest.Send {
+					bytes[m.To] += len(m.Body)
+				}
+				if m.Label.Vector == "digits" {
+					digits[m.Label] = true
+				}
+			}
+			if len(bytes) != 2 || len(digits) != want[0] {
+				t.Errorf("%s: %d steps, dealt are %v", parameters, len(digits), bytes)
+			}
+			for seat, n := range bytes {
+				if n > want[1] || n < want[1]/2 {
+					t.Errorf("%s: the dealer sends seat %d %d bytes, want at most %d", parameters, seat, n, want[1])
+				}
+			}
+		}
+	}
 }

@@ -65,6 +65,9 @@ type Session interface {
 	// SID names the computation: a hash over all parties' signed JOINs, public, and new for every attempt. Hash functions
 	// that all parties evaluate alike are keyed by it, so that nobody can choose data against them in advance.
 	SID() [32]byte
+	// Name is the whole name of a step: call path, round and vector, in bytes that no other step of the computation has. It is
+	// public and the same at all seats.
+	Name(l Label) []byte
 
 	// Call opens a nested call with its own label space; the parent makes it before any goroutine starts.
 	// While a child is open the parent's Exchange, Send and Open fail.

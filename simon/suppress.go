@@ -104,80 +104,44 @@ const (
 
 const survivorBits = 63 // of the comparison: words without their highest bit
 
-func (g survivors) keySize() int { return fss.PairKeySize(survivorBits) }
-
-// size is what the dealer sends an evaluator: the gates' keys, then three words for each.
-func (g survivors) size() int { return g.gates * (g.keySize() + 24) }
-
-func (g survivors) keys(s Session) *fss.Keys {
-	return fss.NewKeys(s.SID(), []byte(g.label.Vector), g.label.Round)
+func (g survivors) batch() batch {
+	return batch{label: g.label, gates: g.gates, keySize: fss.PairKeySize(survivorBits), constants: 3}
 }
 
-// deal is the dealer's part: it sends the evaluators their keys.
+// deal is the dealer's part: it sends the evaluators their keys, and shares of what else they need of the masks.
 func (g survivors) deal(ctx context.Context, s Session, seats gateSeats) error {
-	r, err := dealtMasks(s, g.label, g.gates)
-	if err != nil {
-		return err
-	}
-	defer clear(r)
-	low, beta := make([]uint64, g.gates), make([]uint64, 0, 2*g.gates)
-	constants := make([]uint64, 0, 3*g.gates) // the highest bit of r, that bit times r, and r
-	for i, r := range r {
-		high := r >> survivorBits
-		low[i] = r & (1<<survivorBits - 1)
-		beta = append(beta, 1-2*high, (1-2*high)*r)
-		constants = append(constants, high, high*r, r)
-	}
-	bodies := [2][]byte{make([]byte, g.size()), make([]byte, g.size())}
-	keys := g.gates * g.keySize()
-	if err := g.keys(s).GenPairAll(s.Rand(), survivorBits, low, beta, bodies[0][:keys], bodies[1][:keys]); err != nil {
-		return err
-	}
-	first := make([]uint64, len(constants))
-	if err := random(s, first); err != nil {
-		return err
-	}
-	for i := range constants {
-		constants[i] -= first[i]
-	}
-	appendWords(bodies[0][:keys], first)
-	appendWords(bodies[1][:keys], constants)
-	return deal(ctx, s, seats, g.label, bodies)
+	return g.batch().deal(ctx, s, seats, func(r []uint64, keys [2][]byte) ([]uint64, error) {
+		low, beta := make([]uint64, g.gates), make([]uint64, 0, 2*g.gates)
+		constants := make([]uint64, 0, 3*g.gates) // the highest bit of r, that bit times r, and r
+		for i, r := range r {
+			high := r >> survivorBits
+			low[i] = r & (1<<survivorBits - 1)
+			beta = append(beta, 1-2*high, (1-2*high)*r)
+			constants = append(constants, high, high*r, r)
+		}
+		return constants, g.batch().keys(s).GenPairAll(s.Rand(), survivorBits, low, beta, keys[0], keys[1])
+	})
 }
 
 // run is a party's part: c are its own counts. It returns the evaluators' shares of the pooled counts that survive, 0 for the
 // others, and zeros at the other parties. One hop, 8 bytes a count to each evaluator.
 func (g survivors) run(ctx context.Context, s Session, seats gateSeats, c []uint64) ([]uint64, error) {
-	if len(c) != g.gates {
-		return nil, fmt.Errorf("%d counts for %d gates", len(c), g.gates)
-	}
-	if s.Self() == seats.dealer {
-		if err := g.deal(ctx, s, seats); err != nil {
-			return nil, err
-		}
-	}
-	m, err := mix(ctx, s, seats, g.label, c)
+	shares := make([]uint64, g.gates)
+	m, err := g.batch().begin(ctx, s, seats, c, g.deal)
 	if err != nil || m == nil {
-		return make([]uint64, g.gates), err
+		return shares, err
 	}
-	body, err := dealt(ctx, s, seats, g.label, g.size())
-	if err != nil {
-		return nil, err
-	}
-	b := uint64(seats.evaluator(s.Self()))
-	keys, constants := body[:g.gates*g.keySize()], decodeWords(body[g.gates*g.keySize():])
 	low, below := make([]uint64, g.gates), make([]uint64, 2*g.gates)
-	for i := range m {
-		low[i] = (m[i] - g.least) & (1<<survivorBits - 1)
+	for i, sum := range m.sums {
+		low[i] = (sum - g.least) & (1<<survivorBits - 1)
 	}
-	if err := g.keys(s).EvalPairAll(int(b), survivorBits, keys, low, below); err != nil {
+	if err := g.batch().keys(s).EvalPairAll(m.evaluator, survivorBits, m.keys, low, below); err != nil {
 		return nil, fmt.Errorf("the dealer's keys for %q: %w", g.label.Vector, err)
 	}
-	shares := make([]uint64, g.gates)
-	for i := range shares {
-		high, borrow, product, mask := (m[i]-g.least)>>survivorBits, constants[3*i]+below[2*i], constants[3*i+1]+below[2*i+1], constants[3*i+2]
-		count := (1-b)*m[i] - mask
-		suppressed := m[i]*borrow - product // count times borrow
+	for i, sum := range m.sums {
+		high, borrow, product, mask := (sum-g.least)>>survivorBits, m.constants[3*i]+below[2*i], m.constants[3*i+1]+below[2*i+1], m.constants[3*i+2]
+		count := uint64(1-m.evaluator)*sum - mask
+		suppressed := sum*borrow - product // count times borrow
 		// The count is below least where the borrow and the highest bit differ: where that bit is set, the other part goes.
 		suppressed += high * (count - 2*suppressed)
 		shares[i] = count - suppressed

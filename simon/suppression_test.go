@@ -38,6 +38,19 @@ var hiding = []struct {
 		}
 		return counts
 	}},
+	{simon.KaplanMeier(), `"times":[1,2.5]`, []string{`[0.5,1]`, `[2,1]`, `[1,0]`, `[2.5,0]`}, func(r map[string]any) []any {
+		counts := make([]any, 4)
+		for _, row := range r["groups"].([]any)[0].(map[string]any)["table"].([]any) {
+			row := row.(map[string]any)
+			at := map[any]int{json.Number("1"): 0, json.Number("2.5"): 1}[row["time"]]
+			for k, name := range []string{"n_event", "n_censor"} {
+				if row[name] != json.Number("0") { // with least 1 nothing is hidden, and 0 is 0
+					counts[at+2*k] = row[name]
+				}
+			}
+		}
+		return counts
+	}},
 }
 
 // tableOf deals the cells' rows to three parties, one after the other.

@@ -131,12 +131,16 @@ func (f followUp) cohort(v values) (cohort, error) {
 // points is how many pairs of counts there are with a grid: first by stratum, then by group, then by time.
 func (d cohort) points() int { return max(len(d.strata), 1) * max(len(d.groups), 1) * len(d.grid) }
 
-func (d cohort) check() error {
+func (d cohort) check(hidden bool) error {
 	switch {
 	case len(d.groups) < d.followUp.groups:
 		return &InputError{"parameters.groups", fmt.Sprintf("is missing: list the groups, at least %d", d.followUp.groups)}
 	case len(d.groups) > d.most:
 		return &InputError{"parameters.groups", fmt.Sprintf("has %d groups: at most %d are possible", len(d.groups), d.most)}
+	case hidden && d.grid == nil:
+		return &InputError{"parameters.times", "is missing: small counts can be hidden (suppress_below) on a public grid of times, such as the ends of years; without it every time of every party is opened"}
+	case hidden && 2*d.points() > suppressedCells:
+		return &InputError{"parameters.times", fmt.Sprintf("makes %d points over all groups: small counts can be hidden (suppress_below) on at most %d", d.points(), suppressedCells/2)}
 	case d.points() > d.followUp.exits:
 		return &InputError{"parameters.times", fmt.Sprintf("makes %d points over all groups: at most %d are possible", d.points(), d.followUp.exits)}
 	case d.terms > 0 && d.points()*len(d.groups) > d.terms:
@@ -163,7 +167,7 @@ func (f followUp) read(data io.Reader, v values) ([]byte, int, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	if err := d.check(); err != nil {
+	if err := d.check(hiding(v)); err != nil {
 		return nil, 0, err
 	}
 	if d.grid != nil {
@@ -339,11 +343,26 @@ func (f followUp) run(ctx context.Context, s Session, v values, payload []byte) 
 	if err != nil {
 		return nil, fmt.Errorf("the stored input: %w", err)
 	}
+	if hiding(v) {
+		return openCounts(ctx, s, v, x)
+	}
 	sum, err := OpenSum(ctx, s, Label{Round: 2, Vector: "exits"}, x)
 	return sum.Bytes(), err
 }
 
-// exit is how many subjects of one stratum and group have their event or leave at one time; not both are 0.
+// deal is a dealer's part where small counts are hidden, which they are on a grid.
+func (f followUp) deal(ctx context.Context, s Session, seats gateSeats, v values) error {
+	d, err := f.cohort(v)
+	if err == nil {
+		err = d.check(true)
+	}
+	if err != nil {
+		return err
+	}
+	return dealCounts(f.layout)(ctx, s, seats, v)
+}
+
+// exit is how many subjects of one stratum and group have their event or leave at one time.
 type exit struct {
 	stratum, group   int
 	time             *big.Int
@@ -369,7 +388,14 @@ func (d cohort) exits(v values, opened []byte) (list []exit, samples int64, err 
 	return list, samples, nil
 }
 
+// openedCounts are the points of the grid at which there is somebody.
 func (d cohort) openedCounts(v values, opened []byte) ([]exit, error) {
+	points, err := d.openedPoints(v, opened)
+	return slices.DeleteFunc(points, func(x exit) bool { return x.events == 0 && x.censored == 0 }), err
+}
+
+// openedPoints are all points of the grid: by stratum, group and time.
+func (d cohort) openedPoints(v values, opened []byte) ([]exit, error) {
 	l, err := d.layout(v)
 	if err != nil {
 		return nil, err
@@ -378,8 +404,8 @@ func (d cohort) openedCounts(v values, opened []byte) ([]exit, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the opened counts: %w", err)
 	}
-	var list []exit
-	for i := range d.points() {
+	list := make([]exit, d.points())
+	for i := range list {
 		block := i / len(d.grid)
 		x := exit{stratum: block / max(len(d.groups), 1), group: block % max(len(d.groups), 1), time: d.grid[i%len(d.grid)]}
 		if x.events, err = samplesIn(counts, 0, i); err != nil {
@@ -388,9 +414,7 @@ func (d cohort) openedCounts(v values, opened []byte) ([]exit, error) {
 		if x.censored, err = samplesIn(counts, 1, i); err != nil {
 			return nil, err
 		}
-		if x.events > 0 || x.censored > 0 {
-			list = append(list, x)
-		}
+		list[i] = x
 	}
 	return list, nil
 }

@@ -1,9 +1,6 @@
 package simon
 
-import (
-	"context"
-	"encoding/json"
-)
+import "encoding/json"
 
 // mostTop bounds the elements of SecureTopK.
 const mostTop = 100
@@ -12,33 +9,20 @@ const mostTop = 100
 //
 // A selection of k elements. The number of values stays secret, unless there are fewer than k.
 func SecureTopK() Microprotocol {
-	find := func(v values) selection {
-		var wanted []condition
-		for i := range v.whole("k") { // c < n - i
-			wanted = append(wanted, condition{1, -1, i})
-		}
-		return newSelection(int(v.whole("digit_bits")), wanted...)
-	}
-	return statistic{
-		own:    []parameter{digitBits(4), whole("k", int64(10), 1, mostTop, "how many values are wanted"), valuesAs()},
-		order:  func(values) int { return 1 },
-		layout: selectionLayout(find),
-		read:   readForOrder,
-		run: func(ctx context.Context, s Session, v values, payload []byte) ([]byte, error) {
-			found, err := runSelection(ctx, s, find(v), payload)
-			return appendWords(nil, found), err
-		},
-		deal:   dealSelection(find),
-		secret: func(values) bool { return true },
-		finish: func(v values, _ int, opened []byte) (object, error) {
-			var o object
-			x, err := openedWords(opened, int(v.whole("k")))
-			if err != nil {
-				return o, err
+	return selecting{
+		own: []parameter{digitBits(4), whole("k", int64(10), 1, mostTop, "how many values are wanted"), valuesAs()},
+		find: func(v values, _ int64) selection {
+			var wanted []condition
+			for i := range v.whole("k") { // c < n - i
+				wanted = append(wanted, condition{1, -1, i})
 			}
+			return newSelection(int(v.whole("digit_bits")), wanted...)
+		},
+		finish: func(v values, found []uint64, _ int64) (object, error) {
+			var o object
 			list := []any{}
-			for i, word := range x {
-				if i > 0 && word > x[i-1] {
+			for i, word := range found {
+				if i > 0 && word > found[i-1] {
 					return o, impossible("the values are not in order")
 				}
 				if word == 0 { // the pool has no more
@@ -53,7 +37,7 @@ func SecureTopK() Microprotocol {
 			o.put("largest", list)
 			return o, nil
 		},
-	}.complete(Microprotocol{
+	}.statistic().complete(Microprotocol{
 		Name:    "SecureTopK",
 		Summary: "The k largest of all parties' values, the largest first.",
 		Hops:    35,

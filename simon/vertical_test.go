@@ -71,7 +71,7 @@ func TestVerticalRegressionOfNIST(t *testing.T) {
 // TestVerticalIsHorizontal: columns at several parties give, byte for byte, what rows at several parties give.
 func TestVerticalIsHorizontal(t *testing.T) {
 	collinear := 0
-	rapid.Check(t, func(rt *rapid.T) {
+	checkSome(t, 30, func(rt *rapid.T) {
 		n, k := rapid.IntRange(1, 12).Draw(rt, "rows"), rapid.IntRange(2, 6).Draw(rt, "columns")
 		number := rapid.Map(rapid.Int64Range(-1e14, 1e14), func(i int64) string { return fmt.Sprintf("%de-9", i) })
 		if rapid.Bool().Draw(rt, "small") {

@@ -14,6 +14,7 @@ import (
 // TestSchemathesis has schemathesis make requests out of openapi.yaml, right and wrong ones, and hold the answers of a node
 // with access control against it: as an administrator and as an analyst.
 func TestSchemathesis(t *testing.T) {
+	t.Parallel()
 	const examples = "6" // of each operation; not a time, in which a busy machine would try little
 	program := filepath.Join(filepath.Dir(python(t)), "schemathesis")
 	config, err := filepath.Abs("schemathesis.toml")

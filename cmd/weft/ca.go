@@ -24,7 +24,7 @@ const (
 )
 
 func (p *program) caCommand() *cobra.Command {
-	c := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "ca",
 		Short: "The consortium's certificate authority: who is a member",
 		Long: `The authority is a folder with a key. Whoever runs it for the consortium makes it once with "init", on a machine that does
@@ -37,10 +37,7 @@ computes with.`,
   weft ca issue hub --host hub.example.org
   weft ca issue alice --organisation "Alice Hospital" --gateway https://weft.alice.example:55501
   weft ca issue alice --renew`,
-	}
-	group(c)
-	c.AddCommand(p.caInitCommand(), p.caIssueCommand())
-	return c
+	}, p.caInitCommand(), p.caIssueCommand())
 }
 
 type caInit struct {

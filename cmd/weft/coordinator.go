@@ -68,9 +68,9 @@ func (p *program) runCoordinator(ctx context.Context, file string, stderr io.Wri
 	if err != nil {
 		return err
 	}
-	log, err := c.Log.logger(stderr)
+	log, err := c.Log.logger(file, stderr)
 	if err != nil {
-		return fmt.Errorf("%s: %w", file, err)
+		return err
 	}
 	id, roots, err := c.Identity.loadAs(c.CA, p.now(), identity.UsageDealer, identity.UsageParty)
 	if err != nil {

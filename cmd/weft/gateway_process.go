@@ -58,9 +58,9 @@ func (p *program) runGateway(ctx context.Context, file string, stderr io.Writer)
 		return err
 	}
 	p.onHangup(func() {}) // until there is something to reload
-	log, err := c.Log.logger(stderr)
+	log, err := c.Log.logger(file, stderr)
 	if err != nil {
-		return fmt.Errorf("%s: %w", file, err)
+		return err
 	}
 	g := &gatewayRun{config: c, log: log, now: p.now}
 	if g.key, err = readSecret(c.Secret); err != nil {

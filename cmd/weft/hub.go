@@ -73,13 +73,10 @@ func (c hubConfig) broker() broker.Config {
 }
 
 func (p *program) brokerCommand() *cobra.Command {
-	c := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "broker",
 		Short: "Run a broker between institutions",
-	}
-	group(c)
-	c.AddCommand(p.hubCommand())
-	return c
+	}, p.hubCommand())
 }
 
 func (p *program) hubCommand() *cobra.Command {
@@ -121,9 +118,9 @@ With --print it writes the equivalent configuration of a stock nats-server (2.14
 }
 
 func (p *program) runHub(ctx context.Context, file string, c hubConfig, stderr io.Writer) error {
-	log, err := c.Log.logger(stderr)
+	log, err := c.Log.logger(file, stderr)
 	if err != nil {
-		return fmt.Errorf("%s: %w", file, err)
+		return err
 	}
 	b := c.broker()
 	b.Logger = log

@@ -11,15 +11,12 @@ import (
 )
 
 func (p *program) jobCommand() *cobra.Command {
-	c := &cobra.Command{
+	return group(&cobra.Command{
 		Use:     "job",
 		Short:   "List, show, watch and cancel the jobs of a gateway",
 		Long:    "Lists, shows, watches and cancels the jobs of your party's gateway. Jobs and their results are kept for a day after their end.\n\n" + exitCodes,
 		Example: "  weft job ls --gateway http://127.0.0.1:55501",
-	}
-	group(c)
-	c.AddCommand(p.jobListCommand(), p.jobShowCommand(), p.jobWatchCommand(), p.jobResultCommand(), p.jobCancelCommand())
-	return c
+	}, p.jobListCommand(), p.jobShowCommand(), p.jobWatchCommand(), p.jobResultCommand(), p.jobCancelCommand())
 }
 
 func (p *program) jobListCommand() *cobra.Command {

@@ -47,12 +47,12 @@ func defaultLink() linkConfig {
 
 func defaultLog() logConfig { return logConfig{Level: "info", Format: "text"} }
 
-// logger writes to w as configured.
-func (c logConfig) logger(w io.Writer) (*slog.Logger, error) {
+// logger writes to w as the configuration in file says.
+func (c logConfig) logger(file string, w io.Writer) (*slog.Logger, error) {
 	o := &slog.HandlerOptions{}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
-		return nil, fmt.Errorf("log.level %q: use debug, info, warn or error", c.Level)
+		return nil, fmt.Errorf("%s: log.level %q: use debug, info, warn or error", file, c.Level)
 	}
 	o.Level = level
 	switch c.Format {
@@ -61,7 +61,7 @@ func (c logConfig) logger(w io.Writer) (*slog.Logger, error) {
 	case "json":
 		return slog.New(slog.NewJSONHandler(w, o)), nil
 	}
-	return nil, fmt.Errorf("log.format %q: use text or json", c.Format)
+	return nil, fmt.Errorf("%s: log.format %q: use text or json", file, c.Format)
 }
 
 // remote reads the key of the link's user.

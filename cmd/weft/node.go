@@ -169,9 +169,9 @@ func (p *program) runNode(ctx context.Context, file string, stderr io.Writer) (e
 		return err
 	}
 	p.onHangup(func() {}) // until there is something to reload
-	log, err := c.Log.logger(stderr)
+	log, err := c.Log.logger(file, stderr)
 	if err != nil {
-		return fmt.Errorf("%s: %w", file, err)
+		return err
 	}
 	id, roots, err := c.Identity.load(c.CA, p.now())
 	if err != nil {

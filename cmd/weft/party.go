@@ -183,11 +183,7 @@ func (p *party) openStores(ctx context.Context, c partyConfig) error {
 			return err
 		}
 	}
-	user, err := broker.NewKey()
-	if err != nil {
-		return err
-	}
-	ledger, err := broker.NewKey()
+	user, ledger, err := nodeKeys()
 	if err != nil {
 		return err
 	}

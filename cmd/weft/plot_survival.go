@@ -31,6 +31,20 @@ type survivalRow struct {
 	Censored number `json:"n_censor"`
 	Survival number
 	ConfInt  interval `json:"conf_int"`
+	Bounds   interval `json:"survival_bounds"` // where counts are hidden, in place of a survival
+}
+
+// around is what the band shows at a row: the confidence interval, or what hidden counts leave possible.
+func (r survivalRow) around() interval {
+	if !r.Survival.ok {
+		return r.Bounds
+	}
+	return r.ConfInt
+}
+
+// bounded says whether counts of the group are hidden, so that there is no curve.
+func (g survivalGroup) bounded() bool {
+	return slices.ContainsFunc(g.Table, func(r survivalRow) bool { return !r.Survival.ok })
 }
 
 // Bands hide each other where there are many, and then they are left out.
@@ -54,7 +68,7 @@ func drawSurvival(raw json.RawMessage, parties int) (*sheet, error) {
 	for i, g := range groups {
 		kept := g.Table[:0:0]
 		for _, row := range g.Table {
-			if row.Time.ok && row.Time.value >= 0 && row.Survival.ok {
+			if row.Time.ok && row.Time.value >= 0 && (row.Survival.ok || row.Bounds != nil) {
 				kept = append(kept, row)
 				last = max(last, row.Time.value)
 			}
@@ -122,7 +136,9 @@ func (g survivalGroup) facts() string {
 		return "no samples"
 	}
 	median := "not reached"
-	if g.Median.ok {
+	if g.bounded() {
+		median = unknown
+	} else if g.Median.ok {
 		median = numeral(g.Median.value)
 	}
 	return fmt.Sprintf("%s of %s with event, median %s", g.Events.text(), g.Samples.text(), median)
@@ -139,6 +155,9 @@ func survivalNotes(r survival, groups []survivalGroup) []string {
 		notes = append(notes, fmt.Sprintf("Confidence bands are left out, as there are more than %d groups.", mostBands))
 	} else {
 		notes = append(notes, "Bands: "+percent(r.ConfLevel)+" confidence intervals (log-log).")
+		if slices.ContainsFunc(groups, survivalGroup.bounded) {
+			notes[len(notes)-1] = "Bands without a curve: what the hidden counts leave possible; others: " + percent(r.ConfLevel) + " confidence intervals (log-log)."
+		}
 		if slices.ContainsFunc(groups, func(g survivalGroup) bool { return g.Median.ok }) {
 			notes = append(notes, "Dashed: median time.")
 		}
@@ -161,7 +180,7 @@ func (s *sheet) band(g survivalGroup, x, y scale, ink color.NRGBA) {
 		above, below = nil, nil
 	}
 	for i, row := range g.Table {
-		lower, upper, ok := row.ConfInt.ends()
+		lower, upper, ok := row.around().ends()
 		if !ok || i+1 == len(g.Table) {
 			flush()
 			continue
@@ -175,7 +194,7 @@ func (s *sheet) band(g survivalGroup, x, y scale, ink color.NRGBA) {
 
 // curve draws the steps of one group and a tick where samples are censored.
 func (s *sheet) curve(g survivalGroup, x, y scale, i int) {
-	if len(g.Table) == 0 {
+	if len(g.Table) == 0 || g.bounded() {
 		return
 	}
 	at := spot{x.at(0), y.at(1)}

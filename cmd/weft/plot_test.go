@@ -548,3 +548,21 @@ func TestLongSheet(t *testing.T) {
 		t.Errorf("%s times as high as wide", got)
 	}
 }
+
+// A group with hidden counts has no curve, and a band where the curve can be.
+func TestSurvivalWithHiddenCounts(t *testing.T) {
+	s := drawn(t, "KaplanMeier", `{"samples":11,"conf_level":0.95,"groups":[{"samples":11,"events":4,"median":null,"median_conf_int":null,"median_bounds":[2,null],"table":[
+		{"time":1,"n_risk":null,"n_event":4,"n_censor":4,"survival":null,"std_error":null,"conf_int":null,"conf_int_plain":null,"n_risk_bounds":[11,13],"survival_bounds":[0.5,0.75]},
+		{"time":2,"n_risk":null,"n_event":null,"n_censor":3,"survival":null,"std_error":null,"conf_int":null,"conf_int_plain":null,"n_risk_bounds":[3,5],"survival_bounds":[0.25,0.5]}]}]}`)
+	band := hues[0]
+	band.A = bandOpacity
+	if bands := s.patches(band); len(bands) != 1 || len(bands[0].points) != 4 {
+		t.Errorf("bands: %v", bands)
+	}
+	for _, m := range s.marks {
+		if l, ok := m.(stroke); ok && l.ink == hues[0] && l.width == curveWidth {
+			t.Errorf("a curve is drawn: %v", l)
+		}
+	}
+	s.wantCaption(t, "Bands without a curve: what the hidden counts leave possible; others: 95 % confidence intervals (log-log). Ticks on the curves: censored samples.")
+}

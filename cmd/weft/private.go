@@ -82,11 +82,7 @@ func (c privateConfig) check() error {
 			return err
 		}
 	}
-	user, err := broker.NewKey()
-	if err != nil {
-		return err
-	}
-	ledger, err := broker.NewKey()
+	user, ledger, err := nodeKeys()
 	if err != nil {
 		return err
 	}
@@ -96,14 +92,19 @@ func (c privateConfig) check() error {
 	return nil
 }
 
+// nodeKeys makes the keys by which a node connects to its own broker, and to the ledger there.
+func nodeKeys() (user, ledger broker.Key, err error) {
+	if user, err = broker.NewKey(); err == nil {
+		ledger, err = broker.NewKey()
+	}
+	return user, ledger, err
+}
+
 func (p *program) serviceCommand() *cobra.Command {
-	c := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "service",
 		Short: "Let micro services of this house answer at the gateway",
-	}
-	group(c)
-	c.AddCommand(p.serviceInitCommand())
-	return c
+	}, p.serviceInitCommand())
 }
 
 func (p *program) serviceInitCommand() *cobra.Command {

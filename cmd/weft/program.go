@@ -89,14 +89,13 @@ with "weft demo" and compute a sum from three other terminals with "weft run".`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	group(root)
 	root.SetVersionTemplate("{{.Version}}")
-	root.AddCommand(demoCommand(), p.benchCommand(), p.nodeCommand(), p.gatewayCommand(), p.serviceCommand(), p.coordinatorCommand(), p.brokerCommand(), p.doctorCommand(), p.runCommand(), p.jobCommand(), p.tokenCommand(), p.caCommand(), p.microprotocolsCommand(), p.versionCommand())
-	return root
+	return group(root, demoCommand(), p.benchCommand(), p.nodeCommand(), p.gatewayCommand(), p.serviceCommand(), p.coordinatorCommand(), p.brokerCommand(), p.doctorCommand(), p.runCommand(), p.jobCommand(), p.tokenCommand(), p.caCommand(), p.microprotocolsCommand(), p.versionCommand())
 }
 
 // group makes c a command that only holds others: alone it prints its help, and a wrong name is refused with the nearest.
-func group(c *cobra.Command) {
+func group(c *cobra.Command, others ...*cobra.Command) *cobra.Command {
+	c.AddCommand(others...)
 	c.Args = func(c *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return nil
@@ -114,6 +113,7 @@ func group(c *cobra.Command) {
 		return err
 	}
 	c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+	return c
 }
 
 // onHangup has SIGHUP call f from now on, rather than end the command.

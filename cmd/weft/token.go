@@ -25,17 +25,14 @@ const (
 )
 
 func (p *program) tokenCommand() *cobra.Command {
-	c := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "token",
 		Short: "Make, list and revoke the access tokens of a node's gateway",
 		Long: `Makes, lists and revokes the tokens by which people and programs may use this party's gateway, where the node's
 configuration has gateway.access.tokens: true. Run it on the node's machine as the node's own user. The node may run: it
 sees a change within a second. For a gateway that is a process of its own, name its configuration instead of the node's.`,
 		Example: "  weft token ls --config node.yaml",
-	}
-	group(c)
-	c.AddCommand(p.tokenCreateCommand(), p.tokenListCommand(), p.tokenRevokeCommand())
-	return c
+	}, p.tokenCreateCommand(), p.tokenListCommand(), p.tokenRevokeCommand())
 }
 
 func (p *program) tokenCreateCommand() *cobra.Command {

@@ -2,7 +2,6 @@ package seat
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -77,15 +76,7 @@ var _ coordinator.Helper = (*Dealer)(nil)
 
 // NewDealer returns a dealer. Run drives it.
 func NewDealer(c DealerConfig) (*Dealer, error) {
-	if c.Now == nil {
-		c.Now = time.Now
-	}
-	if c.Rand == nil {
-		c.Rand = rand.Reader
-	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
+	c.Now, c.Rand, c.Logger = surroundings(c.Now, c.Rand, c.Logger)
 	if c.Identity == nil || c.Send == nil {
 		return nil, errors.New("dealer: identity and a way to send are required")
 	}

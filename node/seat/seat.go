@@ -126,17 +126,23 @@ func (s *Seat) Wait() {
 // pairKey names a pair of bundles: the hashes of the peer's and of the own one.
 type pairKey struct{ from, to [32]byte }
 
+// surroundings puts the defaults of a configuration in where it has nil.
+func surroundings(now func() time.Time, random io.Reader, log *slog.Logger) (func() time.Time, io.Reader, *slog.Logger) {
+	if now == nil {
+		now = time.Now
+	}
+	if random == nil {
+		random = rand.Reader
+	}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return now, random, log
+}
+
 // New returns a seat; Tick must be called about every 50 ms.
 func New(c Config) (*Seat, error) {
-	if c.Now == nil {
-		c.Now = time.Now
-	}
-	if c.Rand == nil {
-		c.Rand = rand.Reader
-	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
+	c.Now, c.Rand, c.Logger = surroundings(c.Now, c.Rand, c.Logger)
 	if c.Identity == nil || c.Fabric == nil || c.Ledger == nil {
 		return nil, errors.New("seat: identity, fabric and ledger are required")
 	}

@@ -37,6 +37,8 @@ func (c *call) Recipients() []int      { return slices.Clone(c.s.cfg.Recipients)
 func (c *call) SID() [32]byte          { return c.s.cfg.SID }
 func (c *call) Rand() io.Reader        { return c.s.rand }
 
+func (c *call) Name(l simon.Label) []byte { return labelBytes(c.path, l) }
+
 func (c *call) Seat(r simon.Role) (int, bool) {
 	seat, ok := c.s.cfg.Roles[r]
 	return seat, ok

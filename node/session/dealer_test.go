@@ -378,13 +378,16 @@ func TestDealerHearsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, 3, labOptions{helpers: 1, change: withDealer(3, 0, 1)})
 		defer l.close()
+		sent := make(chan struct{})
 		_, errs := l.play(func(ctx context.Context, s simon.Session) ([]byte, error) {
 			if s.Self() == 3 {
-				time.Sleep(time.Second) // it plays still when the body comes
+				<-sent
+				synctest.Wait() // it plays still when the body comes
 			}
 			if s.Self() != 0 {
 				return nil, nil
 			}
+			defer close(sent)
 			if err := s.Send(ctx, []int{3}, labelInput, le(1)); !errors.Is(err, ErrMisuse) {
 				t.Errorf("a party sends to the dealer: %v", err)
 			}

@@ -5,6 +5,8 @@ import (
 	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/hex"
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/weftmpc/weft/broker/identity"
@@ -142,5 +144,17 @@ func TestPathsDiffer(t *testing.T) {
 	}
 	if got := describe(testLabel()); got != "sum#0/gate#3/y, round 5" {
 		t.Errorf("described as %q", got)
+	}
+}
+
+// The name of a step is the label of the vectors for its comparisons' keys, which a script has made from the same formula.
+func TestNamesAreThoseOfTheVectors(t *testing.T) {
+	vectors, err := os.ReadFile("../../simon/fss/testdata/vectors.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &call{path: appendPath(appendPath(nil, "sum", 0), "gate", 8)}
+	if name := hex.EncodeToString(c.Name(simon.Label{Round: 8, Vector: "thresholds"})); !strings.Contains(string(vectors), `"label": "`+name+`"`) {
+		t.Errorf("no vector has the label %s", name)
 	}
 }

@@ -33,10 +33,11 @@
 //
 // Neither which instructions run nor which addresses are read or written depends on alpha, beta, x, seeds, control bits or
 // corrections: both children of a node are always computed and one is taken under a mask, which costs Eval a third of its
-// speed. A test holds the source to this, and BenchmarkTiming measures it; in the code that Go 1.26 makes for amd64, all
-// conditional jumps are bounds checks, loops over counts, and choices between one number and two. AES itself is constant-time
-// where the processor has instructions for it (amd64, arm64, ppc64 and s390x of the last ten years); elsewhere crypto/aes
-// looks up tables. Errors are about lengths and about numbers that are too large, which honest callers never have.
+// speed. A test holds the source to this, and that of the gates that use the package; BenchmarkTiming measures it. In the code
+// that Go 1.26 makes for amd64, all conditional jumps are bounds checks, loops over counts, copies onto themselves, and choices
+// between one number and two. AES itself is constant-time where the processor has instructions for it (amd64, arm64, ppc64 and
+// s390x of the last ten years); elsewhere crypto/aes looks up tables. Errors are about lengths and about numbers that are too
+// large, which honest callers never have.
 //
 // # Speed
 //
@@ -72,7 +73,8 @@ type Keys struct {
 }
 
 // NewKeys derives the generator's keys from the id of a computation and the label and level at which the comparisons stand in
-// it (HKDF with SHA-256, RFC 5869). The level keeps few nodes under one key: 2^14 nodes leave 112 bits of security.
+// it (HKDF with SHA-256, RFC 5869). The label names one step of one call in the computation, with its call path. Few nodes are
+// under one key then: 2^14 nodes leave 112 bits of security.
 func NewKeys(sid [32]byte, label []byte, level uint32) *Keys {
 	info := binary.BigEndian.AppendUint32(nil, uint32(len(label)))
 	info = append(info, label...)

@@ -121,29 +121,26 @@ func TestOneKeyIsUniform(t *testing.T) {
 	}
 }
 
-// public are the names in tree.go whose values everybody may know: counts, positions, lengths, and arrays by their name. What
-// stands in the arrays, and alpha, beta, x, bits of them, seeds, control bits and numbers, is not public.
-var public = []string{"Lambda", "lanes", "len", "n", "i", "j", "w", "words", "bits", "step", "size", "at", "end", "k", "s", "b", "cw"}
+// timed is code that works on secrets: functions of a file (nil: all), and the names in them whose values everybody may know:
+// counts, positions, lengths, errors, and arrays by their name. What stands in the arrays, and alpha, beta, x, masks, sums under
+// masks, bits of them, seeds, control bits and numbers, is not public. The lengths of lists are.
+type timed struct {
+	file                     string
+	functions, public, lists []string
+}
+
+var constantTime = []timed{
+	{"tree.go", nil, []string{"Lambda", "lanes", "len", "n", "i", "j", "w", "words", "bits", "step", "size", "at", "end", "k", "s", "b", "cw"}, []string{"alphas", "xs"}},
+	{"../signs.go", []string{"split", "deal", "runAt"}, []string{"g", "b", "i", "p", "gate", "bits", "keySize", "err", "in", "nil"}, []string{"r", "points", "shares"}},
+	{"../suppress.go", []string{"deal", "run"}, []string{"g", "i", "survivorBits", "err", "m", "nil"}, []string{"r", "m", "sums"}},
+}
 
 // secretUses are the places of a file at which what runs, or which address is used, depends on more than public names: in
 // conditions, bounds of loops, indices, limits of slices and widths of shifts. Division, which takes longer for some numbers,
-// and the operators && and || are found too. A call is taken for public if its name and arguments are.
-func secretUses(set *token.FileSet, f *ast.File) []string {
+// and the operators && and || of more than public names. A call is taken for public if its name and arguments are.
+func (c timed) secretUses(set *token.FileSet, f ast.Node) []string {
 	var found []string
-	look := func(what string, e ast.Expr) {
-		if e == nil {
-			return
-		}
-		ast.Inspect(e, func(n ast.Node) bool {
-			if name, ok := n.(*ast.Ident); ok && !slices.Contains(public, name.Name) {
-				found = append(found, fmt.Sprintf("%v: %s by %s", set.Position(name.Pos()), what, name.Name))
-			}
-			if _, ok := n.(*ast.IndexExpr); ok {
-				found = append(found, fmt.Sprintf("%v: %s by an element", set.Position(n.Pos()), what))
-			}
-			return true
-		})
-	}
+	look := func(what string, e ast.Expr) { c.look(set, &found, what, e) }
 	ast.Inspect(f, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.GenDecl, *ast.Field:
@@ -153,10 +150,7 @@ func secretUses(set *token.FileSet, f *ast.File) []string {
 		case *ast.ForStmt:
 			look("loop", n.Cond)
 		case *ast.RangeStmt:
-			// A range over a slice takes its length, which is public: alphas and xs are known by how many they are.
-			if name, ok := n.X.(*ast.Ident); !ok || name.Name != "alphas" && name.Name != "xs" {
-				look("loop", n.X)
-			}
+			timed{public: slices.Concat(c.public, c.lists)}.look(set, &found, "loop", n.X)
 		case *ast.SwitchStmt, *ast.TypeSwitchStmt, *ast.SelectStmt, *ast.GoStmt, *ast.BranchStmt:
 			found = append(found, fmt.Sprintf("%v: branch", set.Position(n.Pos())))
 		case *ast.IndexExpr:
@@ -169,7 +163,9 @@ func secretUses(set *token.FileSet, f *ast.File) []string {
 			switch n.Op {
 			case token.SHL, token.SHR:
 				look("shift", n.Y)
-			case token.QUO, token.REM, token.LAND, token.LOR:
+			case token.LAND, token.LOR:
+				look("operator", n)
+			case token.QUO, token.REM:
 				found = append(found, fmt.Sprintf("%v: operator %s", set.Position(n.Pos()), n.Op))
 			}
 		case *ast.AssignStmt:
@@ -183,17 +179,44 @@ func secretUses(set *token.FileSet, f *ast.File) []string {
 	return found
 }
 
-// The walks down the trees neither branch nor address memory by secrets, as far as their source shows.
+func (c timed) look(set *token.FileSet, found *[]string, what string, e ast.Expr) {
+	if e == nil {
+		return
+	}
+	ast.Inspect(e, func(n ast.Node) bool {
+		if name, ok := n.(*ast.Ident); ok && !slices.Contains(c.public, name.Name) {
+			*found = append(*found, fmt.Sprintf("%v: %s by %s", set.Position(name.Pos()), what, name.Name))
+		}
+		if _, ok := n.(*ast.IndexExpr); ok {
+			*found = append(*found, fmt.Sprintf("%v: %s by an element", set.Position(n.Pos()), what))
+		}
+		return true
+	})
+}
+
+// The walks down the trees, and what gates do with masks, keys and shares, neither branch nor address memory by secrets, as far as
+// their source shows.
 func TestSourceIsConstantTime(t *testing.T) {
 	set := token.NewFileSet()
-	f, err := parser.ParseFile(set, "tree.go", nil, 0)
-	if err != nil {
-		t.Fatal(err)
+	for _, c := range constantTime {
+		f, err := parser.ParseFile(set, c.file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		looked := 0
+		for _, d := range f.Decls {
+			if d, ok := d.(*ast.FuncDecl); ok && (c.functions == nil || slices.Contains(c.functions, d.Name.Name)) {
+				looked++
+				for _, what := range c.secretUses(set, d) {
+					t.Error(what)
+				}
+			}
+		}
+		if looked < max(1, len(c.functions)) {
+			t.Errorf("%s has %d of the functions %v", c.file, looked, c.functions)
+		}
 	}
-	for _, what := range secretUses(set, f) {
-		t.Error(what)
-	}
-	f, err = parser.ParseFile(set, "", `package p
+	f, err := parser.ParseFile(set, "", `package p
 		func (b *block) f(j int, bit uint64, beta []uint64) {
 			if bit == 1 { b.t[j]++ }
 			for range bit { }
@@ -209,7 +232,7 @@ func TestSourceIsConstantTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if found := secretUses(set, f); len(found) != 13 {
+	if found := constantTime[0].secretUses(set, f); len(found) != 13 {
 		t.Errorf("the rule finds %q", found)
 	}
 }

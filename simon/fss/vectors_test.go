@@ -66,7 +66,7 @@ func TestVectors(t *testing.T) {
 		t.Errorf("only %d vectors", len(vectors))
 	}
 	for i, v := range vectors {
-		k := fss.NewKeys([32]byte(unhex(t, v.SID)), []byte(v.Label), v.Level)
+		k := fss.NewKeys([32]byte(unhex(t, v.SID)), unhex(t, v.Label), v.Level)
 		beta := numbers(t, v.Beta)
 		c := comparison{v.Bits, len(beta)}
 		want := [2][]byte{unhex(t, v.Key0), unhex(t, v.Key1)}

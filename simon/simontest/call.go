@@ -49,6 +49,10 @@ func (s *session) Recipients() []int     { return slices.Clone(s.b.Recipients) }
 func (s *session) SID() [32]byte         { return digest("sid", s.b.Seed, "") }
 func (s *session) Rand() io.Reader       { return s.rnd }
 
+func (s *session) Name(l simon.Label) []byte {
+	return fmt.Appendf(nil, "%q %d %q", s.path, l.Round, l.Vector)
+}
+
 func (s *session) Seat(r simon.Role) (int, bool) {
 	seat, ok := s.b.Roles[r]
 	return seat, ok

@@ -213,11 +213,22 @@ def fixed(name, length):
     return hashlib.shake_128(b"dcf.py " + name.encode()).digest(length)
 
 
+def lp(data):
+    return struct.pack(">I", len(data)) + data
+
+
+def step(calls, round, vector):
+    """The name of a step: its call path, round and vector."""
+    path = b"".join(lp(name.encode()) + struct.pack(">I", counter) for name, counter in calls)
+    return lp(path) + struct.pack(">I", round) + lp(vector.encode())
+
+
 def vector(bits, alpha, beta, xs):
     name = "%d %d %s" % (bits, alpha, beta)
     sid = fixed("sid " + name, 32)
-    label = b"" if bits == 1 else ("median/%d" % bits).encode()
     level = int.from_bytes(fixed("level " + name, 4), "big") if bits > 8 else bits
+    calls = [] if bits < 8 else [("sum", 0), ("gate", bits)]
+    label = b"" if bits == 1 else step(calls, level, "thresholds")
     rand = fixed("rand " + name, 32)
     G = Generator(sid, label, level, len(beta) == 2)
     keys = gen(G, bits, alpha, beta, [rand[:16], rand[16:]])
@@ -230,7 +241,7 @@ def vector(bits, alpha, beta, xs):
         points.append({"x": str(x), "share0": [str(v) for v in shares[0]], "share1": [str(v) for v in shares[1]]})
     return {
         "sid": sid.hex(),
-        "label": label.decode(),
+        "label": label.hex(),
         "level": level,
         "bits": bits,
         "alpha": str(alpha),
