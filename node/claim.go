@@ -41,6 +41,9 @@ func (r *runner) claim(ctx context.Context, issued int64) *claim {
 // take makes what was written the runner's own copy; done is closed.
 func (c *claim) take(r *runner) error {
 	if c.err != nil {
+		if err := r.refresh(context.Background()); err == nil && r.job.Approval.Verdict == jobs.Denied { // while the rules stopped asking
+			return &denial{r.job.Approval}
+		}
 		return fmt.Errorf("claiming the job: %w", c.err)
 	}
 	r.job = c.job

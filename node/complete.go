@@ -68,13 +68,13 @@ func (r *runner) completedBy(err error) error {
 	}
 	// What says nothing new differs for good, unless it is what was read before and was told a second time, late, or lacks only
 	// what this party has said: the other one, which may have been restarted, completes it then.
-	if bytes.Equal(full, r.parameters()) && !r.read[conflict.FP].Equal(conflict.Issued) && !lacking(conflict.Parameters, full) {
+	if bytes.Equal(full, r.parameters()) && !r.heard[conflict.FP].Equal(conflict.Issued) && !lacking(conflict.Parameters, full) {
 		return err
 	}
-	if r.read == nil {
-		r.read = map[identity.Fingerprint]time.Time{}
+	if r.heard == nil {
+		r.heard = map[identity.Fingerprint]time.Time{}
 	}
-	r.full, r.read[conflict.FP] = full, conflict.Issued
+	r.full, r.heard[conflict.FP] = full, conflict.Issued
 	r.asked++
 	return errCompleted
 }

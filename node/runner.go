@@ -56,7 +56,7 @@ type runner struct {
 	places  policy.Places                      // of the helpers and evaluators, as admitted
 	full    []byte                             // the parameters, complete as far as this party knows; nil: as the job has them
 	asked   int                                // how often the request was completed by what another party has said
-	read    map[identity.Fingerprint]time.Time // when the requests were issued that it was completed by
+	heard   map[identity.Fingerprint]time.Time // when the requests were issued that it was completed by
 	left    *seat.Run                          // of a committed job after a restart
 	ids     []any                              // of the job's span, for the log; empty where nobody traces
 
@@ -64,8 +64,8 @@ type runner struct {
 	ended   *seat.AbortedError                      // how the last attempt ended; nil: there was none
 	playing atomic.Pointer[context.CancelCauseFunc] // ends the protocol that runs
 
-	once                [2]sync.Once
-	cancelled, replaced chan struct{}
+	once                          [3]sync.Once
+	cancelled, replaced, decision chan struct{} // decision: somebody has approved or denied the job
 }
 
 // log is for lines about this job.
@@ -83,8 +83,11 @@ func (r *runner) debug(text string) {
 // signal closes one of the runner's channels, once.
 func (r *runner) signal(c chan struct{}) {
 	i := 0
-	if c == r.replaced {
+	switch c {
+	case r.replaced:
 		i = 1
+	case r.decision:
+		i = 2
 	}
 	r.once[i].Do(func() { close(c) })
 	if stop := r.playing.Load(); stop != nil && c == r.cancelled {
@@ -235,6 +238,11 @@ func (r *runner) load(ctx context.Context) error {
 		return &jobError{501, "not-available", fmt.Sprintf("%s version %d is not available at this node", r.job.Microprotocol, r.job.Version)}
 	}
 	r.m = r.node.cfg.Catalogue[i]
+	return r.read(ctx)
+}
+
+// read takes the prepared input into memory.
+func (r *runner) read(ctx context.Context) error {
 	return r.stored(ctx, func() (err error) {
 		if r.input, err = r.node.cfg.Jobs.Read(ctx, r.job.Input); err != nil {
 			return fmt.Errorf("reading the prepared input: %w", err)
@@ -298,6 +306,14 @@ func (r *runner) attempt(ctx context.Context) error {
 	if err := r.admit(rules.policy); err != nil {
 		return err
 	}
+	if err := r.approved(ctx, rules); err != nil {
+		return err
+	}
+	if r.input == nil { // it was held
+		if err := r.read(ctx); err != nil {
+			return err
+		}
+	}
 	if leaf := r.node.cfg.Identity.Leaf; !r.node.cfg.Now().Before(leaf.NotAfter) {
 		return &jobError{503, "certificate", fmt.Sprintf("the certificate of %s has expired at %s: whoever keeps the authority renews it with "+
 			"`weft ca issue %s --renew`; then restart the node", leaf.Name, leaf.NotAfter.UTC().Format(time.RFC3339), leaf.Name)}
@@ -313,6 +329,7 @@ func (r *runner) attempt(ctx context.Context) error {
 		c.end()
 		return fmt.Errorf("joining: %w", err)
 	}
+	open.Log = r.log()
 	joining, end := r.node.joining(ctx, rules)
 	defer end()
 	run, err := (&wait{runner: r, open: open, claim: c}).join(joining)
@@ -489,6 +506,7 @@ func (r *runner) resume(ctx context.Context) error {
 	if r.left == nil || r.left.SID() != r.job.SID { // its line is done, peer-aborted or failed, or was never committed: the process died between two writes
 		return r.reread(ctx)
 	}
+	r.left.LogTo(r.log())
 	if err := r.watched(ctx, r.left, func() error { return r.left.Resume(ctx) }); err != nil {
 		return err
 	}

@@ -49,6 +49,8 @@ type Policy struct {
 	Coordinator       identity.Fingerprint // who deals where no party does
 	Helpers           []Helper             // who may have roles that need permission
 	ExcludeEvaluators []string             // names of parties that are never evaluators; all parties must exclude the same
+
+	Approval Approval // which computations wait for one
 }
 
 // Refusal says which rule forbids a computation, and what would satisfy it.

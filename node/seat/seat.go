@@ -89,10 +89,11 @@ type Seat struct {
 	allowed  atomic.Pointer[allowed]
 
 	mu       sync.Mutex
-	open     map[[32]byte]*Open // by the hash of own part and signature
-	starting map[[32]byte]bool  // sids whose JOIN is used up and whose run is being made
-	runs     map[[32]byte]*Run  // by sid
-	inits    map[pairKey][]*Run // runs that wait for a peer's INIT
+	open     map[[32]byte]*Open     // by the hash of own part and signature
+	declined map[[32]byte]time.Time // the same of JOINs that never were open, and when they expire
+	starting map[[32]byte]bool      // sids whose JOIN is used up and whose run is being made
+	runs     map[[32]byte]*Run      // by sid
+	inits    map[pairKey][]*Run     // runs that wait for a peer's INIT
 	early    early
 	limits   map[string]*rate.Limiter
 	horizon  int64 // JOINs issued before may have lost their line
@@ -151,7 +152,7 @@ func New(c Config) (*Seat, error) {
 	}
 	s := &Seat{
 		cfg: c, channels: channel.New(channel.Config{Identity: c.Identity, Rand: c.Rand}), leaves: identity.NewLeaves(c.Roots), keys: pool{rand: c.Rand},
-		open: map[[32]byte]*Open{}, starting: map[[32]byte]bool{}, runs: map[[32]byte]*Run{}, inits: map[pairKey][]*Run{},
+		open: map[[32]byte]*Open{}, declined: map[[32]byte]time.Time{}, starting: map[[32]byte]bool{}, runs: map[[32]byte]*Run{}, inits: map[pairKey][]*Run{},
 		early: newEarly(), limits: map[string]*rate.Limiter{}, warned: map[string]time.Time{}, helpers: map[identity.Fingerprint]string{}, stopping: make(chan struct{}),
 	}
 	if c.Helper {
