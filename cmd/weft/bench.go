@@ -36,7 +36,8 @@ const (
 )
 
 var benchKinds = []string{benchSum, benchHTTP, benchHTTPNew, benchAtOnce, benchHTTPAtOnce, benchCalls, benchVector, benchUnivariate, benchBivariate, benchLogistic, benchUnion,
-	benchExtremes, benchMedian, benchQuantiles, benchHidden, benchLarge}
+	benchExtremes, benchMedian, benchQuantiles, benchHidden, benchLarge,
+	benchProduct, benchProductLarge, benchOLS, benchColumnsOf}
 
 const (
 	benchLongest   = time.Hour // for one row
@@ -87,8 +88,12 @@ result, and prints a table. A row:
             minimum and maximum, the median, or seven quantiles, of 100 numbers of each party
   hidden    a frequency table of 100 categories whose counts below 5 are hidden
   median-large  the median of 1,000,000 numbers of each party
+  product, product-large
+            the product of two parties' matrices, 10 x 10 x 10 and 100 x 1,000 x 100, where 2 is among --parties
+  ols       least squares of 200 rows of 5 columns at one party and y at another, where 2 is among --parties
+  columns   a regression of 10,000 rows of 4 columns of each of five parties, where 5 is among --parties
 
-All rows but the first kind have three parties, or the first number of --parties if 3 is not among them. A row ends after
+All rows but the first kind and those of matrices have three parties, or the first number of --parties if 3 is not among them. A row ends after
 --count repetitions (at-once: ten for each sum under way at least; calls: a hundred
 for each caller at least; vector: a thirtieth; from logistic on: a tenth) or after --duration, whichever
 comes first. The first tenth on top, at least two, warms up and does not count. All parties share this machine's cores.
@@ -164,6 +169,9 @@ func (f benchFlags) check() error {
 	case len(f.gateways) > 0 && f.profile != "":
 		return usageError("--profile is for a fabric in this process: with --gateway the work is done elsewhere")
 	}
+	if err := f.checkMatrices(); err != nil {
+		return err
+	}
 	for _, n := range f.parties {
 		if n < coordinator.MinParties || n > coordinator.MaxParties {
 			return usageError("--parties %d: between %d and %d are possible", n, coordinator.MinParties, coordinator.MaxParties)
@@ -229,7 +237,7 @@ func (f benchFlags) cases(b *benchFabric) []benchCase {
 			}
 		}
 	}
-	return all
+	return append(all, f.matrixCases(b, core)...)
 }
 
 // bench is the whole life of the command.
@@ -278,7 +286,7 @@ func (p *program) benchHere(ctx context.Context, f benchFlags, r *benchReport) e
 	logger := slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	var measured []int
 	for _, n := range f.parties {
-		if slices.Contains(measured, n) || !f.wants(benchSum) && n != f.usual() {
+		if slices.Contains(measured, n) || !f.wants(benchSum) && n != f.usual() && !f.wantsMatrices(n) {
 			continue
 		}
 		measured = append(measured, n)
