@@ -277,8 +277,15 @@ func (r *Run) startCommit(own session.Notice) {
 		parts[i] = r.peers[i].Participant
 	}
 	c := session.NewCommit(r.sid, parts, r.self, r.line.Parties, r.line.Recipients, own.TH, own.RH)
-	for helper := r.among; helper < len(parts); helper++ { // of this version only dealers
-		c.Deaf(helper)
+	for helper := r.among; helper < len(parts); helper++ {
+		switch r.common.Dealer {
+		case parts[helper].FP:
+			c.Deaf(helper)
+		case identity.Fingerprint{}: // or, after a restart, it is not known who dealt
+			if len(r.common.Parties) == 0 {
+				c.Unsure(helper)
+			}
+		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
