@@ -42,10 +42,14 @@ func (o overlap) among(ctx context.Context, s Session) (mine []bool, err error) 
 		if !ok {
 			continue
 		}
+		zero, err := psi.Zeros(sum, attempt, names, func(int) error { return context.Cause(ctx) })
+		if err != nil {
+			return nil, err
+		}
 		s.Join(call)
 		mine = make([]bool, len(o.items))
 		for i := range mine {
-			mine[i] = psi.Decode(sum, m, attempt, names[at[i]]) == [psi.ValueSize]byte{}
+			mine[i] = zero[at[i]]
 		}
 		return mine, nil
 	}

@@ -201,26 +201,25 @@ func entries(list []byte, size int) [][]byte { return slices.Collect(slices.Chun
 func TestReturnsAreShuffled(t *testing.T) {
 	const runs, places = 320, 16
 	for name, c := range map[string]struct {
-		m        simon.Microprotocol
-		from, to int // of the list whose order counts
-		label    string
-		kind     simontest.Kind
+		m    simon.Microprotocol
+		from int // who returns the list whose order counts
 	}{
-		"returned for a size":   {simon.SetIntersectionSize(), 1, 0, "returned", simontest.Open},
-		"sent for intersecting": {simon.SetIntersection(), 0, 1, "returned", simontest.Exchange},
+		"returned for a size":   {simon.SetIntersectionSize(), 1},
+		"sent for intersecting": {simon.SetIntersection(), 0},
 	} {
 		p := prepare(t, c.m, `{"pad_to":16}`, []string{numbered(0, 8), `["x","y",3,"z","u","v"]`})
 		var counts [places]int
 		var first []byte
+		var step string
 		for run := range runs {
 			r := simontest.MustRun(t, 2, simontest.Options{Seed: uint64(run)}, func(ctx context.Context, s simon.Session) ([]byte, error) {
-				d := drawing{s, [32]byte{}, s.Rand()}
-				if s.Self() == 0 {
-					d.r = mathrand.NewChaCha8([32]byte{1})
+				if s.Self() > 0 {
+					return c.m.Run(ctx, drawing{s, [32]byte{}, s.Rand()}, p.common, p.inputs[s.Self()])
 				}
-				return c.m.Run(ctx, d, p.common, p.inputs[s.Self()])
+				d := drawing{s, [32]byte{}, mathrand.NewChaCha8([32]byte{1})}
+				return c.m.Run(ctx, &naming{d, &step}, p.common, p.inputs[0])
 			})
-			var list, other []byte
+			var sent, list, other []byte
 			for _, m := range r.Messages {
 				switch {
 				case m.Label.Vector == "elements" && m.From == 0:
@@ -230,14 +229,30 @@ func TestReturnsAreShuffled(t *testing.T) {
 					if !bytes.Equal(first, m.Body) {
 						t.Fatal("alice does not draw the same")
 					}
-				case m.Label.Vector == c.label && m.From == c.from:
+				case m.Label.Vector == "elements":
+					sent = m.Body
+				case m.Label.Vector == "returned" && m.From == 0:
 					list = m.Body
-				case m.Label.Vector == c.label:
+				case m.Label.Vector == "returned":
 					other = m.Body
 				}
 			}
-			for place, h := range entries(list, psi.HashSize) {
-				if slices.ContainsFunc(entries(other, psi.HashSize), func(o []byte) bool { return bytes.Equal(o, h) }) {
+			alice, err := psi.NewKeyed(mathrand.NewChaCha8([32]byte{1}), [32]byte{}, step)
+			if err != nil {
+				t.Fatal(err)
+			}
+			hashes, match, err := alice.Return(sent, places, 0, 1, func(int) error { return nil })
+			if err != nil {
+				t.Fatal(err)
+			}
+			in := psi.Common(other, match)
+			if c.from == 0 { // the list is in bob's order
+				if in = psi.Common(match, other); !bytes.Equal(list, hashes) {
+					t.Fatal("alice does not return the list in the order in which it came")
+				}
+			}
+			for place, both := range in {
+				if both {
 					counts[place]++
 				}
 			}
@@ -252,6 +267,22 @@ func TestReturnsAreShuffled(t *testing.T) {
 			t.Errorf("%s: %v: chi-squared %.1f", name, counts, chi)
 		}
 	}
+}
+
+// naming keeps the name of the step in which lists are sent.
+type naming struct {
+	drawing
+	name *string
+}
+
+func (s *naming) Call(name string) simon.Session {
+	return &naming{s.drawing.Call(name).(drawing), s.name}
+}
+func (s *naming) Join(children ...simon.Session) { s.drawing.Join(children[0].(*naming).drawing) }
+func (s *naming) Name(l simon.Label) []byte {
+	name := s.drawing.Name(l)
+	*s.name = string(name)
+	return name
 }
 
 // setLie is one body that is not as the protocol has it.
@@ -323,5 +354,80 @@ func TestSetLies(t *testing.T) {
 				t.Errorf("%s of %d: %d lies were told, want %d", m.Name, n, told, want)
 			}
 		}
+	}
+}
+
+// TestSetsAreCapped: no list is longer than max_elements, whatever a party announces, and pad_to is not more.
+func TestSetsAreCapped(t *testing.T) {
+	for _, m := range []simon.Microprotocol{simon.SetIntersection(), simon.SetIntersectionSize()} {
+		for most, want := range map[int]int{1: 1, 3: 3, 20: 20, 40: 20, 16: 16} {
+			data := []string{numbered(0, min(most, 20)), numbered(0, min(most, 18))}
+			if most == 40 {
+				want = 32
+			}
+			_, r := playSets(t, m, simontest.Options{Seed: 2}, fmt.Sprintf(`{"max_elements":%d}`, most), data...)
+			for _, msg := range r.Messages {
+				if msg.Label.Vector == "elements" && len(msg.Body) != want*psi.PointSize {
+					t.Errorf("%s of at most %d elements: a list of %d", m.Name, most, len(msg.Body)/psi.PointSize)
+				}
+			}
+			p := prepare(t, m, fmt.Sprintf(`{"max_elements":%d}`, most), data)
+			longer := simontest.Run(t, 2, simontest.Options{Rewrite: func(msg simontest.Message) []byte {
+				if msg.Label.Vector == "bound" && msg.From == 1 {
+					return []byte{0, 0, 0, 64}
+				}
+				return msg.Body
+			}}, func(ctx context.Context, s simon.Session) ([]byte, error) {
+				return m.Run(ctx, s, p.common, p.inputs[s.Self()])
+			})
+			if refused, ok := errors.AsType[*simon.SeatError](longer.Errs[0]); !ok || refused.Seat != 1 {
+				t.Errorf("%s of at most %d elements, and 64 announced: %v", m.Name, most, longer.Errs[0])
+			}
+		}
+		if path, _ := refusal(t, m, `[1]`, `{"max_elements":20,"pad_to":32}`); path != "parameters.pad_to" {
+			t.Errorf("%s: pad_to is more than max_elements: %q", m.Name, path)
+		}
+	}
+}
+
+// TestReturnsAreNotEchoed: a party that returns what it was returned does not make the other believe that all is common.
+func TestReturnsAreNotEchoed(t *testing.T) {
+	for _, m := range []simon.Microprotocol{simon.SetIntersection(), simon.SetIntersectionSize()} {
+		p := prepare(t, m, `{"pad_to":16}`, []string{numbered(0, 16), numbered(100, 116)})
+		r := simontest.MustRun(t, 2, simontest.Options{Seed: 2}, func(ctx context.Context, s simon.Session) ([]byte, error) {
+			return m.Run(ctx, echoing(s), p.common, p.inputs[s.Self()])
+		})
+		result, err := m.Finish(p.common, p.inputs[0], r.Results[0])
+		if err != nil || !strings.HasPrefix(string(result), `{"size_intersection":0`) {
+			t.Errorf("%s: %s %v", m.Name, result, err)
+		}
+	}
+}
+
+// echo is the session of an honest party, in seat 0, that receives its own returned list.
+type echo struct{ simon.Session }
+
+func echoing(s simon.Session) simon.Session {
+	if s.Self() > 0 {
+		return s
+	}
+	return echo{s}
+}
+
+func (e echo) Call(name string) simon.Session { return echo{e.Session.Call(name)} }
+func (e echo) Join(children ...simon.Session) { e.Session.Join(children[0].(echo).Session) }
+func (e echo) Exchange(ctx context.Context, from []int, l simon.Label, body []byte) ([][]byte, error) {
+	return echoed(l, body)(e.Session.Exchange(ctx, from, l, body))
+}
+func (e echo) Open(ctx context.Context, l simon.Label, body []byte) ([][]byte, error) {
+	return echoed(l, body)(e.Session.Open(ctx, l, body))
+}
+
+func echoed(l simon.Label, body []byte) func([][]byte, error) ([][]byte, error) {
+	return func(bodies [][]byte, err error) ([][]byte, error) {
+		if err == nil && l.Vector == "returned" {
+			bodies[1] = slices.Clone(body)
+		}
+		return bodies, err
 	}
 }

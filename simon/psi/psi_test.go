@@ -51,13 +51,16 @@ func pair(t testing.TB, a, b [][]byte, n int) []bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	returned, err := bob.Return(listA, n, steady)
+	returned, _, err := bob.Return(listA, n, 1, 0, steady)
 	if err != nil {
 		t.Fatal(err)
 	}
-	theirs, err := alice.Return(listB, n, steady)
+	echo, theirs, err := alice.Return(listB, n, 0, 1, steady)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if slices.Contains(Common(echo, theirs), true) {
+		t.Error("what a party returned is taken for what was returned to it")
 	}
 	in, found := Common(returned, theirs), make([]bool, len(a))
 	for i := range a {
@@ -170,7 +173,7 @@ func TestAnswersAreChecked(t *testing.T) {
 		if _, err := b.Answer(c.answer, 2, steady); !errors.Is(err, c.want) {
 			t.Errorf("%s, to be answered: %v", name, err)
 		}
-		if _, err := b.Return(c.answer, 2, steady); !errors.Is(err, c.want) {
+		if _, _, err := b.Return(c.answer, 2, 1, 0, steady); !errors.Is(err, c.want) {
 			t.Errorf("%s, to be returned: %v", name, err)
 		}
 	}
@@ -422,14 +425,14 @@ func FuzzLists(f *testing.F) {
 			return
 		}
 		answers, err := k.Answer(list, n, steady)
-		returned, again := k.Return(list, n, steady)
+		returned, match, again := k.Return(list, n, 1, 0, steady)
 		if (err == nil) != (again == nil) {
 			t.Fatalf("%v and %v", err, again)
 		}
 		if err != nil {
 			return
 		}
-		if CheckList(answers, n, PointSize) != nil || CheckList(returned, n, HashSize) != nil || len(list) != n*PointSize {
+		if CheckList(answers, n, PointSize) != nil || CheckList(returned, n, HashSize) != nil || CheckList(match, n, HashSize) != nil || len(list) != n*PointSize {
 			t.Fatalf("%d answers to a list of %d bytes, want %d different ones", len(answers)/PointSize, len(list), n)
 		}
 		for i := range n {
