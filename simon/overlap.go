@@ -155,7 +155,7 @@ func (o overlap) meet(ctx context.Context, s Session) (w two, err error) {
 
 // listError names the sender of a list that psi refuses. Other errors are not the sender's fault.
 func listError(seat int, what string, err error) error {
-	if errors.Is(err, psi.ErrPoint) || errors.Is(err, psi.ErrRepeated) || errors.Is(err, psi.ErrLength) {
+	if errors.Is(err, psi.ErrPoint) || errors.Is(err, psi.ErrRepeated) || errors.Is(err, psi.ErrLength) || errors.Is(err, psi.ErrProof) {
 		return &SeatError{Seat: seat, What: what, Err: err}
 	}
 	return err

@@ -74,21 +74,26 @@ func (o overlap) pseudonyms(ctx context.Context, s Session, m int) (names [][psi
 		return nil, nil, err
 	}
 	defer blinded.Forget()
-	lists, err := s.Exchange(ctx, nil, l, slices.Concat(keyed.Public(), blinded.List))
+	proof, err := keyed.Prove(s.Rand(), s.Self())
+	if err != nil {
+		return nil, nil, err
+	}
+	const head = psi.PointSize + psi.ProofSize
+	lists, err := s.Exchange(ctx, nil, l, slices.Concat(keyed.Public(), proof, blinded.List))
 	if err != nil {
 		return nil, nil, fmt.Errorf("exchanging blinded elements: %w", err)
 	}
 	publics := make([][]byte, 0, n-1)
 	for _, peer := range others {
 		const what = "the list of blinded elements"
-		if len(lists[peer]) != (m+1)*psi.PointSize {
+		if len(lists[peer]) != head+m*psi.PointSize {
 			return nil, nil, &SeatError{Seat: peer, What: what, Err: psi.ErrLength}
 		}
 		public := lists[peer][:psi.PointSize]
-		if err := psi.CheckPublic(public); err != nil {
+		if err := keyed.CheckPublic(public, lists[peer][psi.PointSize:head], peer); err != nil {
 			return nil, nil, listError(peer, what, err)
 		}
-		answer, err := keyed.Answer(lists[peer][psi.PointSize:], m, p.step)
+		answer, err := keyed.Answer(lists[peer][head:], m, p.step)
 		if err != nil {
 			return nil, nil, listError(peer, what, err)
 		}

@@ -309,8 +309,12 @@ func setLies() []setLie {
 		{"returned", func(b []byte) []byte { return slices.Concat(b[:psi.HashSize], b[:len(b)-psi.HashSize]) }, "has an element twice"},
 		{"blinded elements", func(b []byte) []byte { return append(b, b[:psi.PointSize]...) }, "another number of elements"},
 		{"blinded elements", func(b []byte) []byte { return slices.Concat(identity, b[psi.PointSize:]) }, "no canonical encoding"},
-		{"blinded elements", func(b []byte) []byte { return slices.Concat(b[psi.PointSize:], none) }, "no canonical encoding"},
-		{"blinded elements", func(b []byte) []byte { copy(b[2*psi.PointSize:], b[psi.PointSize:2*psi.PointSize]); return b }, "has an element twice"},
+		{"blinded elements", func(b []byte) []byte { return slices.Concat(b[:len(b)-psi.PointSize], none) }, "no canonical encoding"},
+		{"blinded elements", func(b []byte) []byte {
+			return slices.Concat(b[:len(b)-psi.PointSize], b[len(b)-2*psi.PointSize:len(b)-psi.PointSize])
+		}, "has an element twice"},
+		{"blinded elements", func(b []byte) []byte { return slices.Concat(b[len(b)-psi.PointSize:], b[psi.PointSize:]) }, "no proof that its sender knows the key"},
+		{"blinded elements", func(b []byte) []byte { b[psi.PointSize+psi.ProofSize-1] ^= 16; return b }, "no proof that its sender knows the key"},
 		{"answers to seat 0", func(b []byte) []byte { return nil }, "another number of elements"},
 		{"answers to seat 0", func(b []byte) []byte { return slices.Concat(identity, b[psi.PointSize:]) }, "no canonical encoding"},
 		{"answers to seat 0", func(b []byte) []byte { return slices.Concat(b[:psi.PointSize], b[:len(b)-psi.PointSize]) }, "has an element twice"},
@@ -350,7 +354,7 @@ func TestSetLies(t *testing.T) {
 				}
 				public(t, lie.vector, r.Errs)
 			}
-			if want := map[int]int{2: 12, 3: 13}[n]; told != want {
+			if want := map[int]int{2: 12, 3: 15}[n]; told != want {
 				t.Errorf("%s of %d: %d lies were told, want %d", m.Name, n, told, want)
 			}
 		}

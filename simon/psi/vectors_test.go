@@ -109,7 +109,7 @@ func TestGroup(t *testing.T) {
 		if _, _, err := one.Return(list, 2, 0, 1, steady); err != ErrPoint {
 			t.Errorf("%s is returned: %v", bad, err)
 		}
-		if err := CheckPublic(unhex(t, bad)); err != ErrPoint {
+		if err := one.CheckPublic(unhex(t, bad), make([]byte, ProofSize), 1); err != ErrPoint {
 			t.Errorf("%s is a public point: %v", bad, err)
 		}
 	}
