@@ -111,6 +111,9 @@ func (o overlap) pseudonyms(ctx context.Context, s Session, m int) (names [][psi
 	if part, ok := errors.AsType[*psi.PartError](err); ok {
 		return nil, nil, listError(others[part.Part], "the answers", part.Err)
 	}
+	if errors.Is(err, psi.ErrAnswers) { // nobody knows whose fault it is, but it is somebody's
+		err = &OutcomeError{err.Error()}
+	}
 	return names, at, err
 }
 

@@ -14,7 +14,6 @@ import (
 	"testing"
 
 	"github.com/gtank/ristretto255"
-
 	"pgregory.net/rapid"
 )
 
@@ -443,4 +442,14 @@ func FuzzLists(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestMarks: what normalization would break in two is refused, since another text has the same encoding.
+func TestMarks(t *testing.T) {
+	marks := strings.Repeat("\u0300", 30)
+	for s, want := range map[string]error{"x" + marks: nil, "x" + marks + "\u034f": nil, "x" + marks + "\u034f\u0300": nil, "x" + marks + "\u0300": ErrMarks} {
+		if b, err := AppendText([]byte("y"), s); err != want || err != nil && len(b) != 1 {
+			t.Errorf("%q: %v", s, err)
+		}
+	}
 }
