@@ -48,7 +48,7 @@ type grants [access.Admin + 1]grant
 // permissions says who may do what. Every route has a row: New refuses to serve one without.
 //
 // Objects belong to the caller who made them, and a foreign one is 404, as if it were not there. Data owners see all jobs
-// of the party and cancel them, because it is their data that is computed with; but a result stays with whoever asked
+// of the party, cancel them and approve those that wait for it, because it is their data that is computed with; but a result stays with whoever asked
 // for it, and so do uploads and tasks. The representation API has no foreign objects for anybody: its clients have no
 // means to show whose something is.
 var permissions = map[string]grants{
@@ -67,6 +67,8 @@ var permissions = map[string]grants{
 	"GET /v1/jobs/{id}/result":      {no, own, own, own, own},
 	"POST /v1/jobs/{id}/cancel":     {no, no, own, all, all},
 	"DELETE /v1/jobs/{id}":          {no, no, own, own, all},
+	"GET /v1/jobs/{id}/approval":    {no, own, own, all, all},
+	"POST /v1/jobs/{id}/approval":   {no, no, no, all, all}, // but nobody about a job of their own, unless the node's policy lets them
 	"GET /v1/jobs/{id}/events":      {no, own, own, all, all},
 	"GET /v1/events":                {no, own, own, all, all},
 	"GET /v1/microprotocols/{name}": {no, yes, yes, yes, yes},

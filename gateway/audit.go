@@ -15,6 +15,7 @@ type audited struct {
 	ended   bool          // without a panic
 	made    uuid.UUID     // the representation in the answer
 	called  string        // the microservice and its member; may be empty
+	decided string        // approved or denied; may be empty
 }
 
 // note tells the audit line, if the request has one, what f puts there.
@@ -66,6 +67,9 @@ func (g *Gateway) audit(a *audited, rt route) {
 	}
 	if a.called != "" {
 		attrs = append(attrs, slog.String("service", a.called))
+	}
+	if a.decided != "" {
+		attrs = append(attrs, slog.String("verdict", a.decided))
 	}
 	if a.made != (uuid.UUID{}) {
 		attrs = append(attrs, slog.String("made", a.made.String()))

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/weftmpc/weft/gateway/access"
 	"github.com/weftmpc/weft/gateway/representation"
 	"github.com/weftmpc/weft/simon"
 )
@@ -93,7 +94,7 @@ func (g *Gateway) listParties(w http.ResponseWriter, r *http.Request) error {
 		}
 		list.Parties = append(list.Parties, v)
 	}
-	if g.config.Files != nil {
+	if g.config.Files != nil && principalOf(r.Context()).role >= access.Analyst { // a path of the node's machine is no viewer's business
 		list.Files = g.config.Files.Folder()
 	}
 	return write(w, mustJSON(list))

@@ -87,6 +87,12 @@ func asError(err error) *Error {
 		return fail(http.StatusConflict, "committed", "%s", jobs.ErrCommitted)
 	case errors.Is(err, jobs.ErrActive):
 		return fail(http.StatusConflict, "active", "%s", jobs.ErrActive)
+	case errors.Is(err, jobs.ErrNotHeld):
+		return fail(http.StatusConflict, "not-held", "%s: it has ended, goes on, or its deadline has passed", jobs.ErrNotHeld)
+	case errors.Is(err, jobs.ErrDecided):
+		return fail(http.StatusConflict, "decided", "%s", jobs.ErrDecided)
+	case errors.Is(err, jobs.ErrOwnJob):
+		return fail(http.StatusForbidden, "own-job", "%s", jobs.ErrOwnJob)
 	case errors.Is(err, jobs.ErrConflict), errors.Is(err, objects.ErrConflict):
 		return fail(http.StatusConflict, "changed", "two requests changed the same object at once; send this one again")
 	case errors.Is(err, jobs.ErrTooMany):

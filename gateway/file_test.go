@@ -287,3 +287,14 @@ func careless(m simon.Microprotocol) simon.Microprotocol {
 	}
 	return m
 }
+
+// Where the folder lies on the node's machine is told to those who compute with its files, and to no viewer.
+func TestTheFolderIsNoViewersBusiness(t *testing.T) {
+	p, who := newGuarded(t, func(c *Config) { c.Files = shelf{} })
+	for name, told := range map[string]bool{"viewer": false, "analyst": true, "data-owner": true, "admin": true} {
+		a := p.do("GET", "/v1/parties", "", who.as(name))
+		if p.want(a, 200, `"self":"alice"`); strings.Contains(a.body, "/srv/data") != told {
+			t.Errorf("%s: %s", name, a.body)
+		}
+	}
+}

@@ -148,9 +148,11 @@ func drawRequest(c *choices, things func(what string) made, names []string) sket
 	case 14:
 		s.target = "/v1/jobs" + query(c, names)
 	case 15:
-		s.target = "/v1/jobs/" + own("job") + pick(c, "", "/result", "/events", "/cancel", "?wait=5ms", "?wait="+text(c), "?revision=1&wait=1ms", "/"+text(c))
+		s.target = "/v1/jobs/" + own("job") + pick(c, "", "/result", "/events", "/cancel", "/approval", "?wait=5ms", "?wait="+text(c), "?revision=1&wait=1ms", "/"+text(c))
 		if strings.HasSuffix(s.target, "/cancel") {
 			s.method = "POST"
+		} else if strings.HasSuffix(s.target, "/approval") && !c.one(3) {
+			s.method, s.body = "POST", pick(c, `{"approve":true}`, `{"approve":false,"reason":`+strconv.Quote(text(c))+`}`, `{"approve":`+text(c)+`}`)
 		} else if c.one(4) {
 			s.method = "DELETE"
 		}

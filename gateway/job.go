@@ -36,6 +36,7 @@ type jobView struct {
 	Revision      uint64          `json:"revision"`
 	Result        json.RawMessage `json:"result,omitempty"`
 	Error         *jobProblem     `json:"error,omitempty"`
+	Approval      *jobApproval    `json:"approval,omitempty"`
 }
 
 type jobProblem struct {
@@ -82,7 +83,7 @@ func viewOf(j jobs.Job) jobView {
 		ID: j.ID, UUID: j.UUID, Owner: j.Caller, Microprotocol: j.Microprotocol, State: stateWord(j.State), Detail: detail(j),
 		Waiting: j.Waiting, Attempt: j.Attempt, Attempts: j.Attempts, Created: j.Created.UTC(), Deadline: j.Deadline.UTC(),
 		WaitingSince: timeOrNone(j.WaitingSince), Progress: progressOf(j, 0), Started: timeOrNone(j.StartedAt), Ended: timeOrNone(j.Ended),
-		Parties: j.Parties, Revision: j.Revision,
+		Parties: j.Parties, Revision: j.Revision, Approval: approvalOf(j),
 	}
 	if v.Waiting == nil {
 		v.Waiting = []string{}
@@ -110,6 +111,8 @@ func detail(j jobs.Job) string {
 	switch j.State {
 	case jobs.Submitted:
 		s = "accepted; this party's node has not taken it up yet"
+	case jobs.Held:
+		s = heldDetail(j)
 	case jobs.Waiting:
 		s = "waiting for the other parties until " + clock(j.Deadline)
 		if len(j.Waiting) > 0 {

@@ -43,9 +43,9 @@ const (
 func (g *Gateway) readListing(query url.Values) (listing, error) {
 	l := listing{state: query.Get("state"), microprotocol: query.Get("microprotocol"), limit: usualLimit}
 	switch l.state {
-	case "", "submitted", "waiting", "running", "done", "failed", "cancelled":
+	case "", "submitted", "held", "waiting", "running", "done", "failed", "cancelled":
 	default:
-		return l, invalid("state", "it must be submitted, waiting, running, done, failed or cancelled")
+		return l, invalid("state", "it must be submitted, held, waiting, running, done, failed or cancelled")
 	}
 	ok := true
 	if text := query.Get("limit"); text != "" {

@@ -49,7 +49,7 @@ func TestDocumentationPages(t *testing.T) {
 	for _, part := range []string{
 		`<article id="schema-JobRequest">`, `<article id="schema-Progress">`, `<td><code>Idempotency-Key</code></td><td>header</td><td>string</td>`,
 		`<td><code>id</code> *</td><td>path</td><td><a href="#schema-UUID">UUID</a></td>`, `<td>422</td><td>application/problem&#43;json: <a href="#schema-Problem">Problem</a></td>`,
-		`list of <a href="#schema-Job">Job</a>`, "&#34;microprotocol&#34;: &#34;SecureSum&#34;", "submitted, waiting, running, done, failed, cancelled",
+		`list of <a href="#schema-Job">Job</a>`, "&#34;microprotocol&#34;: &#34;SecureSum&#34;", "submitted, held, waiting, running, done, failed, cancelled",
 	} {
 		if !strings.Contains(a.body, part) {
 			t.Errorf("the page lacks %s", part)

@@ -88,7 +88,7 @@ func families() []family {
 		{metricAsks, "counter", "", "requests to other parties for missing messages, of computations that have ended"},
 		{metricDropped, "counter", "", "messages that were wrong in some way, of computations that have ended"},
 		{metricConnected, "gauge", "", "1 while there is a connection to the hub, else 0"},
-		{metricReconnects, "counter", "", "connections to the hub after the first"},
+		{metricReconnects, "counter", "", "connections to the hub after the first attempt"},
 		{metricMessages, "counter", "direction", "messages from (in) and to (out) the hub"},
 		{metricBytes, "counter", "direction", "their bytes"},
 		{metricExpiry, "gauge", "certificate", "when this party's own certificates end, in Unix time: identity, hub (the TLS certificate in its file)"},

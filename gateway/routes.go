@@ -30,6 +30,8 @@ func routes() []route {
 		{"GET", "/v1/jobs/{id}/result", (*Gateway).getResult},
 		{"POST", "/v1/jobs/{id}/cancel", (*Gateway).cancelJob},
 		{"DELETE", "/v1/jobs/{id}", (*Gateway).deleteJob},
+		{"GET", "/v1/jobs/{id}/approval", (*Gateway).getApproval},
+		{"POST", "/v1/jobs/{id}/approval", (*Gateway).postApproval},
 		{"GET", "/v1/jobs/{id}/events", (*Gateway).jobEvents},
 		{"GET", "/v1/events", (*Gateway).events},
 		{"GET", "/v1/microprotocols", (*Gateway).listMicroprotocols},
@@ -119,7 +121,7 @@ func (g *Gateway) perform(w http.ResponseWriter, r *http.Request, rt route) {
 
 // checkRoom refuses what would be stored, and nothing else, while the disk is nearly full.
 func (g *Gateway) checkRoom(rt route) error {
-	if g.config.Room == nil || rt.method == "GET" || rt.method == "DELETE" || strings.HasSuffix(rt.path, "/cancel") {
+	if g.config.Room == nil || rt.method == "GET" || rt.method == "DELETE" || strings.HasSuffix(rt.path, "/cancel") || strings.HasSuffix(rt.path, "/approval") {
 		return nil
 	}
 	if g.config.Room() != nil {

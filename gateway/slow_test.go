@@ -57,6 +57,7 @@ func drip(c net.Conn, text string) string {
 // TestSlowClients are many at once who take as long as they can, in all ways at once: all lose their connection once the
 // gateway's patience is over, and somebody else is served meanwhile.
 func TestSlowClients(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat("x", 100_000)
 	const late = "400 the body ended too early or came too slowly"
 	attacks := []struct {
@@ -108,6 +109,7 @@ func TestSlowClients(t *testing.T) {
 		}},
 	}
 	bothWires(t, nil, func(t *testing.T, w *wire) {
+		t.Parallel()
 		w.gateway.patience = short
 		w.listen(t)
 		end := w.honest(t)
@@ -134,7 +136,9 @@ func TestSlowClients(t *testing.T) {
 
 // A body that takes longer than an answer may is answered all the same.
 func TestSlowBodyIsAnswered(t *testing.T) {
+	t.Parallel()
 	bothWires(t, nil, func(t *testing.T, w *wire) {
+		t.Parallel()
 		w.gateway.patience = patience{header: 5 * time.Second, read: 10 * time.Second, write: time.Second, idle: 5 * time.Second}
 		w.listen(t)
 		for _, request := range []string{put(upload), "GET /v1/me HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}"} {
@@ -183,7 +187,9 @@ func (w *wire) alone(t *testing.T) {
 
 // TestSlowReaders ask for a large value and do not take it. The memory comes back, and others are served.
 func TestSlowReaders(t *testing.T) {
+	t.Parallel()
 	bothWires(t, nil, func(t *testing.T, w *wire) {
+		t.Parallel()
 		w.gateway.patience = short
 		w.listen(t)
 		const size = 6 << 20

@@ -14,11 +14,18 @@
 // One table says how a job moves, and nothing else sets a state: Job.Move takes a step, Store.Update refuses a record
 // that is not one step of the table away from the one it replaces.
 //
-//	submitted -> waiting | failed | cancelled
-//	waiting   -> started | committed | failed | cancelled | waiting (another JOIN)
+//	submitted -> held | waiting | failed | cancelled
+//	held      -> waiting | failed | cancelled
+//	waiting   -> started | committed | failed | cancelled | waiting (another JOIN) | held (new rules)
 //	started   -> committed | waiting | failed | cancelled
 //	committed -> done | waiting | failed
 //	done, failed, cancelled: nothing; the record goes after Options.Retain, or with Delete
+//
+// A held job waits for somebody of this party, whom its rules name, to approve it; nothing has left for it, and no JOIN is
+// open. The decision stands in the record, beside the state: Decide writes it once, whoever else writes, and Update refuses
+// another, as it refuses that a denied job goes on. The node moves the job on, so that a decision that comes while the node
+// is down counts at its next start. An approval is for what the record holds, which is what Prepare made: another attempt
+// needs no other.
 //
 // Started is for users: a node leaves it out where a computation is over before anybody could see it. What has started, and
 // must be aborted after a crash, the ledger knows.

@@ -18,7 +18,7 @@ type RecordError = record.Error
 
 // The formats of the records that this weft writes, and the newest that it reads.
 const (
-	jobFormat  = 3 // 1 ended before Asked, 2 before Trace
+	jobFormat  = 4 // 1 ended before Asked, 2 before Trace, 3 before Approval
 	lineFormat = 1
 )
 
@@ -83,6 +83,12 @@ func (j Job) encode(version string) ([]byte, error) {
 	w.Fixed(j.Trace.ID[:])
 	w.Fixed(j.Trace.Span[:])
 	w.U8(j.Trace.Flags)
+	w.Time(j.Approval.Since)
+	w.Bool(j.Approval.ByCaller)
+	w.U8(uint8(j.Approval.Verdict))
+	w.Text("who has decided", j.Approval.By, maxCaller)
+	w.Time(j.Approval.At)
+	w.Text("the reason of a decision", j.Approval.Reason, MaxReason)
 	return w.Done()
 }
 
@@ -145,8 +151,11 @@ func decodeJob(version, key string, b []byte, revision uint64) (Job, error) {
 	if b[0] >= 3 {
 		j.Trace = Trace{ID: [16]byte(r.Fixed(16)), Span: [8]byte(r.Fixed(8)), Flags: r.U8()}
 	}
+	if b[0] >= 4 {
+		j.Approval = Approval{Since: r.Time(), ByCaller: r.Bool(), Verdict: Verdict(r.U8()), By: r.Text(maxCaller), At: r.Time(), Reason: r.Text(MaxReason)}
+	}
 	err = r.Done()
-	if err == nil && (!j.State.valid() || j.ID.String() != key) {
+	if err == nil && (!j.State.valid() || j.Approval.Verdict > Denied || j.ID.String() != key) {
 		err = errFields
 	}
 	if err != nil {

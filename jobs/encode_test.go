@@ -19,6 +19,7 @@ func fullJob() Job {
 	j.Input, j.Opened = Body{Inline: []byte("in"), Size: 2}, Body{Object: "job-x", Size: 1 << 20}
 	j.Asked, j.WaitingSince, j.StartedAt, j.Step, j.Steps = [32]byte{8}, j.Created, j.Deadline, 2, 3
 	j.Trace = Trace{ID: [16]byte{7}, Span: [8]byte{6}, Flags: 1}
+	j.Approval = Approval{Since: j.Created, ByCaller: true, Verdict: Denied, By: "olga", At: j.Deadline, Reason: "not this study"}
 	j.CommittedAt, j.Ended, j.Problem = j.Created, j.Deadline, &Problem{Code: 409, Reason: "replaced", Message: "use a new uuid"}
 	return j
 }
@@ -66,8 +67,9 @@ func TestRecordsKeepEveryField(t *testing.T) {
 // Records that an earlier weft wrote are read.
 func TestEarlierFormatsAreRead(t *testing.T) {
 	const (
-		third  = 16 + 8 + 1         // bytes of the fields that format 3 has added at the end
-		second = 32 + 8 + 8 + 4 + 4 // and those of format 2 before them
+		fourth = 8 + 1 + 1 + (4 + 4) + 8 + (4 + 14) // bytes of the fields that format 4 has added at the end
+		third  = 16 + 8 + 1                         // and those of format 3 before them
+		second = 32 + 8 + 8 + 4 + 4                 // and those of format 2 before them
 	)
 	j := fullJob()
 	b, err := j.encode("1.2.3")
@@ -80,8 +82,9 @@ func TestEarlierFormatsAreRead(t *testing.T) {
 		less   int
 		forget func()
 	}{
-		{2, third, func() { j.Trace = Trace{} }},
-		{1, third + second, func() {
+		{3, fourth, func() { j.Approval = Approval{} }},
+		{2, fourth + third, func() { j.Trace = Trace{} }},
+		{1, fourth + third + second, func() {
 			j.Asked, j.WaitingSince, j.StartedAt, j.Step, j.Steps = [32]byte{}, time.Time{}, time.Time{}, 0, 0
 		}},
 	} {

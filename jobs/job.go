@@ -51,6 +51,7 @@ type Job struct {
 	Deadline      time.Time // for the start, over all attempts
 	Asked         [32]byte  // keyed digest of the request that may be sent again; zero: it may not
 	Trace         Trace     // of the request, where requests are traced; this party's own, and told to no other
+	Approval      Approval  // that the job waits for, or has waited for
 
 	State             State
 	Attempt, Attempts int       // the attempt that runs, from 1; how many there may be

@@ -15,8 +15,9 @@ import (
 // The tables as the package documentation draws them, written down once more.
 var (
 	drawn = map[string]string{
-		"submitted": "waiting failed cancelled",
-		"waiting":   "waiting started committed failed cancelled",
+		"submitted": "waiting failed cancelled held",
+		"held":      "waiting failed cancelled",
+		"waiting":   "waiting started committed failed cancelled held",
 		"started":   "waiting committed failed cancelled",
 		"committed": "waiting done failed",
 		"done":      "", "failed": "", "cancelled": "",
@@ -28,9 +29,9 @@ var (
 )
 
 func TestMoveTable(t *testing.T) {
-	for from := State(0); from <= Cancelled+1; from++ {
+	for from := State(0); from <= Held+1; from++ {
 		var to []string
-		for s := State(0); s <= Cancelled+1; s++ {
+		for s := State(0); s <= Held+1; s++ {
 			j, err := Job{State: from}.Move(s)
 			if err == nil {
 				to = append(to, s.String())
@@ -120,14 +121,15 @@ func TestStateMachine(t *testing.T) {
 	s, _ := newStore(t, Options{Limits: Limits{PerCaller: 1 << 20}})
 	ctx := timeout(t)
 	rapid.Check(t, func(t *rapid.T) {
-		j, err := s.Submit(ctx, sample("rapid"), []byte("input"))
+		j, err := s.Submit(ctx, lasting("rapid"), []byte("input"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		model, cancel, gone := "submitted", false, false
+		decided := Verdict(0)
 		t.Repeat(map[string]func(*rapid.T){
 			"update": func(t *rapid.T) {
-				to := State(rapid.IntRange(1, int(Cancelled)).Draw(t, "to"))
+				to := State(rapid.IntRange(1, int(Held)).Draw(t, "to"))
 				now, err := s.Get(ctx, j.ID)
 				if gone {
 					if !errors.Is(err, ErrNotFound) {
@@ -136,9 +138,16 @@ func TestStateMachine(t *testing.T) {
 					return
 				}
 				now.State = to
+				if to == Held && now.Approval.Since.IsZero() {
+					now.Approval.Since = now.Created
+				}
 				_, err = s.Update(ctx, now)
 				stay := to.String() == model && drawn[model] != ""
-				if allowed := stay || strings.Contains(" "+drawn[model]+" ", " "+to.String()+" "); allowed != (err == nil) {
+				allowed := stay || strings.Contains(" "+drawn[model]+" ", " "+to.String()+" ")
+				if decided == Denied && to == Waiting {
+					allowed = false
+				}
+				if allowed != (err == nil) {
 					t.Fatalf("%s to %s: %v", model, to, err)
 				} else if allowed {
 					model = to.String()
@@ -160,12 +169,51 @@ func TestStateMachine(t *testing.T) {
 				case err != nil:
 					t.Fatal(err)
 				case drawn[model] != "":
-					cancel = true
+					cancel = cancel || model != "held" || decided != Denied
 					fallthrough
 				default:
 					if after.State.String() != model || after.CancelRequested != cancel {
 						t.Fatalf("%v, cancel requested: %v", after, after.CancelRequested)
 					}
+				}
+			},
+			"decide": func(t *rapid.T) {
+				v := Verdict(rapid.IntRange(int(Approved), int(Denied)).Draw(t, "verdict"))
+				by := rapid.SampledFrom([]string{"olga", "otto", "rapid"}).Draw(t, "by")
+				before, _ := s.Get(ctx, j.ID)
+				after, err := s.Decide(ctx, j.ID, v, by, "")
+				switch {
+				case gone:
+					if !errors.Is(err, ErrNotFound) {
+						t.Fatal(err)
+					}
+				case before.Approval.Since.IsZero():
+					if !errors.Is(err, ErrNotHeld) {
+						t.Fatal(err)
+					}
+				case by == "rapid":
+					if !errors.Is(err, ErrOwnJob) {
+						t.Fatal(err)
+					}
+				case decided == v:
+					if err != nil || after.Revision != before.Revision {
+						t.Fatalf("again: %v, revision %d after %d", err, after.Revision, before.Revision)
+					}
+				case decided != 0:
+					if !errors.Is(err, ErrDecided) {
+						t.Fatal(err)
+					}
+				case model != "held" || cancel:
+					if !errors.Is(err, ErrNotHeld) {
+						t.Fatal(err)
+					}
+				case err != nil || after.Approval.Verdict != v || after.Approval.By != by || after.State != Held:
+					t.Fatalf("%v %v %+v", err, after, after.Approval)
+				default:
+					decided = v
+				}
+				if now, err := s.Get(ctx, j.ID); !gone && (err != nil || now.Approval.Verdict != decided) {
+					t.Fatalf("%v: %s, model %s", err, now.Approval.Verdict, decided)
 				}
 			},
 			"delete": func(t *rapid.T) {

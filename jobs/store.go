@@ -188,7 +188,7 @@ func (s *Store) Submit(ctx context.Context, j Job, input []byte) (Job, error) {
 		}
 		j.ID = id
 	}
-	j.State, j.Problem, j.Input, j.Opened, j.Result = Submitted, nil, Body{}, Body{}, Body{}
+	j.State, j.Problem, j.Input, j.Opened, j.Result, j.Approval = Submitted, nil, Body{}, Body{}, Body{}, Approval{}
 	if j.Created.IsZero() {
 		j.Created = s.o.Now().UTC()
 	}
@@ -255,6 +255,9 @@ func (s *Store) Update(ctx context.Context, j Job) (Job, error) {
 	old, err := s.at(ctx, j.ID, j.Revision)
 	if err == nil && (old.Terminal() || (j.State != old.State && !old.State.CanMove(j.State))) {
 		err = &MoveError{From: old.State, To: j.State}
+	}
+	if err == nil {
+		err = old.approvalAllows(j)
 	}
 	if j.Terminal() && j.Ended.IsZero() {
 		j.Ended = s.o.Now().UTC()
@@ -430,11 +433,12 @@ func (s *Store) Changes(ctx context.Context) <-chan Job { return s.jobs.Changes(
 var errAsIs = errors.New("nothing to change")
 
 // RequestCancel asks for the end of a job; the node that runs it acts on it (a job that is only submitted may be moved
-// to cancelled at once). A job that has ended is returned as it is; a committed one is ErrCommitted.
+// to cancelled at once). A job that has ended, or ends because it was denied, is returned as it is; a committed one is
+// ErrCommitted.
 func (s *Store) RequestCancel(ctx context.Context, id uuid.UUID) (Job, error) {
 	j, err := s.Change(ctx, id, func(j Job) (Job, error) {
 		switch {
-		case j.Terminal() || (j.CancelRequested && j.State != Committed):
+		case j.Terminal() || (j.CancelRequested && j.State != Committed) || j.State == Held && j.Approval.Verdict == Denied:
 			return j, errAsIs
 		case j.State == Committed:
 			return j, fmt.Errorf("cancelling job %s: %w", id, ErrCommitted)

@@ -21,5 +21,5 @@ func (s *Store) Tally() map[Kind]int {
 
 // States lists all states in the order in which a job comes to them.
 func States() []State {
-	return []State{Submitted, Waiting, Started, Committed, Done, Failed, Cancelled}
+	return []State{Submitted, Held, Waiting, Started, Committed, Done, Failed, Cancelled}
 }

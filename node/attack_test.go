@@ -69,6 +69,7 @@ func (m *member) bend(bend func(h *hooked)) <-chan error {
 // The write of "committed" arrives, its acknowledgement does not. The line holds the CONFIRM then, and the others get it
 // when they ask: so this node must not try again, or the next data of the others would meet its old data.
 func TestCommitWithoutAcknowledgement(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, simontest.Faults{}, three...)
 	bob, id := f.members["bob"], uuid.New()
 	bob.stop()
@@ -249,6 +250,7 @@ func (m *member) room(bucket string, bytes int32) error {
 // The disk is full for a moment at one step of bob. Before his CONFIRM nobody has lost anything and a new attempt may be
 // made; after all have confirmed his result must not be lost. Either way all are done, with the right sum.
 func TestDiskFullForAMoment(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ step, bucket string }{
 		{"before join", broker.BucketJobs},
 		{"before line started", broker.BucketSids},
@@ -259,6 +261,7 @@ func TestDiskFullForAMoment(t *testing.T) {
 		{"after send 4", broker.BucketJobs},
 	} {
 		t.Run(c.step, func(t *testing.T) {
+			t.Parallel()
 			f := newFleet(t, simontest.Faults{}, three...)
 			f.wantSum(f.sumAll(uuid.New(), data), "85", "3")
 			f.terms.round = time.Second

@@ -41,10 +41,22 @@ func (r *runner) claim(ctx context.Context, issued int64) *claim {
 // take makes what was written the runner's own copy; done is closed.
 func (c *claim) take(r *runner) error {
 	if c.err != nil {
+		if err := r.refresh(context.Background()); err == nil && r.job.Approval.Verdict == jobs.Denied { // while the rules stopped asking
+			return &denial{r.job.Approval}
+		}
 		return fmt.Errorf("claiming the job: %w", c.err)
 	}
 	r.job = c.job
 	return nil
+}
+
+// settled waits for the write and takes it over, where the request goes on after then.
+func (c *claim) settled(r *runner, then error) error {
+	<-c.done
+	if err := c.take(r); err != nil {
+		return err
+	}
+	return then
 }
 
 // end stops a write that is still under way, so that it does not come after what the runner writes next.

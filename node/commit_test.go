@@ -96,9 +96,10 @@ func TestLostConfirm(t *testing.T) {
 // One party never gets the others' shares and gives up; its ABORT is lost on its way to a party that has confirmed: once,
 // for a while, and for good on its own link. Nobody completes the computation, all try again, and that attempt is done.
 func TestLostAbort(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, simontest.Faults{}, three...)
 	f.wantSum(f.sumAll(uuid.New(), data), "85", "3")
-	f.terms.round = time.Second
+	f.terms.round = 3 * time.Second // long enough for all who hear each other, on a busy machine, too
 	w := f.watch()
 	type scene struct {
 		*drops

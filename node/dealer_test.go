@@ -114,8 +114,10 @@ func TestDealerOverABadNetwork(t *testing.T) {
 // The dealer's process dies at each point of a computation: it ends right, in another attempt if need be, and nobody signs
 // two things.
 func TestDealerDies(t *testing.T) {
+	t.Parallel()
 	for _, point := range []string{"signed", "before send 3", "after send 3", "before send 1", "after send 1", "after send 4"} {
 		t.Run(point, func(t *testing.T) {
+			t.Parallel()
 			f := newFleet(t, simontest.Faults{}, three...)
 			d := dealtFleet(t, f, DealtSum("{}"))
 			f.terms.round = 700 * time.Millisecond
@@ -271,6 +273,7 @@ func TestDealerIsSentShares(t *testing.T) {
 
 // Where the coordinator does not deal, a request that needs it to ends with what to do.
 func TestCoordinatorDoesNotDeal(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, simontest.Faults{}, three...)
 	f.catalogue = []simon.Microprotocol{DealtSum("{}")}
 	f.again()
@@ -299,6 +302,7 @@ func TestDealerMemory(t *testing.T) {
 // A START whose dealer's JOIN was altered on its way to one party, or that names other evaluators to it, is dropped there,
 // and the right one, which comes with the next repetition, is served.
 func TestDealersJoinIsTampered(t *testing.T) {
+	t.Parallel()
 	for name, bend := range map[string]func(s *coordinator.Start){
 		"own part":  func(s *coordinator.Start) { s.Joins[3].Own = bytes.Clone(s.Joins[3].Own); s.Joins[3].Own[70] ^= 1 },
 		"signature": func(s *coordinator.Start) { s.Joins[3].Sig[5] ^= 1 },
@@ -316,6 +320,7 @@ func TestDealersJoinIsTampered(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			f := newFleet(t, simontest.Faults{}, three...)
 			dealtFleet(t, f, DealtSum("{}"))
 			w := f.watch()
@@ -407,13 +412,6 @@ func TestDealerIsNotListed(t *testing.T) {
 	f.policy = func(_ string, p *policy.Policy) { p.Helpers = f.listed() }
 	f.again()
 	f.wantFirst(f.sumAll(uuid.New(), data), "85")
-
-	opener := DealtSum("{}")
-	opener.RolesFor, opener.Roles = nil, []simon.Role{simon.Opener}
-	f.catalogue = []simon.Microprotocol{opener}
-	f.again()
-	id = uuid.New()
-	f.refusedBefore(w, id, f.endedAll(f.submitAll(id, data)), "needs an opener: not available in this version")
 }
 
 // Parties whose policies exclude different evaluators do not start, and each is told what differs.
@@ -473,9 +471,10 @@ func TestWrongDealers(t *testing.T) {
 		"a party's certificate":      {identity.UsageParty, "coordinator", "nobody's", "it is a party's, not a dealer's"},
 		"the organisation of alice":  {identity.UsageDealer, "coordinator", " ALICE org", "belong to one organisation"},
 		"the name of bob":            {identity.UsageDealer, "bob", "nobody's", "two participants are called bob"},
-		"another authority's, known": {0, "coordinator", "nobody's", "certificate of the dealer"},
+		"another authority's, known": {0, "coordinator", "nobody's", "certificate of the helper"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			f := newFleet(t, simontest.Faults{}, three...)
 			ca := f.ca
 			if c.usage == 0 {

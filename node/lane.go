@@ -51,6 +51,9 @@ func (n *Node) take(ctx context.Context, job jobs.Job, left map[uuid.UUID]*seat.
 		if job.CancelRequested {
 			r.signal(r.cancelled)
 		}
+		if job.Approval.Verdict != 0 {
+			r.signal(r.decision)
+		}
 		return
 	}
 	if job.Terminal() {
@@ -58,7 +61,7 @@ func (n *Node) take(ctx context.Context, job jobs.Job, left map[uuid.UUID]*seat.
 	}
 	r := &runner{
 		node: n, id: job.ID, uuid: job.UUID, created: job.Created, job: job, left: left[job.ID],
-		cancelled: make(chan struct{}), replaced: make(chan struct{}),
+		cancelled: make(chan struct{}), replaced: make(chan struct{}), decision: make(chan struct{}),
 	}
 	if job.CancelRequested {
 		r.signal(r.cancelled)

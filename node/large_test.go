@@ -93,8 +93,10 @@ func TestTooLargeIsFinal(t *testing.T) {
 
 // A result whose computation panics is none, for good: not even the next process tries it again.
 func TestPanicOfFinishIsFinal(t *testing.T) {
+	t.Parallel()
 	for _, step := range []string{"", "job committed", "line committed", "line done"} { // at which bob dies; empty: he does not
 		t.Run(step, func(t *testing.T) {
+			t.Parallel()
 			f := newFleet(t, simontest.Faults{}, three...)
 			m := f.count(nil, func(json.RawMessage, error) (json.RawMessage, error) { panic("a bug") })
 			bob := f.members["bob"]

@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	sdk "go.opentelemetry.io/otel/sdk/trace"
 
+	"github.com/weftmpc/weft/jobs"
 	"github.com/weftmpc/weft/simon/simontest"
 )
 
@@ -69,5 +71,45 @@ func TestLogLinesNameJobAndComputation(t *testing.T) {
 		if !found[want] {
 			t.Errorf("the log lacks %q among %v", want, found)
 		}
+	}
+}
+
+// Lines that a seat writes about a traced job name the trace, as the node's own do.
+func TestLinesOfTheSeatNameTheTrace(t *testing.T) {
+	log := &lines{}
+	f := newFleet(t, simontest.Faults{}, three...)
+	f.logger = slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	f.from = jobs.Trace{ID: [16]byte{1}, Span: [8]byte{2}, Flags: 1}
+	f.trace(sdk.AlwaysSample())
+	bob := f.members["bob"]
+	killed := bob.killAt("before send 4", 1) // so that it cannot be sent
+	all := f.submitAll(uuid.New(), data)
+	<-killed
+	bob.onStep(nil)
+	bob.restart()
+	f.endedAll(all)
+	log.mu.Lock()
+	defer log.mu.Unlock()
+	found := 0
+	for _, line := range log.all {
+		var v struct {
+			Msg, Job, Computation, Node string
+			Trace                       string `json:"trace_id"`
+			Span                        string `json:"span_id"`
+		}
+		must(t, json.Unmarshal([]byte(line), &v))
+		if v.Msg != "notice not sent" || v.Node != "bob" {
+			continue
+		}
+		found++
+		if v.Job != all["bob"].ID.String() || v.Computation != all["bob"].UUID.String() || v.Trace != "01000000000000000000000000000000" || len(v.Span) != 16 {
+			t.Errorf("%s", line)
+		}
+		if n := strings.Count(line, `"computation"`); n != 1 {
+			t.Errorf("%d times the computation: %s", n, line)
+		}
+	}
+	if found == 0 {
+		t.Error("no notice was lost")
 	}
 }

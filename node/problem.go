@@ -15,6 +15,7 @@ import (
 func problem(err error) *jobs.Problem {
 	var (
 		own      *jobError
+		denied   *denial
 		refusal  *policy.Refusal
 		conflict *seat.Conflict
 		timeout  *session.TimeoutError
@@ -32,6 +33,8 @@ func problem(err error) *jobs.Problem {
 		return &jobs.Problem{Code: 409, Reason: "cancelled", Message: "cancelled by the caller"}
 	case errors.Is(err, errReplaced):
 		return p(409, "replaced")
+	case errors.As(err, &denied):
+		return p(403, "denied")
 	case errors.As(err, &own):
 		return p(own.code, own.reason)
 	case errors.Is(err, jobs.ErrTooLarge):
@@ -52,6 +55,8 @@ func problem(err error) *jobs.Problem {
 		return p(400, "input")
 	case errors.As(err, &open):
 		return p(504, "not-confirmed")
+	case errors.As(err, &aborted) && aborted.Code == seat.CodeDenied:
+		return p(502, "denied")
 	case errors.As(err, &aborted):
 		return p(502, "peer")
 	}

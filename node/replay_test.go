@@ -192,8 +192,10 @@ func TestReplay(t *testing.T) {
 // coordinator has forgotten the first, her old JOIN even starts a computation with the others' new ones, which she ends. The
 // result has the data of the second only.
 func TestReplayIntoTheNextComputation(t *testing.T) {
+	t.Parallel()
 	for name, forgotten := range map[string]bool{"coordinator remembers": false, "coordinator has forgotten": true} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			f := newFleet(t, simontest.Faults{}, three...)
 			w, id := f.watch(), uuid.New()
 			f.wantSum(f.sumAll(id, data), "85", "3")

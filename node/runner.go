@@ -52,17 +52,20 @@ type runner struct {
 	job     jobs.Job // own copy, for the goroutine that runs; the store has the truth
 	m       simon.Microprotocol
 	input   []byte
-	parties []seat.Peer   // in the job's order, as admitted
-	places  policy.Places // of the helpers and evaluators, as admitted
-	left    *seat.Run     // of a committed job after a restart
-	ids     []any         // of the job's span, for the log; empty where nobody traces
+	parties []seat.Peer                        // in the job's order, as admitted
+	places  policy.Places                      // of the helpers and evaluators, as admitted
+	full    []byte                             // the parameters, complete as far as this party knows; nil: as the job has them
+	asked   int                                // how often the request was completed by what another party has said
+	heard   map[identity.Fingerprint]time.Time // when the requests were issued that it was completed by
+	left    *seat.Run                          // of a committed job after a restart
+	ids     []any                              // of the job's span, for the log; empty where nobody traces
 
 	ran     bool                                    // an attempt of this process has started
 	ended   *seat.AbortedError                      // how the last attempt ended; nil: there was none
 	playing atomic.Pointer[context.CancelCauseFunc] // ends the protocol that runs
 
-	once                [2]sync.Once
-	cancelled, replaced chan struct{}
+	once                          [3]sync.Once
+	cancelled, replaced, decision chan struct{} // decision: somebody has approved or denied the job
 }
 
 // log is for lines about this job.
@@ -80,8 +83,11 @@ func (r *runner) debug(text string) {
 // signal closes one of the runner's channels, once.
 func (r *runner) signal(c chan struct{}) {
 	i := 0
-	if c == r.replaced {
+	switch c {
+	case r.replaced:
 		i = 1
+	case r.decision:
+		i = 2
 	}
 	r.once[i].Do(func() { close(c) })
 	if stop := r.playing.Load(); stop != nil && c == r.cancelled {
@@ -187,7 +193,7 @@ func (r *runner) attempts(ctx context.Context) error {
 	pause := retryFirst
 	for {
 		err := r.try(ctx)
-		if errors.Is(err, errReloaded) {
+		if errors.Is(err, errReloaded) || errors.Is(err, errCompleted) {
 			continue
 		}
 		if err == nil || !r.again(ctx, err) {
@@ -232,6 +238,11 @@ func (r *runner) load(ctx context.Context) error {
 		return &jobError{501, "not-available", fmt.Sprintf("%s version %d is not available at this node", r.job.Microprotocol, r.job.Version)}
 	}
 	r.m = r.node.cfg.Catalogue[i]
+	return r.read(ctx)
+}
+
+// read takes the prepared input into memory.
+func (r *runner) read(ctx context.Context) error {
 	return r.stored(ctx, func() (err error) {
 		if r.input, err = r.node.cfg.Jobs.Read(ctx, r.job.Input); err != nil {
 			return fmt.Errorf("reading the prepared input: %w", err)
@@ -251,10 +262,13 @@ func (r *runner) admit(p policy.Policy) error {
 		parties[i] = p
 	}
 	r.parties = parties
-	if err := p.Check(r.m, r.job.Parameters, parties); err != nil {
+	if err := r.complete(); err != nil {
 		return err
 	}
-	places, err := p.Places(r.m, r.job.Parameters, r.job.UUID, parties)
+	if err := p.Check(r.m, r.parameters(), parties); err != nil {
+		return err
+	}
+	places, err := p.Places(r.m, r.parameters(), r.job.UUID, parties)
 	r.places = places
 	return err
 }
@@ -271,9 +285,10 @@ func (r *runner) common() coordinator.Common {
 	}
 	slices.SortFunc(places, func(a, b place) int { return slices.Compare(a.fp[:], b.fp[:]) })
 	c := coordinator.Common{
-		UUID: r.job.UUID, Microprotocol: r.job.Microprotocol, Version: r.job.Version, Parameters: r.job.Parameters,
+		UUID: r.job.UUID, Microprotocol: r.job.Microprotocol, Version: r.job.Version, Parameters: r.parameters(),
 		RoundMS: uint32(r.job.Round.Milliseconds()), LimitMS: uint32(r.job.Limit.Milliseconds()),
-		Layout: r.job.Layout, Coordinator: r.node.cfg.Coordinator, S0: r.places.S0, S1: r.places.S1, Dealer: r.places.Dealer,
+		Layout: r.job.Layout, Coordinator: r.node.cfg.Coordinator, S0: r.places.S0, S1: r.places.S1,
+		Dealer: r.places.Dealer, Opener: r.places.Opener, Aggregator: r.places.Aggregator,
 	}
 	for _, p := range places {
 		c.Parties = append(c.Parties, p.fp)
@@ -292,6 +307,14 @@ func (r *runner) attempt(ctx context.Context) error {
 	if err := r.admit(rules.policy); err != nil {
 		return err
 	}
+	if err := r.approved(ctx, rules); err != nil {
+		return err
+	}
+	if r.input == nil { // it was held
+		if err := r.read(ctx); err != nil {
+			return err
+		}
+	}
 	if leaf := r.node.cfg.Identity.Leaf; !r.node.cfg.Now().Before(leaf.NotAfter) {
 		return &jobError{503, "certificate", fmt.Sprintf("the certificate of %s has expired at %s: whoever keeps the authority renews it with "+
 			"`weft ca issue %s --renew`; then restart the node", leaf.Name, leaf.NotAfter.UTC().Format(time.RFC3339), leaf.Name)}
@@ -307,11 +330,15 @@ func (r *runner) attempt(ctx context.Context) error {
 		c.end()
 		return fmt.Errorf("joining: %w", err)
 	}
+	open.Log = r.log()
 	joining, end := r.node.joining(ctx, rules)
 	defer end()
 	run, err := (&wait{runner: r, open: open, claim: c}).join(joining)
 	if err != nil {
 		open.Withdraw()
+		if err = r.completedBy(err); errors.Is(err, errCompleted) {
+			return c.settled(r, err)
+		}
 		c.end()
 		return err
 	}
@@ -336,7 +363,7 @@ func (r *runner) interrupted() error {
 
 // compute plays the protocol, commits to what it opened, and releases the result when all have confirmed.
 func (r *runner) compute(ctx context.Context, run *seat.Run) error {
-	common := simon.Common{Parties: len(r.job.Parties), Parameters: r.job.Parameters}
+	common := simon.Common{Parties: len(r.job.Parties), Parameters: r.parameters()}
 	began := r.node.cfg.Now().UTC()
 	started := r.showStarted(ctx, run, began)
 	playing, stop := context.WithCancelCause(ctx)
@@ -480,6 +507,7 @@ func (r *runner) resume(ctx context.Context) error {
 	if r.left == nil || r.left.SID() != r.job.SID { // its line is done, peer-aborted or failed, or was never committed: the process died between two writes
 		return r.reread(ctx)
 	}
+	r.left.LogTo(r.log())
 	if err := r.watched(ctx, r.left, func() error { return r.left.Resume(ctx) }); err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ import (
 //
 //	job                      from the moment that this process takes it up to its end, or the process's
 //	  attempt                a JOIN and what came of it; a retry is another one
+//	    approval             the wait for one (hold.go)
 //	    join                 until the START; an event "waits" at each change of who is missing
 //	      start              the check of a START
 //	    compute              the protocol
@@ -102,6 +103,8 @@ func word(err error) string {
 		return "draining"
 	case errors.Is(err, errReloaded):
 		return "reloaded"
+	case errors.Is(err, errCompleted):
+		return "completed"
 	case errors.Is(err, context.Canceled):
 		return "stopped"
 	}

@@ -56,7 +56,7 @@ func drawMatrix(rt *rapid.T, rows, columns int, number *rapid.Generator[string])
 }
 
 func TestCorrelationOfPooledData(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
+	checkSome(t, 40, func(rt *rapid.T) {
 		k, n := rapid.IntRange(2, 4).Draw(rt, "columns"), rapid.IntRange(2, 9).Draw(rt, "rows")
 		rows, by := drawMatrix(rt, n, k, drawNumber())
 		got := everywhere(t, rt, simon.CorrelationMatrix(), fmt.Sprintf(`{"columns":%d,"conf_level":0.9}`, k), rows)

@@ -232,8 +232,9 @@ func (d drawnModel) pooledNewton() (estimates, deviations []*big.Float, deviance
 
 // The result is that of the pool, and the same bytes however the samples lie.
 func TestRegressionIsThatOfThePool(t *testing.T) {
-	fitted := 0
-	rapid.Check(t, func(rt *rapid.T) {
+	drawn, fitted := 0, 0
+	checkSome(t, 40, func(rt *rapid.T) {
+		drawn++
 		d := drawModel(rt)
 		text, _, err := play(t, d.m, simontest.Options{Seed: 1}, simon.Guard{}, split(rt, rapid.IntRange(2, 7).Draw(rt, "parties"), d.rows), d.parameters)
 		if err != nil {
@@ -269,8 +270,8 @@ func TestRegressionIsThatOfThePool(t *testing.T) {
 			within("its error", one["std_error"], deviations[i], special.Int(0))
 		}
 	})
-	if fitted < 50 {
-		t.Errorf("only %d models have converged", fitted)
+	if fitted < drawn/2 {
+		t.Errorf("only %d of %d models have converged", fitted, drawn)
 	}
 }
 

@@ -98,7 +98,7 @@ func TestKaplanMeierMedian(t *testing.T) {
 // TestKaplanMeierIsThatOfThePool computes the curves again, patient by patient and in fractions.
 func TestKaplanMeierIsThatOfThePool(t *testing.T) {
 	z := special.NormalQuantile(special.FromRat(big.NewRat(19, 20)))
-	rapid.Check(t, func(rt *rapid.T) {
+	checkSome(t, 40, func(rt *rapid.T) {
 		all := subjects(rt)
 		grid := rapid.Bool().Draw(rt, "grid")
 		parameters := `{` + testGroupList + `,"conf_level":0.9}`

@@ -172,7 +172,7 @@ func leastSquares(y []*big.Rat, x [][]*big.Rat, intercept bool, ridge *big.Rat) 
 // TestRegressionOfPooledData compares with residuals of rows, which no party has.
 func TestLinearRegressionOfPooledData(t *testing.T) {
 	collinear := 0
-	rapid.Check(t, func(rt *rapid.T) {
+	checkSome(t, 40, func(rt *rapid.T) {
 		k := rapid.IntRange(1, 4).Draw(rt, "predictors")
 		intercept := rapid.Bool().Draw(rt, "intercept")
 		all := k + boolean(intercept)
@@ -280,7 +280,7 @@ func isFit(t failer, got map[string]any, by [][]*big.Rat, b []*big.Rat, inverse 
 
 // TestPolynomialOfPooledData compares with a regression on columns of powers.
 func TestPolynomialOfPooledData(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
+	checkSome(t, 40, func(rt *rapid.T) {
 		degree := rapid.IntRange(2, 5).Draw(rt, "degree")
 		intercept := rapid.Bool().Draw(rt, "intercept")
 		rows, by := drawMatrix(rt, 9, 2, rapid.OneOf(drawNumber(), rapid.Map(rapid.IntRange(-99, 99), func(i int) string { return fmt.Sprint(i) })))

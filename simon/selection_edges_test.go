@@ -402,7 +402,7 @@ func orderedWord(b []byte) *big.Rat {
 
 // TestSelectionAmongManyParties: ties, empty parties and any seats, for all microprotocols of one pool at a time.
 func TestSelectionAmongManyParties(tt *testing.T) {
-	rapid.Check(tt, func(t *rapid.T) {
+	checkSome(tt, 40, func(t *rapid.T) {
 		n := rapid.IntRange(2, 7).Draw(t, "parties")
 		var rows []string
 		var pool []int64

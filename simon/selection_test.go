@@ -64,7 +64,7 @@ func sameNumber(v any, want float64) bool {
 }
 
 func TestMinimumAndMaximumOfThePool(tt *testing.T) {
-	rapid.Check(tt, func(t *rapid.T) {
+	checkSome(tt, 40, func(t *rapid.T) {
 		sorted, data := pooledDoubles(t, 0)
 		got, err := playRoles(tt, t, simon.MinimumMaximum(), data, fmt.Sprintf(`{"digit_bits": %d}`, rapid.IntRange(1, 6).Draw(t, "digit")))
 		if err != nil {
@@ -84,7 +84,7 @@ func TestMinimumAndMaximumOfThePool(tt *testing.T) {
 }
 
 func TestMedianOfThePool(tt *testing.T) {
-	rapid.Check(tt, func(t *rapid.T) {
+	checkSome(tt, 40, func(t *rapid.T) {
 		sorted, data := pooledDoubles(t, 1)
 		got, err := playRoles(tt, t, simon.SecureMedian(), data, fmt.Sprintf(`{"digit_bits": %d}`, rapid.IntRange(1, 9).Draw(t, "digit")))
 		if err != nil {
@@ -100,7 +100,7 @@ func TestMedianOfThePool(tt *testing.T) {
 }
 
 func TestEveryRankOfThePool(tt *testing.T) {
-	rapid.Check(tt, func(t *rapid.T) {
+	checkSome(tt, 40, func(t *rapid.T) {
 		sorted, data := pooledDoubles(t, 1)
 		k := rapid.IntRange(1, len(sorted)+2).Draw(t, "rank")
 		got, err := playRoles(tt, t, simon.KthElement(), data, fmt.Sprintf(`{"rank": %d, "digit_bits": 5}`, k))
@@ -120,7 +120,7 @@ func TestEveryRankOfThePool(tt *testing.T) {
 }
 
 func TestTopOfThePool(tt *testing.T) {
-	rapid.Check(tt, func(t *rapid.T) {
+	checkSome(tt, 40, func(t *rapid.T) {
 		sorted, data := pooledDoubles(t, 0)
 		k := rapid.IntRange(1, 12).Draw(t, "k")
 		got, err := playRoles(tt, t, simon.SecureTopK(), data, fmt.Sprintf(`{"k": %d}`, k))
@@ -161,7 +161,7 @@ func quantileOf(sorted []float64, p *big.Rat, definition int) float64 {
 }
 
 func TestQuantilesOfThePool(tt *testing.T) {
-	rapid.Check(tt, func(t *rapid.T) {
+	checkSome(tt, 40, func(t *rapid.T) {
 		sorted, data := pooledDoubles(t, 1)
 		definition := rapid.SampledFrom([]int{1, 2, 6, 7}).Draw(t, "type")
 		var p []*big.Rat

@@ -88,7 +88,7 @@ func TestTTestOfR(t *testing.T) {
 
 // TestTTestOfPooledData compares with the textbook's formulas.
 func TestTTestOfPooledData(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
+	checkSome(t, 40, func(rt *rapid.T) {
 		kind := rapid.SampledFrom([]string{"welch", "pooled", "paired", "one_sample"}).Draw(rt, "type")
 		alternative := rapid.SampledFrom([]string{"two.sided", "less", "greater"}).Draw(rt, "alternative")
 		mu := rapid.SampledFrom([]string{"0", "0.5", "-1e3"}).Draw(rt, "mu")

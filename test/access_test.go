@@ -30,6 +30,7 @@ print(api.download(result))
 // TestNodesWithAccessControl has three nodes that want tokens, one of them by TLS: people compute from the terminal and with
 // the official client, see their own jobs alone, and are out a moment after their token has been revoked.
 func TestNodesWithAccessControl(t *testing.T) {
+	t.Parallel()
 	py := python(t)
 	r := prepareRack(t, rackOptions{})
 	r.weft("ca", "issue", "gateway", "--host", "localhost", "--host", "127.0.0.1")

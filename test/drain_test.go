@@ -12,6 +12,7 @@ import (
 // A node that is asked to end in the middle of a computation ends when that is done: the client that waits gets its result,
 // new work is answered with 503 and when to come back, and what waits for others goes on after the next start.
 func TestDrainEndsComputations(t *testing.T) {
+	t.Parallel()
 	r := newRack(t, rackOptions{proxied: true})
 	r.wantSum(r.sumAll("1", "2", "3"), "6") // so that channels are open
 	k := r.sum(5 * time.Minute)
@@ -64,6 +65,7 @@ func TestDrainEndsComputations(t *testing.T) {
 // A computation whose other party has fallen silent holds the end of a node up for the configured time and no longer, and
 // completes after the next start.
 func TestDrainIsBounded(t *testing.T) {
+	t.Parallel()
 	r := prepareRack(t, rackOptions{proxied: true})
 	r.rewrite("alice", "node.yaml", "drain: 30s", "drain: 1s")
 	r.start()
@@ -103,6 +105,7 @@ func (r *rack) metrics(party string) string {
 
 // A node's metrics tell of its computations, its link and its certificates, and of nobody by name.
 func TestMetricsOfANode(t *testing.T) {
+	t.Parallel()
 	r := newRack(t, rackOptions{})
 	all := r.sumAll("1", "2", "3")
 	page := r.metrics("alice")
@@ -127,6 +130,7 @@ func TestMetricsOfANode(t *testing.T) {
 
 // /readyz names everything that is missing, and /metrics agrees.
 func TestReadyzNamesAllThatIsMissing(t *testing.T) {
+	t.Parallel()
 	r := prepareRack(t, rackOptions{})
 	clock := r.path("alice", "clock")
 	r.setClock(clock, 0)

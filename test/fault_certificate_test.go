@@ -11,6 +11,7 @@ import (
 // A node whose certificate has expired does not start and says what to do, and so does its doctor; one whose TLS
 // certificate has expired runs, says what the hub refuses, and connects as soon as the certificate is renewed.
 func TestFaultExpiredCertificate(t *testing.T) {
+	t.Parallel()
 	r := newRack(t, rackOptions{})
 	now := time.Now()
 	expired := func(id, tls bool) { r.recertify("carol", id, tls, now.Add(-50*time.Minute), now.Add(-time.Minute)) }
@@ -54,6 +55,7 @@ func TestFaultExpiredCertificate(t *testing.T) {
 // A certificate expires while its node runs: its jobs fail with words that say so, the others miss it, and all compute
 // again once it is renewed and the node started anew.
 func TestFaultCertificateExpiresMeanwhile(t *testing.T) {
+	t.Parallel()
 	r := prepareRack(t, rackOptions{})
 	clock := r.path(memberCoordinator, "clock")
 	for _, member := range append([]string{memberCoordinator}, three...) {
@@ -85,6 +87,7 @@ func TestFaultCertificateExpiresMeanwhile(t *testing.T) {
 // A certificate that the authority has issued and that is not on the lists: of its own node, which does not start, of the
 // hub, which does not let it in, or of the other parties, who go on missing the one on theirs. Once it is listed, all compute.
 func TestFaultUnlistedCertificate(t *testing.T) {
+	t.Parallel()
 	r := newRack(t, rackOptions{})
 	listed := r.fingerprint("carol")
 	r.procs["carol"].stop()

@@ -8,6 +8,7 @@ import (
 // The clock of one node is off by ten minutes: its jobs fail at once with words about the clock and its doctor says so; the
 // others are told who is missing; once it is right, all compute.
 func TestFaultClockIsOff(t *testing.T) {
+	t.Parallel()
 	r := prepareRack(t, rackOptions{})
 	clock := r.path("carol", "clock")
 	r.clock("carol", "@"+clock)

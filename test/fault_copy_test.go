@@ -15,6 +15,7 @@ import (
 // A node is started with an old copy of its state folder, which knows nothing of computations that it has confirmed since.
 // It signs nothing a second time, whatever STARTs come again, says what is wrong, and computes on.
 func TestFaultOldStateFolder(t *testing.T) {
+	t.Parallel()
 	r := newRack(t, rackOptions{observed: true})
 	r.wantSum(r.sumAll("1", "2", "3"), "6")
 	r.procs["carol"].stop()

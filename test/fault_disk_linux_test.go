@@ -13,6 +13,7 @@ import (
 // the node's log, its readiness and its doctor say why; the others are told who is missing. When there is room again the node
 // computes, without a restart.
 func TestFaultDiskFull(t *testing.T) {
+	t.Parallel()
 	r := prepareRack(t, rackOptions{})
 	disk := newSmallDisk(t, r.path("carol", "state"))
 	t.Cleanup(r.procs["carol"].kill) // before the disk goes
@@ -58,6 +59,7 @@ func TestFaultDiskFull(t *testing.T) {
 // The disk is full to the last byte in the middle of a computation, so that the store meets an error. The node does not hang:
 // it ends and says what to do, the others' jobs end, and it goes on when it is started with room.
 func TestFaultDiskFullMeanwhile(t *testing.T) {
+	t.Parallel()
 	r := prepareRack(t, rackOptions{})
 	disk := newSmallDisk(t, r.path("carol", "state"))
 	t.Cleanup(r.procs["carol"].kill)

@@ -8,6 +8,7 @@ import (
 // The hub, the coordinator, and both at once are killed and started again while a computation runs and another one waits
 // for its last party: both end in a result.
 func TestFaultHubAndCoordinatorRestart(t *testing.T) {
+	t.Parallel()
 	r := newRack(t, rackOptions{proxied: true})
 	r.wantSum(r.sumAll("1", "2", "3"), "6")
 	for _, members := range [][]string{{memberHub}, {memberCoordinator}, {memberHub, memberCoordinator}} {

@@ -9,6 +9,7 @@ import (
 // Two processes run with one identity and one key at the hub, over different state folders. Whichever of them is asked, or
 // both at once, every job ends; nobody signs anything twice or for the other, and somebody is told.
 func TestFaultTwins(t *testing.T) {
+	t.Parallel()
 	r := newRack(t, rackOptions{observed: true})
 	twin := r.twin("alice")
 

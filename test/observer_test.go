@@ -49,8 +49,8 @@ func TestObserverFindsNoValues(t *testing.T) {
 func TestObserverWouldFindUnsealedValues(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "go", "test", "-tags", "weft_insecure_unsealed", "-count", "1", "-v", "-run", "^TestUnsealed", ".")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd := exec.CommandContext(ctx, "go", "test", "-tags", "weft_insecure_unsealed", "-vet", "off", "-ldflags", "-s -w", "-count", "1", "-v", "-run", "^TestUnsealed", ".")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", binaryVariable+"="+binary)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v:\n%s", err, out)

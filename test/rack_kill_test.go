@@ -19,11 +19,11 @@ import (
 	"github.com/google/uuid"
 )
 
-// slaughter is a stream of sums over a rack of which every process may be killed at any moment, the hub too. Its clients
-// give each part under an Idempotency-Key and send the same request until it is answered.
+// slaughter is a stream of sums over a rack of which every process may be killed at any moment, the hub and the gateways
+// beside a node too. Its clients give each part under an Idempotency-Key and send the same request until it is answered.
 type slaughter struct {
 	t       *testing.T
-	r       *rack
+	r       *twins
 	seed    uint64
 	victims []string // members with a process
 	n       int      // computations
@@ -49,11 +49,16 @@ type part struct {
 func newSlaughter(t *testing.T, n int) *slaughter {
 	t.Helper()
 	s := &slaughter{
-		t: t, r: newRack(t, rackOptions{}), seed: stormSeed(t), n: n, kills: map[string]int{}, statuses: map[int]int{},
+		t: t, r: newTwins(t), seed: stormSeed(t), n: n, kills: map[string]int{}, statuses: map[int]int{},
 		parts: map[uuid.UUID]map[string]*part{}, wants: map[uuid.UUID]string{},
 	}
+	for _, name := range s.r.names {
+		s.r.procs[name].start()
+	}
+	s.r.start()
+	s.r.up(s.r.names...)
 	// Everybody who handles jobs: all but the coordinator, whose part a job only waits for.
-	s.victims = slices.DeleteFunc(s.r.members(), func(m string) bool { return m == memberCoordinator })
+	s.victims = append(slices.DeleteFunc(s.r.members(), func(m string) bool { return m == memberCoordinator }), s.r.names...)
 	t.Logf("seed %d; to run it again: WEFT_SEED=%d go test ./test -run '^%s$'", s.seed, s.seed, t.Name())
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -67,7 +72,7 @@ func newSlaughter(t *testing.T, n int) *slaughter {
 func (s *slaughter) random(purpose uint64) *rand.Rand { return rand.New(rand.NewPCG(s.seed, purpose)) }
 
 // killing kills victims at random, so many times, spread over the stream, and starts each again at once. A victim may be
-// killed while it starts.
+// killed while it starts. None may have ended by itself, whoever else was gone meanwhile.
 func (s *slaughter) killing(ctx context.Context, kills int) {
 	rnd := s.random(2)
 	for k := range kills {
@@ -84,6 +89,12 @@ func (s *slaughter) killing(ctx context.Context, kills int) {
 		s.kills[victim]++
 		fmt.Fprintf(&s.events, "%s kill -9 %s\n", time.Now().UTC().Format("15:04:05.000"), victim)
 		p := s.r.procs[victim]
+		select {
+		case <-p.over():
+			s.t.Errorf("%s has ended by itself", victim)
+			return
+		default:
+		}
 		if err := errors.Join(p.end(syscall.SIGKILL), p.launch()); err != nil {
 			s.t.Error(err)
 			return
@@ -169,9 +180,14 @@ func (s *slaughter) post(ctx context.Context, party string, p *part) (jobReport,
 	}
 }
 
-// once sends a part once; status is 0 where nothing or half an answer came.
-func (s *slaughter) once(ctx context.Context, party, key, body string) (j jobReport, status int, err error) {
-	q, err := http.NewRequestWithContext(ctx, http.MethodPost, s.r.urls[party]+"/v1/jobs", strings.NewReader(body))
+// once sends a part once to the address of its party.
+func (s *slaughter) once(ctx context.Context, party, key, body string) (jobReport, int, error) {
+	return s.onceAt(ctx, s.r.urls[party], key, body)
+}
+
+// onceAt sends a part once to a gateway or to the proxy before it; status is 0 where nothing or half an answer came.
+func (s *slaughter) onceAt(ctx context.Context, gateway, key, body string) (j jobReport, status int, err error) {
+	q, err := http.NewRequestWithContext(ctx, http.MethodPost, gateway+"/v1/jobs", strings.NewReader(body))
 	if err != nil {
 		return j, 0, err
 	}
@@ -187,7 +203,7 @@ func (s *slaughter) once(ctx context.Context, party, key, body string) (j jobRep
 		return j, 0, err
 	}
 	if answer.StatusCode != http.StatusOK && answer.StatusCode != http.StatusAccepted {
-		return j, answer.StatusCode, &statusError{party + " POST /v1/jobs", answer.StatusCode, strings.TrimSpace(string(b))}
+		return j, answer.StatusCode, &statusError{gateway + " POST /v1/jobs", answer.StatusCode, strings.TrimSpace(string(b))}
 	}
 	return j, answer.StatusCode, decode(b, &j)
 }
@@ -199,7 +215,15 @@ type outcomes struct {
 	worst                time.Duration
 }
 
-// check holds all outcomes against the plain sums and each other, and asks every key once more for its job.
+// gateways are the addresses of all that serve a party's jobs, those behind a proxy by themselves.
+func (s *slaughter) gateways(party string) []string {
+	if party == s.r.party {
+		return slices.Collect(maps.Values(s.r.at))
+	}
+	return []string{s.r.urls[party]}
+}
+
+// check holds all outcomes against the plain sums and each other, and asks every key at every gateway once more for its job.
 func (s *slaughter) check() outcomes {
 	s.t.Helper()
 	o := outcomes{reasons: map[string]int{}}
@@ -235,9 +259,11 @@ func (s *slaughter) check() outcomes {
 // ends checks one job, and tells whether it is done.
 func (s *slaughter) ends(computation uuid.UUID, party string, p *part, o *outcomes) bool {
 	s.t.Helper()
-	again, _, err := s.once(s.t.Context(), party, p.key, p.body)
-	if err != nil || again.ID != p.id || again.State != p.end.State || again.UUID != computation {
-		s.t.Errorf("%s: the key of job %s (%s) gives job %s (%s): %v", party, p.id, p.end.State, again.ID, again.State, err)
+	for _, gateway := range s.gateways(party) {
+		again, _, err := s.onceAt(s.t.Context(), gateway, p.key, p.body)
+		if err != nil || again.ID != p.id || again.State != p.end.State || again.UUID != computation {
+			s.t.Errorf("%s: the key of job %s (%s) gives job %s (%s) at %s: %v", party, p.id, p.end.State, again.ID, again.State, gateway, err)
+		}
 	}
 	j := p.end
 	if j.Ended == nil {
@@ -283,20 +309,22 @@ func (s *slaughter) table(o outcomes, c ledgerCount) string {
 		list(s.kills), s.repeated, o.done, o.partly, o.failed, list(o.reasons), o.worst.Seconds(), c.jobs, c.lines, c.notices)
 }
 
-// Any process that handles jobs, the hub and the nodes with their gateways, is killed (kill -9) at any moment and starts
-// again, while clients who repeat their requests until they are answered have sums computed. Every job has exactly one
-// outcome: each key stands for one job, no accepted job is lost, no computation has two results, and what the parties'
-// ledgers say agrees with it.
+// Any process that handles jobs is killed (kill -9) at any moment and starts again: the hub, the nodes, of which two have
+// their gateway in them, and the two gateways of the third, which are processes behind a load balancer. Meanwhile clients
+// who repeat their requests until they are answered have sums computed. Every job has exactly one outcome: each key stands
+// for one job, at whichever gateway, no accepted job is lost, no computation has two results, and what the parties' ledgers
+// say agrees with it.
 func TestStormOfKilledProcesses(t *testing.T) {
 	if !soaking() {
 		t.Parallel()
 	}
 	s := newSlaughter(t, counts(20, 40, 500))
-	kills := counts(3, 6, 100)
+	kills := counts(4, 8, 100)
 	during(t, func(ctx context.Context) { s.killing(ctx, kills) }, func() { s.stream(4) })
 	s.r.ready(s.r.parties...) // the last victims start again
+	s.r.up(s.r.names...)
 	o := s.check()
-	for _, member := range s.r.parties {
+	for _, member := range slices.Concat(s.r.names, s.r.parties) {
 		s.r.procs[member].stop()
 	}
 	c := s.checkLedgers()

@@ -70,7 +70,7 @@ func (r *rack) readStore(party string) ([]jobs.Job, []jobs.Line) {
 func (s *slaughter) checkLedgers() ledgerCount {
 	s.t.Helper()
 	var count ledgerCount
-	a, l := newAudit(s.t, s.r), newLedgers()
+	a, l := newAudit(s.t, s.r.rack), newLedgers()
 	for _, party := range s.r.parties {
 		all, lines := s.r.readStore(party)
 		count.jobs, count.lines = count.jobs+len(all), count.lines+len(lines)

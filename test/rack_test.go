@@ -269,6 +269,7 @@ func freeAddress(t testing.TB) string {
 // A rack computes a sum, before and after a kill -9 and with another configuration, and every process ends cleanly when it
 // is asked to.
 func TestRackComputes(t *testing.T) {
+	t.Parallel()
 	r := newRack(t, rackOptions{})
 	r.wantSum(r.sumAll("19", "5", "61"), "85")
 	r.rewrite("alice", "node.yaml", "format: text", "format: json")

@@ -149,7 +149,7 @@ func TestReadme(t *testing.T) {
 			target := strings.TrimPrefix(c, "make ")
 			run := exec.Command("make", "--dry-run", target)
 			run.Dir = ".."
-			want := map[string]string{"test": "go test ./test ./node ./...", "deps": "apt-get install"}[target]
+			want := map[string]string{"test": "go test -parallel 4 ./test ./node ./...", "deps": "apt-get install"}[target]
 			if out, err := run.CombinedOutput(); err != nil || !strings.Contains(string(out), want) {
 				t.Errorf("%s: %v: %s", c, err, out)
 			}

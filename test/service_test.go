@@ -74,6 +74,7 @@ func (r *rack) house() string {
 // uploaded, and computes with what comes back. Killed, it is gone in words; started again, the same handles are good; two
 // share the work.
 func TestExampleService(t *testing.T) {
+	t.Parallel()
 	py := python(t)
 	r := prepareRack(t, rackOptions{})
 	url := r.house()

@@ -155,6 +155,7 @@ func (r *rack) trace(endpoint string, parties ...string) {
 // one without a collector takes part in none. What is exported has no data, no tokens and no names of files. A request that
 // an earlier process has taken and a later one works on is one trace.
 func TestTraces(t *testing.T) {
+	t.Parallel()
 	const secret, name = "48151623", "needle-in-a-file.json"
 	c := newOTLPServer(t)
 	r := prepareRack(t, rackOptions{})
@@ -234,6 +235,7 @@ func TestTraces(t *testing.T) {
 // A collector that takes nothing, and one that is not there, are told in the log and change nothing else: computations go
 // on, and the end of the process waits for neither.
 func TestTracesWithoutCollector(t *testing.T) {
+	t.Parallel()
 	c := newOTLPServer(t)
 	c.refusing = true
 	r := prepareRack(t, rackOptions{})

@@ -150,6 +150,7 @@ func (w *twins) made(method, path, body string) string {
 
 // Two gateways are one to whoever comes through the proxy, over the death of each and of their node.
 func TestTwoGateways(t *testing.T) {
+	t.Parallel()
 	py := python(t)
 	w := newTwins(t)
 	for _, name := range w.names { // before their node
@@ -397,6 +398,7 @@ func (w *twins) reloadReaches() {
 
 // A gateway that its node does not know, or that is another party's, says so.
 func TestGatewayOfNobody(t *testing.T) {
+	t.Parallel()
 	w := newTwins(t)
 	w.names = w.names[:1]
 	w.weft("ca", "issue", "stranger", "--operator", "--ca", "house", "--out", "stranger")

@@ -42,7 +42,9 @@ const (
 )
 
 var benchKinds = []string{benchSum, benchHTTP, benchHTTPNew, benchAtOnce, benchHTTPAtOnce, benchCalls, benchVector, benchUnivariate, benchBivariate, benchLogistic, benchUnion,
-	benchExtremes, benchMedian, benchQuantiles, benchHidden, benchLarge, benchSets, benchSetSize, benchSetsLarge, benchSetsFloor, benchSetsMany, benchManyFloor}
+	benchExtremes, benchMedian, benchQuantiles, benchHidden, benchLarge,
+	benchProduct, benchProductLarge, benchOLS, benchColumnsOf,
+	benchSets, benchSetSize, benchSetsLarge, benchSetsFloor, benchSetsMany, benchManyFloor}
 
 const (
 	benchLongest   = time.Hour // for one row
@@ -94,13 +96,17 @@ result, and prints a table. A row:
             minimum and maximum, the median, or seven quantiles, of 100 numbers of each party
   hidden    a frequency table of 100 categories whose counts below 5 are hidden
   median-large  the median of 1,000,000 numbers of each party
+  product, product-large
+            the product of two parties' matrices, 10 x 10 x 10 and 100 x 1,000 x 100, where 2 is among --parties
+  ols       least squares of 200 rows of 5 columns at one party and y at another, where 2 is among --parties
+  columns   a regression of 10,000 rows of 4 columns of each of five parties, where 5 is among --parties
   sets, sets-size  the common elements, or their number, of two parties with 100 elements each
   sets-large  the same of two parties with --elements each; and sets-large-floor, the arithmetic of both parties alone
   sets-many   the common elements of three parties with a quarter of --elements each; and sets-many-floor, likewise
 
-All rows but the first kind and those of two parties have three, or the first number of --parties if 3 is not among them. A row
-ends after --count repetitions (at-once: ten for each sum under way at least; calls: a hundred
-for each caller at least; vector, sets-large, sets-many: a thirtieth; from logistic to median-large: a tenth) or after --duration,
+All rows but the first kind, those of matrices and those of two parties have three, or the first number of --parties if 3 is not
+among them. A row ends after --count repetitions (at-once: ten for each sum under way at least; calls: a hundred
+for each caller at least; vector, sets-large, sets-many: a thirtieth; from logistic to columns: a tenth) or after --duration,
 whichever comes first. The first tenth on top, at least two, warms up and does not count. All parties share this machine's cores.
 
 With --gateway, once for each party, a running fabric is measured instead, from here: all rows go over HTTP, and the jobs
@@ -177,6 +183,9 @@ func (f benchFlags) check() error {
 	case len(f.gateways) > 0 && f.profile != "":
 		return usageError("--profile is for a fabric in this process: with --gateway the work is done elsewhere")
 	}
+	if err := f.checkMatrices(); err != nil {
+		return err
+	}
 	for _, n := range f.parties {
 		if n < coordinator.MinParties || n > coordinator.MaxParties {
 			return usageError("--parties %d: between %d and %d are possible", n, coordinator.MinParties, coordinator.MaxParties)
@@ -243,6 +252,7 @@ func (f benchFlags) cases(b *benchFabric) []benchCase {
 			}
 		}
 	}
+	all = append(all, f.matrixCases(b, core)...)
 	return append(all, f.setCases(b, core, usual)...)
 }
 
@@ -292,7 +302,7 @@ func (p *program) benchHere(ctx context.Context, f benchFlags, r *benchReport) e
 	logger := slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	var measured []int
 	for _, n := range f.fabrics() {
-		needed := f.wants(benchSum) || n == f.usual() || n == 2 && f.wantsPairs()
+		needed := f.wants(benchSum) || n == f.usual() || f.wantsMatrices(n) || n == 2 && f.wantsPairs()
 		if slices.Contains(measured, n) || !needed {
 			continue
 		}

@@ -72,6 +72,7 @@ func (r *benchRow) rate() {
 	case benchCalls:
 		r.Measured = fmt.Sprintf("a small call of the representation API; %d callers; HTTP, kept connections", r.AtOnce)
 	case benchVector, benchUnivariate, benchBivariate, benchLogistic, benchUnion, benchExtremes, benchMedian, benchQuantiles, benchHidden, benchLarge,
+		benchProduct, benchProductLarge, benchOLS, benchColumnsOf,
 		benchSets, benchSetSize, benchSetsLarge, benchSetsMany:
 		r.Measured = whole + "; " + through
 	case benchSetsFloor, benchManyFloor:

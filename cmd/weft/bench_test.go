@@ -68,6 +68,7 @@ func TestBenchHasAllRows(t *testing.T) {
 	want := []string{"sum 2 1 2", "sum 3 1 2", "http 3 1 2", "http-new 3 1 2", "at-once 3 1 40", "http-at-once 3 1 40", "calls 3 1 400", "vector 3 1000 1",
 		"univariate 3 100 2", "bivariate 3 100 2", "logistic 3 427 1", "categories 3 1000 1",
 		"extremes 3 100 1", "median 3 100 1", "quantiles 3 100 1", "hidden 3 1000 1", "median-large 3 1000000 1",
+		"product 2 100 1", "product-large 2 100000 1", "ols 2 1000 1",
 		"sets 2 100 2", "sets-size 2 100 2", "sets-large 2 80 1", "sets-large-floor 2 80 1", "sets-many 3 20 1", "sets-many-floor 3 20 1"}
 	if got := rowsOf(t, stdout.String()); !slices.Equal(got, want) {
 		t.Errorf("rows %q, want %q", got, want)

@@ -130,6 +130,8 @@ func (d *doctor) examine(ctx context.Context, environ []string) {
 	d.tlsCertificate()
 	d.store()
 	d.access()
+	d.approval()
+	d.traces(ctx)
 	d.links(ctx)
 }
 

@@ -49,6 +49,7 @@ type job struct {
 	Revision      uint64          `json:"revision"`
 	Result        json.RawMessage `json:"result"`
 	Error         *jobError       `json:"error"`
+	Approval      *jobApproval    `json:"approval"`
 
 	raw json.RawMessage // as it came, for --json
 }
@@ -67,6 +68,7 @@ type jobError struct {
 
 // The states that the commands tell apart; a gateway may have others.
 const (
+	stateHeld      = "held"
 	stateDone      = "done"
 	stateFailed    = "failed"
 	stateCancelled = "cancelled"

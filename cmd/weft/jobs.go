@@ -13,10 +13,10 @@ import (
 func (p *program) jobCommand() *cobra.Command {
 	return group(&cobra.Command{
 		Use:     "job",
-		Short:   "List, show, watch and cancel the jobs of a gateway",
-		Long:    "Lists, shows, watches and cancels the jobs of your party's gateway. Jobs and their results are kept for a day after their end.\n\n" + exitCodes,
+		Short:   "List, show, watch, approve and cancel the jobs of a gateway",
+		Long:    "Lists, shows, watches, approves and cancels the jobs of your party's gateway. Jobs and their results are kept for a day after their end.\n\n" + exitCodes,
 		Example: "  weft job ls --gateway http://127.0.0.1:55501",
-	}, p.jobListCommand(), p.jobShowCommand(), p.jobWatchCommand(), p.jobResultCommand(), p.jobCancelCommand())
+	}, p.jobListCommand(), p.jobShowCommand(), p.jobWatchCommand(), p.jobResultCommand(), p.jobCancelCommand(), p.jobApproveCommand(), p.jobDenyCommand())
 }
 
 func (p *program) jobListCommand() *cobra.Command {
@@ -50,7 +50,7 @@ func (p *program) jobListCommand() *cobra.Command {
 	}
 	p.gatewayFlag(c, &gateway)
 	fl := c.Flags()
-	fl.StringVar(&which.state, "state", "", "only jobs in this state: submitted, waiting, running, done, failed or cancelled")
+	fl.StringVar(&which.state, "state", "", "only jobs in this state: submitted, held, waiting, running, done, failed or cancelled")
 	fl.StringVar(&which.microprotocol, "microprotocol", "", "only jobs that compute this")
 	fl.StringVar(&which.uuid, "uuid", "", "only jobs of this computation")
 	fl.IntVar(&which.limit, "limit", 0, "at most so many jobs, 1000 at most (default: 100)")
@@ -129,6 +129,9 @@ until their deadline.
 				return p.printJob(format, j)
 			}
 			text := "is being cancelled"
+			if j.State == stateHeld && j.Approval != nil && j.Approval.Verdict == "denied" {
+				text = "was denied and ends; nothing to cancel"
+			}
 			switch j.State {
 			case stateCancelled:
 				text = "is cancelled"
@@ -208,6 +211,14 @@ func (p *program) showJob(ctx context.Context, c *client, j job) error {
 	if j.Attempts > 0 {
 		row("attempt", fmt.Sprintf("%d of %d", j.Attempt, j.Attempts))
 	}
+	if j.State == stateHeld {
+		q, err := c.approval(ctx, j.ID)
+		if err != nil {
+			return err
+		}
+		showRequest(row, q)
+	}
+	showDecision(row, j.Approval)
 	row("created", clock(j.Created))
 	row("started", clock(j.Started))
 	row("ended", clock(j.Ended))

@@ -34,7 +34,9 @@ type partyConfig struct {
 	coordinator identity.Fingerprint
 	profile     policy.Profile
 	helpers     []policy.Helper
-	excluded    []string      // from evaluating
+	excluded    []string // from evaluating
+	disclose    []simon.Disclosure
+	approval    policy.Approval
 	power       bool          // every write survives a power cut
 	guests      broker.Guests // of the private broker; the zero Guests: none
 	loopback    bool          // localhost, 127.0.0.1 and [::1] are one
@@ -54,7 +56,7 @@ type partyConfig struct {
 
 // policy is what the node takes part in.
 func (c partyConfig) policy(maxParties int) policy.Policy {
-	return policy.Policy{Profile: c.profile, MaxParties: maxParties, Helpers: c.helpers, ExcludeEvaluators: c.excluded}
+	return policy.Policy{Profile: c.profile, MaxParties: maxParties, Helpers: c.helpers, ExcludeEvaluators: c.excluded, Disclose: c.disclose, Approval: c.approval}
 }
 
 // party is a node with its private broker, its stores and its gateway.

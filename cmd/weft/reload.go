@@ -59,7 +59,11 @@ func digests(c nodeConfig) map[string][32]byte {
 	all := map[string][32]byte{}
 	for key, file := range map[string]string{
 		"identity.cert": c.Identity.Cert, "ca": c.CA, "hub.cert": c.Hub.Cert, "hub.ca": c.Hub.CA, "hub.nkey": c.Hub.NKey,
+		"private.tls.cert": c.Private.TLS.Cert, "private.tls.key": c.Private.TLS.Key, "private.tls.ca": c.Private.TLS.CA,
 	} {
+		if file == "" {
+			continue
+		}
 		b, _ := identity.ReadSmall(file) // a file that has gone differs, and the next start says why
 		all[key] = sha256.Sum256(b)
 		clear(b)
@@ -81,8 +85,9 @@ func (r *reloader) reload() {
 		if err != nil {
 			r.log.Error("the profile and the parties are not reloaded", "error", err)
 		} else {
-			taken = append(taken, "profile", "parties", "helpers", "exclude_evaluators")
-			r.config.Profile, r.config.Parties, r.config.Helpers, r.config.Excluded = next.Profile, next.Parties, next.Helpers, next.Excluded
+			taken = append(taken, ruledKeys...)
+			r.config.Profile, r.config.Parties, r.config.Helpers = next.Profile, next.Parties, next.Helpers
+			r.config.Excluded, r.config.Disclose, r.config.Approval = next.Excluded, next.Disclose, next.Approval
 		}
 		if own {
 			restart = append(restart, "parties (this party's own gateways)")
@@ -104,9 +109,12 @@ func (r *reloader) reload() {
 	r.log.Info("the configuration was read again", "reloaded", strings.Join(taken, ", "), "needs_restart", strings.Join(restart, ", "))
 }
 
-// ruled is what decides whom the node computes with, and what.
+// ruledKeys are the keys of what decides whom the node computes with, what, and by whose leave.
+var ruledKeys = []string{"profile", "parties", "helpers", "exclude_evaluators", "disclose", "approval"}
+
+// ruled are their values.
 func ruled(c nodeConfig) nodeConfig {
-	return nodeConfig{Profile: c.Profile, Parties: c.Parties, Helpers: c.Helpers, Excluded: c.Excluded}
+	return nodeConfig{Profile: c.Profile, Parties: c.Parties, Helpers: c.Helpers, Excluded: c.Excluded, Disclose: c.Disclose, Approval: c.Approval}
 }
 
 // rules takes over profile, parties and helpers. own says that this party's own gateways differ, whose names the gateway knows from
@@ -156,7 +164,7 @@ func differences(a, b reflect.Value, path string) (keys []string) {
 	for f := range fields(a.Type()) {
 		x, y, key := a.FieldByIndex(f.Index), b.FieldByIndex(f.Index), join(path, keyOf(f))
 		switch {
-		case slices.Contains([]string{"profile", "parties", "helpers", "exclude_evaluators"}, key):
+		case slices.Contains(ruledKeys, key):
 		case isGroup(x.Type()):
 			keys = append(keys, differences(x, y, key)...)
 		case !reflect.DeepEqual(x.Interface(), y.Interface()):
@@ -207,8 +215,8 @@ func (p *program) nodeReloadCommand() *cobra.Command {
 		Use:   "reload",
 		Short: "Have a running node read its configuration again",
 		Long: `Checks a node's configuration and, if it can be used, has the node that runs with it read it again, as SIGHUP does.
-The profile, the parties, the helpers and who evaluates take effect at once: computations that run go on, requests that
-have not started are judged anew. A new TLS certificate for the hub is used by a new connection. Everything else needs a
+The profile, the parties, the helpers, who evaluates and what waits for an approval take effect at once: computations that
+run go on, requests that have not started are judged anew. A new TLS certificate for the hub is used by a new connection. Everything else needs a
 restart; the node's log says what was reloaded and what was not.`,
 		Example: `  weft node reload --config alice/node.yaml`,
 		Args:    cobra.NoArgs,

@@ -46,8 +46,8 @@ func (p *program) tokenCreateCommand() *cobra.Command {
 What is made with a token belongs to its name: jobs and uploads of token:anna are anna's, with whichever token of that name.
 A second token of a name wants --another, so that two people do not get one name by accident.
 
-Roles: viewer reads descriptions, parties and what is its own; analyst computes; data-owner also sees all jobs and may cancel
-them; admin may do everything. gateway/README.md has the table.`,
+Roles: viewer reads descriptions, parties and what is its own; analyst computes; data-owner also sees all jobs, may
+cancel them, and approves those that wait for it; admin may do everything. gateway/README.md has the table.`,
 		Example: `  weft token create --config node.yaml --name anna --role analyst --expires 90d`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -89,26 +89,16 @@ func (c tracesConfig) start(party string, log *slog.Logger) (trace.Tracer, func(
 	if c.Endpoint == "" {
 		return nil, func() {}, nil
 	}
-	headers, err := c.headers()
+	headers, client, err := c.client()
 	if err != nil {
-		return nil, nil, fmt.Errorf("traces.headers_file: %w", err)
-	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-	if c.CA != "" {
-		if transport.TLSClientConfig.RootCAs, err = loadPool(c.CA); err != nil {
-			return nil, nil, fmt.Errorf("traces.ca: %w", err)
-		}
+		return nil, nil, err
 	}
 	// Everything is set here that the exporter would else take from the environment's OTEL_… variables.
 	sender, err := otlptracehttp.New(context.Background(),
 		otlptracehttp.WithEndpointURL(c.Endpoint), otlptracehttp.WithHeaders(headers), otlptracehttp.WithTimeout(spanSend),
 		otlptracehttp.WithCompression(otlptracehttp.GzipCompression), otlptracehttp.WithEncoding(otlptracehttp.EncodingProtobuf),
 		otlptracehttp.WithRetry(otlptracehttp.RetryConfig{Enabled: true, InitialInterval: time.Second, MaxInterval: 5 * time.Second, MaxElapsedTime: spanGiveUp}),
-		otlptracehttp.WithHTTPClient(&http.Client{
-			Transport: transport, Timeout: spanSend,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // with the headers it must not go elsewhere
-		}))
+		otlptracehttp.WithHTTPClient(client))
 	if err != nil {
 		return nil, nil, fmt.Errorf("traces: %w", err)
 	}
@@ -127,9 +117,27 @@ func (c tracesConfig) start(party string, log *slog.Logger) (trace.Tracer, func(
 		if err := provider.Shutdown(ctx); err != nil {
 			log.Warn("the last spans could not be sent within their time", "endpoint", c.Endpoint)
 		}
-		transport.CloseIdleConnections()
+		client.CloseIdleConnections()
 	}
 	return provider.Tracer("github.com/weftmpc/weft"), end, nil
+}
+
+// client is what speaks to the collector, and the headers that go with each request.
+func (c tracesConfig) client() (headers map[string]string, client *http.Client, err error) {
+	if headers, err = c.headers(); err != nil {
+		return nil, nil, fmt.Errorf("traces.headers_file: %w", err)
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	if c.CA != "" {
+		if transport.TLSClientConfig.RootCAs, err = loadPool(c.CA); err != nil {
+			return nil, nil, fmt.Errorf("traces.ca: %w", err)
+		}
+	}
+	return headers, &http.Client{
+		Transport: transport, Timeout: spanSend,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // with the headers it must not go elsewhere
+	}, nil
 }
 
 // spanLimits bounds one span: 128 names of parties are the longest that one tells.

@@ -24,7 +24,7 @@ type Role int
 const (
 	Viewer    Role = iota + 1 // reads: descriptions, parties, and what is its own
 	Analyst                   // computes, with objects and jobs of its own
-	DataOwner                 // sees all jobs of the party and may cancel them
+	DataOwner                 // sees all jobs of the party, may cancel them, and approves those that wait for it
 	Admin                     // the rest
 )
 

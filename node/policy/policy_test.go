@@ -76,6 +76,37 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// The profile strict refuses a product that gives a matrix away, and says so; teaching does not.
+func TestCheckOfMatrices(t *testing.T) {
+	m := simon.SecureMatrixMultiplication()
+	for _, c := range []struct {
+		profile policy.Profile
+		guard   simon.Guard
+		data    string
+		rule    string
+	}{
+		{policy.Teaching, policy.Teaching.Guard(), "[[1,2,3],[4,5,6],[7,8,9]]", ""},
+		{policy.Strict, policy.Strict.Guard(), "[[1,2,3],[4,5,6],[7,8,9]]", "profile strict: parameters.left: makes a result of 3 rows from sums of 3 terms"},
+		{policy.Strict, policy.Strict.Guard(), "[[1,2,3,4,5,6,7,8,9,10]]", ""},
+		{policy.Strict, policy.Teaching.Guard(), "[[1,2,3,4,5,6,7,8,9,10]]", "profile strict: parameters.least_ratio: must be at least 10"},
+	} {
+		one, err := m.Prepare(strings.NewReader(c.data), nil, c.guard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Where its shape is refused, what the party would ask for is.
+		full, err := m.Complete(simon.Placed{Parties: 2, Parameters: one.Parameters, Input: one.Input})
+		if err == nil {
+			err = policy.Policy{Profile: c.profile}.Check(m, full, parties("a", "b"))
+		} else {
+			err = fmt.Errorf("profile %s: %w", c.profile, err)
+		}
+		if (err == nil) != (c.rule == "") || err != nil && !strings.Contains(err.Error(), c.rule) {
+			t.Errorf("%v, %s: %v, want %q", c.profile, c.data, err, c.rule)
+		}
+	}
+}
+
 func TestProfiles(t *testing.T) {
 	for _, p := range []policy.Profile{policy.Strict, policy.Teaching} {
 		if got, err := policy.ParseProfile(p.String()); err != nil || got != p {

@@ -63,7 +63,7 @@ func (o *Open) Begin(b []byte, job jobs.Job) (*Run, error) {
 	used = true
 	r := &Run{
 		seat: s, uuid: o.common.UUID, sid: sid, common: o.common, self: self, peers: peers, among: len(o.common.Parties),
-		wake: make(chan struct{}, 1), begun: s.cfg.Now(),
+		wake: make(chan struct{}, 1), begun: s.cfg.Now(), log: o.Log,
 	}
 	if err := r.prepare(job, sha256.Sum256(o.raw)); err != nil {
 		r.release(o)

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -23,7 +24,7 @@ func (r *Run) openChannel(seat int) {
 	p := &r.peers[seat]
 	pair, err := s.channels.Pair(r.peers[r.self].bundle, p.bundle, s.cfg.Now())
 	if err != nil {
-		s.cfg.Logger.Warn("no channel", "computation", r.uuid, "party", p.Name, "error", err)
+		r.log.Warn("no channel", "party", p.Name, "error", err)
 		return // the round's time-out ends the computation
 	}
 	r.mu.Lock()
@@ -83,7 +84,7 @@ func (r *Run) init(from Peer, init []byte) {
 		return
 	}
 	if err := pair.Accept(init); err != nil {
-		r.seat.cfg.Logger.Debug("INIT refused", "computation", r.uuid, "party", r.peers[seat].Name, "error", err)
+		r.log.Debug("INIT refused", "party", r.peers[seat].Name, "error", err)
 		return
 	}
 	r.mu.Lock()
@@ -253,9 +254,9 @@ func (r *Run) repeatInits(now time.Time) {
 	}
 }
 
-// noticeFor answers a START that this seat cannot serve, from the ledger or with ABORT "withdrawn or not open". If the JOIN
+// noticeFor answers a START that this seat cannot serve, from the ledger or with ABORT and the code. If the JOIN
 // in it is forgotten here, a line may be forgotten as well, and with it a CONFIRM: then only a line that is there is told.
-func (s *Seat) noticeFor(common coordinator.Common, sid [32]byte, forgotten bool) {
+func (s *Seat) noticeFor(common coordinator.Common, sid [32]byte, code uint16, forgotten bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), ledgerLook)
 	defer cancel()
 	line, err := s.cfg.Ledger.Line(ctx, sid)
@@ -278,7 +279,7 @@ func (s *Seat) noticeFor(common coordinator.Common, sid [32]byte, forgotten bool
 				"or the folder is an old copy, which must not be put back: start with a new folder")
 			return
 		}
-		raw = session.SignAbort(s.cfg.Identity, sid, CodeWithdrawn).Encode()
+		raw = session.SignAbort(s.cfg.Identity, sid, code).Encode()
 	}
 	for _, fp := range common.Parties {
 		if p, ok := s.peer(fp); ok && fp != s.cfg.Identity.FP() && raw != nil {
@@ -345,7 +346,7 @@ func (s *Seat) Recover(ctx context.Context) (committed []*Run, err error) {
 func (s *Seat) resumed(line jobs.Line) *Run {
 	r := &Run{
 		seat: s, uuid: line.UUID, sid: line.SID, self: line.Self, among: line.Parties, line: line, until: line.Until,
-		wake: make(chan struct{}, 1), written: make(chan struct{}),
+		wake: make(chan struct{}, 1), written: make(chan struct{}), log: s.cfg.Logger.With("job", line.Job, "computation", line.UUID),
 	}
 	close(r.written)
 	for _, p := range line.Participants {
@@ -353,6 +354,9 @@ func (s *Seat) resumed(line jobs.Line) *Run {
 	}
 	return r
 }
+
+// LogTo sets where the lines about a run that Recover returned go, before Resume.
+func (r *Run) LogTo(l *slog.Logger) { r.log = l }
 
 // Job is the record that this run's ledger line names.
 func (r *Run) Job() uuid.UUID { return r.line.Job }

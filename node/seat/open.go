@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"maps"
 	"time"
 
 	"github.com/weftmpc/weft/broker/identity"
@@ -31,6 +33,9 @@ type Open struct {
 	raw    []byte   // the JOIN, encoded
 	key    [32]byte // hash of own part and signature: the name of this JOIN in the seat
 
+	// Log is for lines about this JOIN and the run that it becomes; its owner may set it before Begin to one that says more.
+	Log *slog.Logger
+
 	// Starts gets candidate STARTs; Begin checks them. Answers gets the coordinator's other answers.
 	Starts  chan []byte
 	Answers chan coordinator.Answer
@@ -41,6 +46,36 @@ type Open struct {
 // Propose signs a JOIN for the common part and opens it. issued (unix ns) must be larger than that of every earlier JOIN
 // of this seat for the computation; the JOIN expires at expiry, or with the current bundle if that is sooner.
 func (s *Seat) Propose(common coordinator.Common, issued int64, expiry time.Time) (*Open, error) {
+	o, err := s.sign(common, issued, expiry)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open[o.key] = o
+	s.early.expect(common.UUID, s.strangers(common))
+	return o, nil
+}
+
+// Decline signs a JOIN as Propose does and erases its secret at once: it is never open, and a START with it is answered with
+// ABORT "denied". Its owner calls Send, which tells the others as soon as they have joined, too. After a restart the answer is
+// "withdrawn".
+func (s *Seat) Decline(common coordinator.Common, issued int64, expiry time.Time) (*Open, error) {
+	o, err := s.sign(common, issued, expiry)
+	if err != nil {
+		return nil, err
+	}
+	o.secret = nil
+	now := s.cfg.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.declined, func(_ [32]byte, until time.Time) bool { return now.After(until.Add(startGrace)) })
+	s.declined[o.key] = o.Expiry()
+	return o, nil
+}
+
+// sign makes a JOIN that nobody knows of.
+func (s *Seat) sign(common coordinator.Common, issued int64, expiry time.Time) (*Open, error) {
 	now := s.cfg.Now()
 	bundle, err := s.channels.Bundle(now)
 	if err != nil {
@@ -67,18 +102,13 @@ func (s *Seat) Propose(common coordinator.Common, issued int64, expiry time.Time
 		return nil, err
 	}
 	o := &Open{
-		seat: s, common: common, own: own, secret: secret,
+		seat: s, common: common, own: own, secret: secret, Log: s.cfg.Logger.With("computation", common.UUID),
 		Starts: make(chan []byte, 4), Answers: make(chan coordinator.Answer, 4),
 	}
 	o.join.Common = raw
 	o.join.Own = own.Encode()
 	copy(o.join.Sig[:], s.cfg.Identity.Sign(identity.ContextJoin, coordinator.SigningBytes(raw, o.join.Own)))
 	o.raw, o.key = o.join.Encode(), openKey(o.join.Signed)
-
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.open[o.key] = o
-	s.early.expect(common.UUID, s.strangers(common))
 	return o, nil
 }
 
@@ -141,7 +171,7 @@ func (o *Open) Withdraw() bool {
 	leave := coordinator.Leave{UUID: o.common.UUID, FP: o.own.FP, Join: sha256.Sum256(o.raw)}
 	copy(leave.Sig[:], s.cfg.Identity.Sign(identity.ContextLeave, leave.SigningBytes()))
 	if err := s.cfg.Fabric.Leave(leave.Encode()); err != nil {
-		s.cfg.Logger.Debug("leave not sent", "computation", o.common.UUID, "error", err)
+		o.Log.Debug("leave not sent", "error", err)
 	}
 	return true
 }
@@ -239,6 +269,10 @@ func (s *Seat) refuseStart(start coordinator.Start, mine coordinator.Signed) {
 		return
 	}
 	running := s.runs[sid] != nil || s.starting[sid]
+	code := CodeWithdrawn
+	if _, ok := s.declined[openKey(mine)]; ok {
+		code = CodeDenied
+	}
 	forgotten := own.Issued > s.forgotten.after && own.Issued < s.forgotten.before
 	s.mu.Unlock()
 	if running {
@@ -247,7 +281,7 @@ func (s *Seat) refuseStart(start coordinator.Start, mine coordinator.Signed) {
 	if !s.allow("start/" + common.UUID.String()) {
 		return
 	}
-	s.noticeFor(common, sid, forgotten)
+	s.noticeFor(common, sid, code, forgotten)
 }
 
 // Conflict is what another party asked for under the same uuid.
@@ -255,6 +289,12 @@ type Conflict struct {
 	Party       string
 	Issued      time.Time
 	Differences []coordinator.Difference
+
+	// What it asked for, as its signed JOIN says.
+	FP            identity.Fingerprint
+	Microprotocol string
+	Version       uint32
+	Parameters    []byte
 }
 
 // Error names what differs, here first.
@@ -288,6 +328,7 @@ func (o *Open) Conflict(a coordinator.Answer) *Conflict {
 	return &Conflict{
 		Party: o.seat.Name(own.FP), Issued: time.Unix(0, own.Issued).UTC(),
 		Differences: coordinator.Differences(o.common, common, o.seat.Name),
+		FP:          own.FP, Microprotocol: common.Microprotocol, Version: common.Version, Parameters: bytes.Clone(common.Parameters),
 	}
 }
 
@@ -320,7 +361,7 @@ func (s *Seat) checkHelper(common []byte, j coordinator.Signed) (coordinator.Own
 	if err != nil {
 		return own, nil, err
 	}
-	return s.checkSigned(common, j, own, "the dealer", identity.UsageDealer)
+	return s.checkSigned(common, j, own, "the helper", identity.UsageDealer)
 }
 
 func (s *Seat) checkSigned(common []byte, j coordinator.Signed, own coordinator.Own, who string, usage identity.Usage) (coordinator.Own, *identity.Leaf, error) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -24,6 +25,7 @@ const (
 	CodeEquivocation uint16 = 3
 	CodeWithdrawn    uint16 = 4
 	CodeRefused      uint16 = 5
+	CodeDenied       uint16 = 6 // by a person who decides there; an earlier weft takes it for a withdrawal and waits on
 )
 
 const (
@@ -41,6 +43,7 @@ type Run struct {
 	peers  []participant
 	among  int // how many of peers are parties; helpers follow
 	begun  time.Time
+	log    *slog.Logger
 	until  time.Time // of asking for notices
 
 	line jobs.Line // owned by the goroutine that runs
@@ -78,8 +81,10 @@ func (e *AbortedError) Error() string {
 
 func (e *AbortedError) Unwrap() error { return e.Cause }
 
-// Retry reports whether a new attempt makes sense: not where somebody cheated or refused.
-func (e *AbortedError) Retry() bool { return e.Code != CodeEquivocation && e.Code != CodeRefused }
+// Retry reports whether a new attempt makes sense: not where somebody cheated, refused or denied.
+func (e *AbortedError) Retry() bool {
+	return e.Code != CodeEquivocation && e.Code != CodeRefused && e.Code != CodeDenied
+}
 
 func codeText(code uint16) string {
 	switch code {
@@ -93,6 +98,8 @@ func codeText(code uint16) string {
 		return "its request was withdrawn"
 	case CodeRefused:
 		return "it refused"
+	case CodeDenied:
+		return "whoever decides about its data has denied it"
 	}
 	return fmt.Sprintf("code %d", code)
 }
@@ -270,8 +277,15 @@ func (r *Run) startCommit(own session.Notice) {
 		parts[i] = r.peers[i].Participant
 	}
 	c := session.NewCommit(r.sid, parts, r.self, r.line.Parties, r.line.Recipients, own.TH, own.RH)
-	for helper := r.among; helper < len(parts); helper++ { // of this version only dealers
-		c.Deaf(helper)
+	for helper := r.among; helper < len(parts); helper++ {
+		switch r.common.Dealer {
+		case parts[helper].FP:
+			c.Deaf(helper)
+		case identity.Fingerprint{}: // or, after a restart, it is not known who dealt
+			if len(r.common.Parties) == 0 {
+				c.Unsure(helper)
+			}
+		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -378,7 +392,7 @@ func (r *Run) done() {
 	defer r.seat.begin.Unlock()
 	r.seat.later.Go(func() {
 		if err := r.end(jobs.LineDone); err != nil {
-			r.seat.cfg.Logger.Error("the ledger line of a finished computation stays committed until the next start", "computation", r.uuid, "error", err)
+			r.log.Error("the ledger line of a finished computation stays committed until the next start", "error", err)
 		}
 	})
 }
@@ -471,7 +485,7 @@ func (r *Run) toAll(b []byte) {
 	for i := range r.peers {
 		if i != r.self {
 			if err := r.seat.cfg.Fabric.Send(r.uuid, r.Name(i), b); err != nil {
-				r.seat.cfg.Logger.Debug("notice not sent", "computation", r.uuid, "to", r.Name(i), "error", err)
+				r.log.Debug("notice not sent", "to", r.Name(i), "error", err)
 			}
 		}
 	}

@@ -61,8 +61,8 @@ type Peer struct {
 
 // Config describes a seat.
 type Config struct {
-	// Helper says that the seat is a dealer's, who is no party. It has no allow-list: it serves whoever the authority has
-	// certified as a party, under the name in the certificate. It refuses share messages before it reads them, answers no
+	// Helper says that the seat is that of a helper who is no party. It has no allow-list: it serves whoever the authority has
+	// certified as a party, under the name in the certificate. It answers no
 	// START but one that its own JOIN is open for, and knows no computation of an earlier process.
 	Helper bool
 	Budget func(coordinator.Common) *session.Budget // at a helper: bounds what a computation holds, in bytes; nil: nothing does
@@ -89,10 +89,11 @@ type Seat struct {
 	allowed  atomic.Pointer[allowed]
 
 	mu       sync.Mutex
-	open     map[[32]byte]*Open // by the hash of own part and signature
-	starting map[[32]byte]bool  // sids whose JOIN is used up and whose run is being made
-	runs     map[[32]byte]*Run  // by sid
-	inits    map[pairKey][]*Run // runs that wait for a peer's INIT
+	open     map[[32]byte]*Open     // by the hash of own part and signature
+	declined map[[32]byte]time.Time // the same of JOINs that never were open, and when they expire
+	starting map[[32]byte]bool      // sids whose JOIN is used up and whose run is being made
+	runs     map[[32]byte]*Run      // by sid
+	inits    map[pairKey][]*Run     // runs that wait for a peer's INIT
 	early    early
 	limits   map[string]*rate.Limiter
 	horizon  int64 // JOINs issued before may have lost their line
@@ -151,7 +152,7 @@ func New(c Config) (*Seat, error) {
 	}
 	s := &Seat{
 		cfg: c, channels: channel.New(channel.Config{Identity: c.Identity, Rand: c.Rand}), leaves: identity.NewLeaves(c.Roots), keys: pool{rand: c.Rand},
-		open: map[[32]byte]*Open{}, starting: map[[32]byte]bool{}, runs: map[[32]byte]*Run{}, inits: map[pairKey][]*Run{},
+		open: map[[32]byte]*Open{}, declined: map[[32]byte]time.Time{}, starting: map[[32]byte]bool{}, runs: map[[32]byte]*Run{}, inits: map[pairKey][]*Run{},
 		early: newEarly(), limits: map[string]*rate.Limiter{}, warned: map[string]time.Time{}, helpers: map[identity.Fingerprint]string{}, stopping: make(chan struct{}),
 	}
 	if c.Helper {
@@ -240,10 +241,6 @@ func (s *Seat) allow(key string) bool {
 // Deliver takes a message that arrived on the computation's subject from the party called from. Nothing that it finds
 // wrong is answered: the bytes are dropped, and what is missing is asked for again.
 func (s *Seat) Deliver(id uuid.UUID, from string, b []byte) {
-	if s.cfg.Helper && session.IsShare(b) { // no body is ever for a dealer
-		s.stats.refuse()
-		return
-	}
 	peer, ok := s.sender(from)
 	if !ok || peer.Name == s.cfg.Identity.Name() {
 		return
