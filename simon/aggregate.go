@@ -172,7 +172,7 @@ func (a *aggregated) sum(ctx context.Context, l Label, x ring.Vector, last bool)
 		return ring.Vector{}, err
 	}
 	tag, part := m.tag(x, factors), make([]uint64, m.words())
-	y, err := maskedWith(a.Session, l, x, func(s prg.Stream, added bool) {
+	y, err := maskedBy(a.Session, Mask, l, x, func(s prg.Stream, added bool) {
 		if m.random(part, s); added {
 			m.add(tag, part)
 		} else {

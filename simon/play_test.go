@@ -22,8 +22,8 @@ import (
 func play(t testing.TB, m simon.Microprotocol, o simontest.Options, g simon.Guard, data []string, parameters string) (string, *simontest.Record, error) {
 	t.Helper()
 	prepared := make([]simon.Prepared, len(data))
+	var err error
 	for i, d := range data {
-		var err error
 		if prepared[i], err = m.Prepare(strings.NewReader(d), json.RawMessage(parameters), g); err != nil {
 			return "", nil, err
 		}
@@ -31,7 +31,14 @@ func play(t testing.TB, m simon.Microprotocol, o simontest.Options, g simon.Guar
 			return "", nil, fmt.Errorf("parties disagree: %s and %s", prepared[0].Parameters, prepared[i].Parameters)
 		}
 	}
+	inputs := make([][]byte, len(data))
+	for i := range prepared {
+		inputs[i] = prepared[i].Input
+	}
 	c := simon.Common{Parties: len(data), Parameters: prepared[0].Parameters}
+	if c.Parameters, err = completed(m, c.Parameters, inputs, o.Positions); err != nil {
+		return "", nil, err
+	}
 	r := simontest.Run(t, len(data), withHelpers(m, c, o), func(ctx context.Context, s simon.Session) ([]byte, error) {
 		if s.Self() >= s.N() {
 			return nil, help(ctx, s, m, c)
@@ -48,7 +55,7 @@ func play(t testing.TB, m simon.Microprotocol, o simontest.Options, g simon.Guar
 		if seat > 0 && seat < len(data)-1 && bytes.Equal(opened, r.Results[0]) {
 			continue
 		}
-		got, err := m.Finish(c, prepared[seat].Input, opened)
+		got, err := m.Finish(simon.Common{Parties: len(data), Parameters: prepared[seat].Parameters}, prepared[seat].Input, opened)
 		if err != nil {
 			return "", r, err
 		}
@@ -73,6 +80,42 @@ func help(ctx context.Context, s simon.Session, m simon.Microprotocol, c simon.C
 		return m.OpenTo(ctx, s, c)
 	}
 	return m.Deal(ctx, s, c)
+}
+
+// completed are the parameters on which the parties agree when each has said what it knows, as nodes do it: first each for
+// itself, then knowing another one's. inputs are by seat; positions nil: as seats.
+func completed(m simon.Microprotocol, parameters []byte, inputs [][]byte, positions []int) ([]byte, error) {
+	if m.Complete == nil {
+		return parameters, nil
+	}
+	at := func(seat int) int {
+		if positions == nil {
+			return seat
+		}
+		return positions[seat]
+	}
+	own := make([][]byte, len(inputs))
+	var err error
+	for i := range inputs {
+		if own[i], err = m.Complete(simon.Placed{Position: at(i), Parties: len(inputs), Parameters: parameters, Input: inputs[i]}); err != nil {
+			return nil, err
+		}
+	}
+	full := slices.Clone(own)
+	for i := range inputs {
+		for j := range inputs {
+			if i != j && !bytes.Equal(full[i], own[j]) {
+				p := simon.Placed{Position: at(i), Parties: len(inputs), Parameters: parameters, Input: inputs[i], Other: own[j], OtherPosition: at(j)}
+				if full[i], err = m.Complete(p); err != nil {
+					return nil, err
+				}
+			}
+		}
+		if !bytes.Equal(full[i], full[0]) {
+			return nil, fmt.Errorf("parties disagree: %s and %s", full[0], full[i])
+		}
+	}
+	return full[0], nil
 }
 
 // checkSome is rapid.Check with a part of the checks, in percent, for properties of which each check costs much.
@@ -107,6 +150,8 @@ func withHelpers(m simon.Microprotocol, c simon.Common, o simontest.Options) sim
 		o.Roles = nil
 	case slices.Contains(roles, simon.Opener):
 		o.Roles = map[simon.Role]int{simon.Opener: c.Parties}
+	case o.Roles == nil && !slices.Contains(roles, simon.S0):
+		o.Roles = map[simon.Role]int{simon.Dealer: c.Parties}
 	case o.Roles == nil:
 		o.Roles = map[simon.Role]int{simon.S0: 0, simon.S1: 1, simon.Dealer: c.Parties}
 	}

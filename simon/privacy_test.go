@@ -38,6 +38,10 @@ func prepare(t testing.TB, m simon.Microprotocol, parameters string, data []stri
 		p.common.Parameters = one.Parameters
 		p.inputs = append(p.inputs, one.Input)
 	}
+	var err error
+	if p.common.Parameters, err = completed(m, p.common.Parameters, p.inputs, nil); err != nil {
+		t.Fatal(err)
+	}
 	return p
 }
 

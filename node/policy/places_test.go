@@ -146,6 +146,21 @@ func TestDisclosuresByPolicy(t *testing.T) {
 	}
 }
 
+// A dealer of a product of two matrices, who with one party reads the other's, must be listed whatever the profile.
+func TestDealerOfMatrices(t *testing.T) {
+	m, two := simon.SecureMatrixMultiplication(), peers("x", "y")
+	for _, profile := range []Profile{Strict, Teaching} {
+		p := Policy{Profile: profile, Coordinator: center}
+		if _, err := p.Places(m, []byte("{}"), uuid.UUID{1}, two); err == nil || !strings.Contains(err.Error(), "it could read data together with one party") {
+			t.Errorf("%v: %v", profile, err)
+		}
+		p.Helpers = []Helper{{FP: center, Roles: []simon.Role{simon.Dealer}, Microprotocols: []string{m.Name}}}
+		if at, err := p.Places(m, []byte("{}"), uuid.UUID{1}, two); err != nil || at != (Places{Dealer: center}) {
+			t.Errorf("%v: %v %v", profile, at, err)
+		}
+	}
+}
+
 // All parties choose the same two evaluators, in whatever order they list each other; over many computations every pair of
 // distinct organisations comes to it, and no other.
 func TestEvaluators(t *testing.T) {

@@ -63,12 +63,13 @@ func (r *Refusal) Error() string { return r.Rule }
 func refuse(format string, a ...any) error { return &Refusal{fmt.Sprintf(format, a...)} }
 
 // Guard is what a profile asks of the pool of all parties' samples. Strict: 30 samples, 100 where sums of higher powers are
-// opened, from at least three parties; counts below 5 are hidden.
+// opened, from at least three parties; counts below 5 are hidden; a product of matrices has sums of ten terms for each row and
+// column; sets that are compared have at most 65,536 elements, which is also how many a party that cheats can try at once.
 func (p Profile) Guard() simon.Guard {
 	if p == Teaching {
 		return simon.Guard{}
 	}
-	return simon.Guard{Samples: 30, Moments: 100, Contributors: 3, Suppress: 5}
+	return simon.Guard{Samples: 30, Moments: 100, Contributors: 3, Suppress: 5, Ratio: 10, Elements: 1 << 16}
 }
 
 // Check returns nil or a *Refusal for a computation of m with canonical parameters by the parties, own one included.
@@ -104,7 +105,7 @@ func (p Policy) Check(m simon.Microprotocol, parameters []byte, parties []seat.P
 	if p.Profile == Teaching {
 		return nil
 	}
-	if len(parties) < 3 && m.MaxParties != 2 {
+	if len(parties) < 3 && m.MaxParties != 2 && !m.ForTwo {
 		return refuse("profile strict: with two parties the result of %s tells each the other's value; "+
 			"take a third party in, or let the node's administrator set the profile to teaching", m.Name)
 	}
