@@ -47,11 +47,14 @@ func (r *runner) approved(ctx context.Context, rules *rules) error {
 	if err := r.refresh(ctx); err != nil {
 		return err
 	}
-	if r.job.Approval.Verdict == jobs.Denied {
+	switch r.job.Approval.Verdict {
+	case jobs.Denied:
 		return r.decline(ctx)
+	case jobs.Approved:
+		r.log().Info("job approved", "by", r.job.Approval.By)
+		return r.inTime()
 	}
-	r.log().Info("job approved", "by", r.job.Approval.By)
-	return r.inTime()
+	return r.undecided() // the deadline has passed, or a decision is in the record no longer
 }
 
 // refresh reads the runner's copy anew.
@@ -103,7 +106,8 @@ func (r *runner) hold(ctx context.Context, byCaller bool) error {
 	return nil
 }
 
-// decided waits for the decision, and for whatever else ends the wait.
+// decided waits for the decision, for the deadline, at which the record tells whether there is one, and for whatever else
+// ends the wait.
 func (r *runner) decided(ctx context.Context, rules *rules) (err error) {
 	ctx, span := under(ctx, "approval")
 	defer func() { over(span, err) }()
@@ -119,7 +123,7 @@ func (r *runner) decided(ctx context.Context, rules *rules) (err error) {
 	case <-r.decision:
 		return nil
 	case <-deadline.C:
-		return r.undecided()
+		return nil
 	case <-r.cancelled:
 		return errCancelled
 	case <-r.replaced:
@@ -139,12 +143,12 @@ func (r *runner) undecided() error {
 		"and nothing was sent; submit it again, with a later deadline if they need more time", r.job.Approval.Since.UTC().Format("15:04 UTC"), who)}
 }
 
-// inTime refuses an approved job whose time is over: the node was down meanwhile.
+// inTime refuses an approved job whose time is over: the node was down meanwhile, or the approval came in the last moment.
 func (r *runner) inTime() error {
 	if r.job.State != jobs.Held || r.node.cfg.Now().Before(r.job.Deadline) {
 		return nil
 	}
-	return &jobError{504, "not-joined", fmt.Sprintf("%s has approved this computation in time, and this node was not there to begin it before its deadline: submit it again", r.job.Approval.By)}
+	return &jobError{504, "not-joined", fmt.Sprintf("%s has approved this computation in time, and this node could not begin it before its deadline: submit it again", r.job.Approval.By)}
 }
 
 // declineTries is how often the coordinator is told of a denial. Who is not told waits until the deadline.

@@ -147,6 +147,45 @@ func TestNobodyApproves(t *testing.T) {
 	}
 }
 
+// deaf is the runner of a held job that hears of no decision any more.
+func (m *member) deaf(j jobs.Job) *runner {
+	m.node.mu.Lock()
+	defer m.node.mu.Unlock()
+	r := m.node.runners[j.ID]
+	r.once[2].Do(func() {})
+	return r
+}
+
+// What was decided in the last moment counts, as whoever decided was told.
+func TestDecidedInTheLastMoment(t *testing.T) {
+	f := owned(t)
+	alice := f.members["alice"]
+	for v, reason := range map[jobs.Verdict]string{jobs.Approved: "not-joined", jobs.Denied: "denied"} {
+		j := f.submit("alice", uuid.New(), data["alice"], 2*time.Second)
+		alice.reached(j, jobs.Held)
+		alice.deaf(j)
+		alice.decide(j, v, "")
+		if got := alice.ended(j.ID, patience); got.State != jobs.Failed || got.Problem.Reason != reason {
+			t.Errorf("%s: %v %+v", v, got, got.Problem)
+		}
+	}
+}
+
+// A decision that the record has no longer, because a gateway has taken it back, is none.
+func TestADecisionThatIsGone(t *testing.T) {
+	f := owned(t)
+	w, id, alice := f.watch(), uuid.New(), f.members["alice"]
+	j := f.submit("alice", id, data["alice"], patience)
+	alice.reached(j, jobs.Held)
+	close(alice.deaf(j).decision)
+	if got := alice.ended(j.ID, patience); got.State != jobs.Failed || got.Problem.Reason != "not-approved" {
+		t.Errorf("%v %+v", got, got.Problem)
+	}
+	if d := left(w, id, "alice"); len(d) != 0 {
+		t.Errorf("a %s has left", d[0].kind())
+	}
+}
+
 // A held job is cancelled, or replaced by a newer request of its caller, which needs an approval of its own.
 func TestHeldAndCancelledOrReplaced(t *testing.T) {
 	f := owned(t)
