@@ -125,6 +125,8 @@ func TestDenied(t *testing.T) {
 	again := f.submit("alice", id, data["alice"], patience)
 	f.members["alice"].reached(again, jobs.Held)
 	f.members["alice"].decide(again, jobs.Approved, "")
+	_, err := f.members["alice"].current().Wait(t.Context(), again.ID, func(j jobs.Job) bool { return len(j.Waiting) == 2 }) // its JOIN is in the place of the first
+	must(t, err)
 	all := map[string]jobs.Job{"alice": again}
 	for _, name := range []string{"bob", "carol"} {
 		all[name] = f.submit(name, id, data[name], patience)
@@ -144,6 +146,21 @@ func TestNobodyApproves(t *testing.T) {
 	}
 	if d := left(w, id, "alice"); len(d) != 0 {
 		t.Errorf("a %s has left", d[0].kind())
+	}
+}
+
+// The others hear of a denial though the coordinator was away at first.
+func TestDeniedWhileTheCoordinatorIsAway(t *testing.T) {
+	f := owned(t)
+	id, alice := uuid.New(), f.members["alice"]
+	alice.cut.Store(3)
+	all := f.submitAll(id, data)
+	alice.reached(all["alice"], jobs.Held)
+	alice.decide(all["alice"], jobs.Denied, "")
+	for name, j := range f.endedAll(all) {
+		if j.State != jobs.Failed || j.Problem.Reason != "denied" {
+			t.Errorf("%s: %v %+v", name, j, j.Problem)
+		}
 	}
 }
 
