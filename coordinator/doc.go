@@ -20,12 +20,16 @@
 // parties; hashes of the layouts of their vectors; public keys. Never data, inputs, shares, counts, channel keys or results:
 // none of them is ever sent to it, and nothing that it is sent lets it compute them.
 //
-// # A coordinator that deals
+// # A coordinator that helps
 //
 // A computation may need a dealer: one who sends the evaluators random correlations, and learns nothing as long as it does not
 // work together with one of them. Helper is such a place, with keys of its own; whoever runs the coordinator hands it one, and
 // the coordinator does no more than to append its JOIN to a START (CheckRoles says who can be what). As dealer it knows the
 // parties' masks in that computation and the shares that it sent. It receives no body of any computation, and no result.
+//
+// As opener it receives sums of all parties' numbers that no party sees, and announces what follows from them; as aggregator
+// it receives the parties' vectors under masks, and sends back their total under one more that it does not know. It has one of
+// these places in a computation, and never one beside that of a party.
 //
 // # Trust
 //
@@ -46,6 +50,6 @@
 // State is memory only. Replicas under one identity share nothing: a START is a function of its JOINs, so two replicas that
 // hear the same JOINs make the same START, and repetition carries every JOIN to each of them in time. A replica that still
 // holds a JOIN which another one has started can offer it once more; the party whose JOIN it was answers with an ABORT, and
-// the others try again. Where the coordinator deals, each replica signs a JOIN of its own, so their STARTs differ, and only
-// the replica whose JOIN is in a START deals for it: of two STARTs of the same JOINs at most one completes, as before.
+// the others try again. Where the coordinator helps, each replica signs a JOIN of its own, so their STARTs differ, and only
+// the replica whose JOIN is in a START helps: of two STARTs of the same JOINs at most one completes, as before.
 package coordinator

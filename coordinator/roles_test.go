@@ -31,8 +31,16 @@ func TestCheckRoles(t *testing.T) {
 		"an evaluator deals":             {two, roles{s0: alice, s1: bob, d: bob}, "must not be an evaluator"},
 		"a stranger deals":               {three, roles{s0: alice, s1: bob, d: outside}, "the coordinator or a party"},
 		"a party deals to all":           {three, roles{d: carol}, "for two evaluators only"},
-		"an opener":                      {three, roles{o: center}, "opener: not available in this version"},
-		"an aggregator":                  {three, roles{a: center}, "aggregator: not available in this version"},
+		"an opener":                      {three, roles{o: center}, ""},
+		"an aggregator":                  {three, roles{a: center}, ""},
+		"a party opens":                  {three, roles{o: carol}, "opener: it must be no party"},
+		"a party aggregates":             {three, roles{a: carol}, "aggregator: it must be no party"},
+		"a stranger opens":               {three, roles{o: outside}, "opener: it must be the coordinator"},
+		"a stranger aggregates":          {three, roles{a: outside}, "aggregator: it must be the coordinator"},
+		"a dealer opens":                 {three, roles{s0: alice, s1: bob, d: center, o: center}, "two places"},
+		"a dealer aggregates":            {three, roles{d: center, a: center}, "two places"},
+		"an opener aggregates":           {three, roles{o: center, a: center}, "two places"},
+		"a party deals, another opens":   {three, roles{s0: alice, s1: bob, d: carol, o: center}, ""},
 	} {
 		c.common.S0, c.common.S1, c.common.Dealer, c.common.Opener, c.common.Aggregator = c.roles.s0, c.roles.s1, c.roles.d, c.roles.o, c.roles.a
 		if err := c.common.CheckRoles(); (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {

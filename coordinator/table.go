@@ -23,7 +23,7 @@ type Config struct {
 	Now      func() time.Time   // nil: time.Now
 	Version  string             // of the program, SemVer, shown to operators; empty: 0.1.0
 
-	Helper  Helper             // the coordinator's own place in computations that it deals for; nil: it does not deal
+	Helper  Helper             // the coordinator's own place in computations that it helps; nil: it does not help
 	Started func(start []byte) // told of each START that Helper is in; must not block; may be nil
 
 	MaxParties int // of one computation, 2 to 128; 0: 32

@@ -288,8 +288,8 @@ func TestTableRefusals(t *testing.T) {
 		{"a dealer from outside", func(d *draft) { d.common.Dealer = w.fp("dave") }, CodeHelpers, "dealer: it must be the coordinator or a party"},
 		{"this coordinator as dealer", func(d *draft) { d.common.Dealer = w.coord.FP() }, CodeHelpers, "this coordinator does not deal"},
 		{"one evaluator", func(d *draft) { d.common.S0 = w.fp("alice") }, CodeHelpers, "evaluators: there is one"},
-		{"an opener", func(d *draft) { d.common.Opener = w.coord.FP() }, CodeHelpers, "opener: not available in this version"},
-		{"an aggregator", func(d *draft) { d.common.Aggregator = w.coord.FP() }, CodeHelpers, "aggregator: not available in this version"},
+		{"an opener", func(d *draft) { d.common.Opener = w.coord.FP() }, CodeHelpers, "this coordinator does not open"},
+		{"an aggregator", func(d *draft) { d.common.Aggregator = w.coord.FP() }, CodeHelpers, "this coordinator does not aggregate"},
 		{"too many parties", func(d *draft) { d.common = w.common(first, "alice", "bob", "carol", "dave") }, CodeParties, "up to 3"},
 		{"not listed", func(d *draft) { d.common = w.common(first, "bob", "carol") }, CodeMalformed, "not in its own list"},
 		{"another CA", func(d *draft) {

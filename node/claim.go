@@ -50,6 +50,15 @@ func (c *claim) take(r *runner) error {
 	return nil
 }
 
+// settled waits for the write and takes it over, where the request goes on after then.
+func (c *claim) settled(r *runner, then error) error {
+	<-c.done
+	if err := c.take(r); err != nil {
+		return err
+	}
+	return then
+}
+
 // end stops a write that is still under way, so that it does not come after what the runner writes next.
 func (c *claim) end() {
 	c.stop()

@@ -412,13 +412,6 @@ func TestDealerIsNotListed(t *testing.T) {
 	f.policy = func(_ string, p *policy.Policy) { p.Helpers = f.listed() }
 	f.again()
 	f.wantFirst(f.sumAll(uuid.New(), data), "85")
-
-	opener := DealtSum("{}")
-	opener.RolesFor, opener.Roles = nil, []simon.Role{simon.Opener}
-	f.catalogue = []simon.Microprotocol{opener}
-	f.again()
-	id = uuid.New()
-	f.refusedBefore(w, id, f.endedAll(f.submitAll(id, data)), "needs an opener: not available in this version")
 }
 
 // Parties whose policies exclude different evaluators do not start, and each is told what differs.
@@ -478,7 +471,7 @@ func TestWrongDealers(t *testing.T) {
 		"a party's certificate":      {identity.UsageParty, "coordinator", "nobody's", "it is a party's, not a dealer's"},
 		"the organisation of alice":  {identity.UsageDealer, "coordinator", " ALICE org", "belong to one organisation"},
 		"the name of bob":            {identity.UsageDealer, "bob", "nobody's", "two participants are called bob"},
-		"another authority's, known": {0, "coordinator", "nobody's", "certificate of the dealer"},
+		"another authority's, known": {0, "coordinator", "nobody's", "certificate of the helper"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -52,10 +52,13 @@ type runner struct {
 	job     jobs.Job // own copy, for the goroutine that runs; the store has the truth
 	m       simon.Microprotocol
 	input   []byte
-	parties []seat.Peer   // in the job's order, as admitted
-	places  policy.Places // of the helpers and evaluators, as admitted
-	left    *seat.Run     // of a committed job after a restart
-	ids     []any         // of the job's span, for the log; empty where nobody traces
+	parties []seat.Peer                        // in the job's order, as admitted
+	places  policy.Places                      // of the helpers and evaluators, as admitted
+	full    []byte                             // the parameters, complete as far as this party knows; nil: as the job has them
+	asked   int                                // how often the request was completed by what another party has said
+	heard   map[identity.Fingerprint]time.Time // when the requests were issued that it was completed by
+	left    *seat.Run                          // of a committed job after a restart
+	ids     []any                              // of the job's span, for the log; empty where nobody traces
 
 	ran     bool                                    // an attempt of this process has started
 	ended   *seat.AbortedError                      // how the last attempt ended; nil: there was none
@@ -190,7 +193,7 @@ func (r *runner) attempts(ctx context.Context) error {
 	pause := retryFirst
 	for {
 		err := r.try(ctx)
-		if errors.Is(err, errReloaded) {
+		if errors.Is(err, errReloaded) || errors.Is(err, errCompleted) {
 			continue
 		}
 		if err == nil || !r.again(ctx, err) {
@@ -259,10 +262,13 @@ func (r *runner) admit(p policy.Policy) error {
 		parties[i] = p
 	}
 	r.parties = parties
-	if err := p.Check(r.m, r.job.Parameters, parties); err != nil {
+	if err := r.complete(); err != nil {
 		return err
 	}
-	places, err := p.Places(r.m, r.job.Parameters, r.job.UUID, parties)
+	if err := p.Check(r.m, r.parameters(), parties); err != nil {
+		return err
+	}
+	places, err := p.Places(r.m, r.parameters(), r.job.UUID, parties)
 	r.places = places
 	return err
 }
@@ -279,9 +285,10 @@ func (r *runner) common() coordinator.Common {
 	}
 	slices.SortFunc(places, func(a, b place) int { return slices.Compare(a.fp[:], b.fp[:]) })
 	c := coordinator.Common{
-		UUID: r.job.UUID, Microprotocol: r.job.Microprotocol, Version: r.job.Version, Parameters: r.job.Parameters,
+		UUID: r.job.UUID, Microprotocol: r.job.Microprotocol, Version: r.job.Version, Parameters: r.parameters(),
 		RoundMS: uint32(r.job.Round.Milliseconds()), LimitMS: uint32(r.job.Limit.Milliseconds()),
-		Layout: r.job.Layout, Coordinator: r.node.cfg.Coordinator, S0: r.places.S0, S1: r.places.S1, Dealer: r.places.Dealer,
+		Layout: r.job.Layout, Coordinator: r.node.cfg.Coordinator, S0: r.places.S0, S1: r.places.S1,
+		Dealer: r.places.Dealer, Opener: r.places.Opener, Aggregator: r.places.Aggregator,
 	}
 	for _, p := range places {
 		c.Parties = append(c.Parties, p.fp)
@@ -329,6 +336,9 @@ func (r *runner) attempt(ctx context.Context) error {
 	run, err := (&wait{runner: r, open: open, claim: c}).join(joining)
 	if err != nil {
 		open.Withdraw()
+		if err = r.completedBy(err); errors.Is(err, errCompleted) {
+			return c.settled(r, err)
+		}
 		c.end()
 		return err
 	}
@@ -353,7 +363,7 @@ func (r *runner) interrupted() error {
 
 // compute plays the protocol, commits to what it opened, and releases the result when all have confirmed.
 func (r *runner) compute(ctx context.Context, run *seat.Run) error {
-	common := simon.Common{Parties: len(r.job.Parties), Parameters: r.job.Parameters}
+	common := simon.Common{Parties: len(r.job.Parties), Parameters: r.parameters()}
 	began := r.node.cfg.Now().UTC()
 	started := r.showStarted(ctx, run, began)
 	playing, stop := context.WithCancelCause(ctx)

@@ -103,6 +103,8 @@ func word(err error) string {
 		return "draining"
 	case errors.Is(err, errReloaded):
 		return "reloaded"
+	case errors.Is(err, errCompleted):
+		return "completed"
 	case errors.Is(err, context.Canceled):
 		return "stopped"
 	}

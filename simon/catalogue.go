@@ -11,6 +11,7 @@ func Catalogue() []Microprotocol {
 		SecureMedian(),
 		SecureQuantiles(),
 		SecureTopK(),
+		SecureMatrixMultiplication(),
 		StatisticsUnivariate(),
 		StatisticsBivariate(),
 		StatisticsByGroup(),
@@ -22,10 +23,15 @@ func Catalogue() []Microprotocol {
 		TTest(),
 		ANOVA(),
 		CorrelationMatrix(),
+		CorrelationVertical(),
 		LinearRegression(),
+		LinearRegressionVertical(),
+		StatisticsRegressionOLSVertical(),
 		LogisticRegression(),
 		PoissonRegression(),
 		KaplanMeier(),
 		LogRank(),
+		SetIntersection(),
+		SetIntersectionSize(),
 	}
 }

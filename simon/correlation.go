@@ -33,25 +33,30 @@ func CorrelationMatrix() Microprotocol {
 		Name:    "CorrelationMatrix",
 		Summary: "Means, covariances and Pearson correlations of columns, with a test and an interval for every two.",
 		Input:   json.RawMessage(`{"description":"rows of numbers, all of one length","type":"array","items":{"type":"array","items":{"type":"number"},"minItems":2}}`),
-		Result: json.RawMessage(`{"type":"object","properties":{` +
-			`"samples":{"type":"integer","description":"rows of all parties together"},` +
-			`"columns":{"type":"array","items":{"type":"string"},"description":"names of the columns"},` +
-			`"means":{"type":"array","description":"means of the columns","items":{"type":["number","null"]}},` +
-			`"covariance":{"type":"array","description":"matrix, with n-1","items":{"type":"array","items":{"type":["number","null"]}}},` +
-			`"correlation":{"type":"array","description":"matrix; null in the rows and columns of constant columns","items":{"type":"array","items":{"type":["number","null"]}}},` +
-			`"conf_level":{"type":"number","description":"the level of conf_int"},` +
-			`"pairs":{"type":"array","description":"every two columns","items":{"type":"object","properties":{"x":{"type":"string","description":"name of the first column"},"y":{"type":"string","description":"name of the second"},` +
-			`"estimate":{"type":["number","null"],"description":"correlation"},"statistic":{"type":["number","null"],"description":"t"},` +
-			`"df":{"type":["integer","null"],"description":"degrees of freedom"},"p_value":{"type":["number","null"],"description":"two-sided"},` +
-			`"conf_int":{"description":"by Fisher's z; it needs four samples","anyOf":[{"type":"null"},{"type":"array","items":{"type":"number"},"minItems":2,"maxItems":2}]}}}},` +
-			notesSchema + `},"required":["samples","columns","means","covariance","correlation","conf_level","pairs"]}`),
-		Bytes: "8 + 24·k + 20·k·(k+1) bytes to each receiver for k columns: 204 KB for 100",
+		Result:  json.RawMessage(correlationSchema("rows of all parties together")),
+		Bytes:   "8 + 24·k + 20·k·(k+1) bytes to each receiver for k columns: 204 KB for 100",
 		Leakage: "Recipients learn, of all parties together, the number of rows, the sum of each column and the sums of products of every two columns, each with itself too: " +
 			"this is equivalent to means and covariances, at full precision. k columns give k·(k+3)/2 sums: from a few rows of coarse values the rows themselves can be found, " +
 			"so let least_samples be ten times the number of columns or more. " +
 			"Any coalition of up to n-1 parties learns the same sums of the others: with two parties those are the other party's own. " +
 			"Broker and coordinator learn neither inputs nor result.",
 	})
+}
+
+// correlationSchema is the result, whose member samples is about so many.
+func correlationSchema(samples string) string {
+	return `{"type":"object","properties":{` +
+		`"samples":{"type":"integer","description":` + string(appendString(nil, samples)) + `},` +
+		`"columns":{"type":"array","items":{"type":"string"},"description":"names of the columns"},` +
+		`"means":{"type":"array","description":"means of the columns","items":{"type":["number","null"]}},` +
+		`"covariance":{"type":"array","description":"matrix, with n-1","items":{"type":"array","items":{"type":["number","null"]}}},` +
+		`"correlation":{"type":"array","description":"matrix; null in the rows and columns of constant columns","items":{"type":"array","items":{"type":["number","null"]}}},` +
+		`"conf_level":{"type":"number","description":"the level of conf_int"},` +
+		`"pairs":{"type":"array","description":"every two columns","items":{"type":"object","properties":{"x":{"type":"string","description":"name of the first column"},"y":{"type":"string","description":"name of the second"},` +
+		`"estimate":{"type":["number","null"],"description":"correlation"},"statistic":{"type":["number","null"],"description":"t"},` +
+		`"df":{"type":["integer","null"],"description":"degrees of freedom"},"p_value":{"type":["number","null"],"description":"two-sided"},` +
+		`"conf_int":{"description":"by Fisher's z; it needs four samples","anyOf":[{"type":"null"},{"type":"array","items":{"type":"number"},"minItems":2,"maxItems":2}]}}}},` +
+		notesSchema + `},"required":["samples","columns","means","covariance","correlation","conf_level","pairs"]}`
 }
 
 // Reasons why a correlation or its test does not exist.
@@ -67,7 +72,11 @@ func finishCorrelation(v values, _ int, x ring.Vector) (object, error) {
 	if err != nil {
 		return object{}, err
 	}
-	names := columnNamesOf(v)
+	return correlationOf(c, columnNamesOf(v), v.rat("conf_level")), nil
+}
+
+// correlationOf is the result for the sums of columns with names.
+func correlationOf(c *cross, names []string, level *big.Rat) object {
 	var o object
 	o.put("samples", c.n)
 	list := make([]any, len(names))
@@ -94,7 +103,7 @@ func finishCorrelation(v values, _ int, x ring.Vector) (object, error) {
 		}
 		return over(about[i][j], c.n-1), ""
 	})
-	relations := relate(c.n, about, v.rat("conf_level"))
+	relations := relate(c.n, about, level)
 	o.putMatrix("correlation", len(names), func(i, j int) (any, string) {
 		switch {
 		case c.n < 2:
@@ -106,7 +115,7 @@ func finishCorrelation(v values, _ int, x ring.Vector) (object, error) {
 		}
 		return relations[max(i, j)][min(i, j)].r, ""
 	})
-	o.put("conf_level", v.rat("conf_level"))
+	o.put("conf_level", level)
 	var pairs []any
 	for i := range names {
 		for j := i + 1; j < len(names); j++ {
@@ -115,7 +124,7 @@ func finishCorrelation(v values, _ int, x ring.Vector) (object, error) {
 		}
 	}
 	o.put("pairs", pairs)
-	return o, nil
+	return o
 }
 
 // putMatrix adds a symmetric matrix, with a note for every element that is null.

@@ -46,3 +46,15 @@ func playGate(ctx context.Context, s Session, l Label, deal func(context.Context
 	}
 	return openShares(ctx, s, seats, Label{l.Round, l.Vector + " out"}, shares)
 }
+
+// PlayOverlap compares lists of encoded elements under a name of its own.
+func PlayOverlap(ctx context.Context, s Session, name string, items [][]byte) ([]bool, error) {
+	o := overlap{name: name, items: items, most: usualElements}
+	if s.N() > 2 {
+		return o.among(ctx, s)
+	}
+	return o.pair(ctx, s)
+}
+
+// AddUp is what an aggregator makes of the parties' bodies.
+var AddUp = addUp

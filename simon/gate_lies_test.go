@@ -34,7 +34,7 @@ func lied(t *testing.T, p prepared, lie simontest.Options) (results []string, er
 	n := len(p.inputs)
 	r := simontest.Run(t, n, o, func(ctx context.Context, s simon.Session) ([]byte, error) {
 		if s.Self() >= s.N() {
-			return nil, p.m.Deal(ctx, s, p.common)
+			return nil, help(ctx, s, p.m, p.common)
 		}
 		return p.m.Run(ctx, s, p.common, p.inputs[s.Self()])
 	})

@@ -16,6 +16,8 @@ type Guard struct {
 	Moments      int // the same where sums of higher powers are opened, which tell more of single values
 	Contributors int // least parties that have samples
 	Suppress     int // least count that tables may show
+	Elements     int // most elements of a set that others may compare with this party's; 0: as the microprotocol allows
+	Ratio        int // least terms of each sum in a product of two parties' matrices, for each row of the left and column of the right one
 }
 
 // rowsEach is how many samples a pool must have for each column or coefficient: k columns open sums of k·(k+1)/2 products,

@@ -43,20 +43,8 @@ func LinearRegression() Microprotocol {
 		Summary: "Least squares regression with standard errors and tests; ridge regression; polynomials.",
 		Input: json.RawMessage(`{"description":"rows [y, x1, x2, ...], all of one length","type":"array",` +
 			`"items":{"type":"array","items":{"type":"number"},"minItems":2}}`),
-		Result: json.RawMessage(`{"type":"object","properties":{` +
-			`"samples":{"type":"integer","description":"rows of all parties together"},"method":{"type":"string","description":"ordinary least squares or ridge regression"},` +
-			`"coefficients":{"type":"array","items":{"type":"object","properties":{"name":{"type":"string","description":"name of the column"},` +
-			`"estimate":{"type":"number","description":"the coefficient"},"std_error":{"type":["number","null"],"description":"standard error of estimate"},` +
-			`"t_value":{"type":["number","null"],"description":"estimate/std_error"},"p_value":{"type":["number","null"],"description":"two-sided"},` +
-			`"conf_int":{"description":"interval for the coefficient","anyOf":[{"type":"null"},{"type":"array","items":{"type":"number"},"minItems":2,"maxItems":2}]}}},` +
-			`"description":"(intercept) first, if there is one"},` +
-			`"residual_standard_error":{"type":["number","null"],"description":"root of the residuals' sum of squares divided by df"},"df":{"type":["integer","null"],"description":"degrees of freedom of the residuals"},` +
-			`"r_squared":{"type":["number","null"],"description":"about the mean of y with an intercept, about 0 without"},"adj_r_squared":{"type":["number","null"],"description":"adjusted for the number of predictors"},` +
-			`"f_statistic":{"type":["number","null"],"description":"of all predictors together"},"num_df":{"type":["integer","null"],"description":"number of predictors"},` +
-			`"denom_df":{"type":["integer","null"],"description":"as df"},"f_p_value":{"type":["number","null"],"description":"P(F > f_statistic) if no predictor counts"},` +
-			`"conf_level":{"type":"number","description":"the level of conf_int"},` + notesSchema +
-			`},"required":["samples","method","coefficients","residual_standard_error","df","r_squared","adj_r_squared","f_statistic","num_df","denom_df","f_p_value","conf_level"]}`),
-		Bytes: "8 + 24·(k+1) + 20·(k+1)·(k+2) bytes to each receiver for k predictors, 208 KB for 100; 4 KB for a polynomial of degree 10",
+		Result: fitSchema("rows of all parties together"),
+		Bytes:  "8 + 24·(k+1) + 20·(k+1)·(k+2) bytes to each receiver for k predictors, 208 KB for 100; 4 KB for a polynomial of degree 10",
 		Leakage: "Recipients learn, of all parties together, the number of rows, with an intercept the sum of each column, and the sums of products of every two columns (y too), each with itself too: " +
 			"this is equivalent to means and covariances, at full precision, and any regression among these columns follows from it. " +
 			"k columns give k·(k+3)/2 sums: from a few rows of coarse values the rows themselves can be found, so let least_samples be ten times the number of columns or more. " +
@@ -64,6 +52,23 @@ func LinearRegression() Microprotocol {
 			"Any coalition of up to n-1 parties learns the same sums of the others: with two parties those are the other party's own. " +
 			"Broker and coordinator learn neither inputs nor result.",
 	})
+}
+
+// fitSchema is the result of a fit, whose member samples is about so many.
+func fitSchema(samples string) json.RawMessage {
+	return json.RawMessage(`{"type":"object","properties":{` +
+		`"samples":{"type":"integer","description":` + string(appendString(nil, samples)) + `},"method":{"type":"string","description":"ordinary least squares or ridge regression"},` +
+		`"coefficients":{"type":"array","items":{"type":"object","properties":{"name":{"type":"string","description":"name of the column"},` +
+		`"estimate":{"type":"number","description":"the coefficient"},"std_error":{"type":["number","null"],"description":"standard error of estimate"},` +
+		`"t_value":{"type":["number","null"],"description":"estimate/std_error"},"p_value":{"type":["number","null"],"description":"two-sided"},` +
+		`"conf_int":{"description":"interval for the coefficient","anyOf":[{"type":"null"},{"type":"array","items":{"type":"number"},"minItems":2,"maxItems":2}]}}},` +
+		`"description":"(intercept) first, if there is one"},` +
+		`"residual_standard_error":{"type":["number","null"],"description":"root of the residuals' sum of squares divided by df"},"df":{"type":["integer","null"],"description":"degrees of freedom of the residuals"},` +
+		`"r_squared":{"type":["number","null"],"description":"about the mean of y with an intercept, about 0 without"},"adj_r_squared":{"type":["number","null"],"description":"adjusted for the number of predictors"},` +
+		`"f_statistic":{"type":["number","null"],"description":"of all predictors together"},"num_df":{"type":["integer","null"],"description":"number of predictors"},` +
+		`"denom_df":{"type":["integer","null"],"description":"as df"},"f_p_value":{"type":["number","null"],"description":"P(F > f_statistic) if no predictor counts"},` +
+		`"conf_level":{"type":"number","description":"the level of conf_int"},` + notesSchema +
+		`},"required":["samples","method","coefficients","residual_standard_error","df","r_squared","adj_r_squared","f_statistic","num_df","denom_df","f_p_value","conf_level"]}`)
 }
 
 // coefficientsIn is how many the model has.

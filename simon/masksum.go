@@ -2,9 +2,13 @@ package simon
 
 import (
 	"context"
+	"crypto/subtle"
 	"fmt"
 	"slices"
 
+	"github.com/weftmpc/weft/simon/matrix"
+	"github.com/weftmpc/weft/simon/prg"
+	"github.com/weftmpc/weft/simon/psi"
 	"github.com/weftmpc/weft/simon/ring"
 )
 
@@ -14,9 +18,18 @@ import (
 // the total (Ács and Castelluccia 2011, section 3; Bonawitz et al. 2017 without the recovery of parties that drop out).
 // Inputs: one vector per party, same layout at all of them. Result: the element-wise total mod 2^(64·limbs).
 // Learns: every party the total and nothing else. Any coalition of up to n-1 parties learns the total of the others.
-// One hop. Sends Size bytes to each of the n-1 other parties. A missing vector ends the computation.
+// One hop. Sends Size bytes to each of the n-1 other parties; with an aggregator two hops and Size bytes, to it. A missing vector
+// ends the computation.
 func MaskedSum(ctx context.Context, s Session, l Label, x ring.Vector) (ring.Vector, error) {
-	y, err := masked(s, l, x)
+	return maskedSumAfter(ctx, s, l, nil, x)
+}
+
+// maskedSumAfter is MaskedSum with masks that hang on what the vectors depend on next to the parties' own data: see openerSum.
+func maskedSumAfter(ctx context.Context, s Session, l Label, after []byte, x ring.Vector) (ring.Vector, error) {
+	if a, ok := s.(*aggregated); ok && a.takes(x) {
+		return a.sum(ctx, maskLabel(l, after), x, false)
+	}
+	y, err := masked(s, maskLabel(l, after), x)
 	if err != nil {
 		return ring.Vector{}, err
 	}
@@ -33,6 +46,9 @@ func MaskedSum(ctx context.Context, s Session, l Label, x ring.Vector) (ring.Vec
 // Source, inputs, leakage and colluders as with MaskedSum, with "recipient" in place of "every party": a party that is no
 // recipient learns nothing. One hop. Sends Size bytes to each recipient.
 func OpenSum(ctx context.Context, s Session, l Label, x ring.Vector) (ring.Vector, error) {
+	if a, ok := s.(*aggregated); ok && a.takes(x) && len(s.Recipients()) == s.N() { // what an aggregator says all parties hear
+		return a.sum(ctx, l, x, true)
+	}
 	y, err := masked(s, l, x)
 	if err != nil {
 		return ring.Vector{}, err
@@ -45,6 +61,38 @@ func OpenSum(ctx context.Context, s Session, l Label, x ring.Vector) (ring.Vecto
 		return ring.Vector{}, nil
 	}
 	return total(s, y, bodies)
+}
+
+// openCut gives the recipients the total of the parties' shares of a matrix without its low digits, as cut says; elsewhere the
+// result is nil.
+//
+// The shares are made anew with streams that the parties have among themselves before their low bits go. So what is opened
+// depends on the total and on these streams alone: a dealer who knows what the shares were made of, and works together with a
+// recipient, learns nothing more from which of two neighbours a number comes out as. One hop, 32 bytes for each element to
+// each recipient.
+func openCut(ctx context.Context, s Session, l Label, share matrix.Matrix, cut matrix.Cut) (*matrix.Matrix, error) {
+	layout := ring.Layout{{Name: "elements", Limbs: matrix.Limbs, Count: share.Rows() * share.Columns()}}
+	x, err := ring.View(layout, share.Bytes())
+	if err != nil {
+		return nil, err
+	}
+	if x, err = maskedBy(s, Opening, Label{l.Round, l.Vector + " shared anew"}, x, nil); err != nil {
+		return nil, err
+	}
+	anew, err := matrix.Decode(share.Rows(), share.Columns(), x.Bytes())
+	if err != nil {
+		return nil, err
+	}
+	cut.Trim(anew)
+	if x, err = ring.View(layout, anew.Bytes()); err != nil {
+		return nil, err
+	}
+	sum, err := OpenSum(ctx, s, l, x)
+	if err != nil || sum.Bytes() == nil {
+		return nil, err
+	}
+	opened, err := matrix.Decode(share.Rows(), share.Columns(), sum.Bytes())
+	return &opened, err
 }
 
 // openShares adds the shares that the two evaluators of a gate have, and gives every party the total. The evaluators mask them
@@ -122,6 +170,12 @@ func maskedPrimeSum(ctx context.Context, s Session, l Label, x []uint64) ([]uint
 // masked returns x plus the masks shared with higher seats minus those shared with lower ones. Session.Stream refuses the
 // second use of a label, so no two vectors can leave under one mask.
 func masked(s Session, l Label, x ring.Vector) (ring.Vector, error) {
+	return maskedBy(s, Mask, l, x, nil)
+}
+
+// maskedBy is masked with streams of a purpose. It hands each stream on to more, if that is not nil, once the vector's mask is
+// read from it, with whether that was added.
+func maskedBy(s Session, p Purpose, l Label, x ring.Vector, more func(mask prg.Stream, added bool)) (ring.Vector, error) {
 	if s.Self() >= s.N() {
 		return ring.Vector{}, fmt.Errorf("seat %d is a helper's: only parties take part in a masked sum", s.Self())
 	}
@@ -130,7 +184,7 @@ func masked(s Session, l Label, x ring.Vector) (ring.Vector, error) {
 		if peer == s.Self() {
 			continue
 		}
-		mask, err := s.Stream(Mask, peer, l)
+		mask, err := s.Stream(p, peer, l)
 		if err != nil {
 			return ring.Vector{}, fmt.Errorf("mask shared with seat %d: %w", peer, err)
 		}
@@ -138,6 +192,9 @@ func masked(s Session, l Label, x ring.Vector) (ring.Vector, error) {
 			y.AddStream(mask)
 		} else {
 			y.SubStream(mask)
+		}
+		if more != nil {
+			more(mask, s.Self() < peer)
 		}
 	}
 	return y, nil
@@ -157,4 +214,38 @@ func total(s Session, y ring.Vector, bodies [][]byte) (ring.Vector, error) {
 		}
 	}
 	return y, nil
+}
+
+// maskedXOR adds the parties' vectors bit by bit, and gives every party the total: as MaskedSum, with exclusive or. x is over
+// with afterwards.
+func maskedXOR(ctx context.Context, s Session, l Label, x []byte) ([]byte, error) {
+	mask := make([]byte, min(len(x), 64<<10))
+	for peer := range s.N() {
+		if peer == s.Self() {
+			continue
+		}
+		stream, err := s.Stream(Mask, peer, l)
+		if err != nil {
+			return nil, fmt.Errorf("mask shared with seat %d: %w", peer, err)
+		}
+		for at := 0; at < len(x); at += len(mask) {
+			part := mask[:min(len(mask), len(x)-at)]
+			stream.Fill(part)
+			subtle.XORBytes(x[at:], x[at:], part)
+		}
+	}
+	bodies, err := s.Exchange(ctx, nil, l, x)
+	if err != nil {
+		return nil, fmt.Errorf("exchanging masked vectors %q: %w", l.Vector, err)
+	}
+	for seat, b := range bodies {
+		switch {
+		case seat == s.Self():
+		case len(b) != len(x):
+			return nil, &SeatError{Seat: seat, What: "the masked vector", Err: psi.ErrLength}
+		default:
+			subtle.XORBytes(x, x, b)
+		}
+	}
+	return x, nil
 }

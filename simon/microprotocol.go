@@ -20,8 +20,11 @@ type Microprotocol struct {
 	Input, Parameters, Result json.RawMessage
 
 	MinParties, MaxParties int    // MaxParties 0: as the configuration allows
-	Roles                  []Role // that somebody must have, of S0 and S1 (both or none) and Dealer; see RolesFor
+	Roles                  []Role // that somebody must have, of S0 and S1 (both or none), Dealer and Opener; see RolesFor
 	Trusting               []Role // of Roles: a helper there reads data once it works together with one party
+
+	// ForTwo says that its result between two parties is no value of the other, so that every profile allows two.
+	ForTwo bool
 
 	// RolesFor are the roles that are needed for canonical parameters, at most Roles. nil: Roles, whatever they are.
 	RolesFor func(canonical []byte) []Role
@@ -42,12 +45,27 @@ type Microprotocol struct {
 	// Check returns an error if canonical parameters ask less of the pool than g does. nil: the microprotocol opens nothing
 	// that a Guard bounds.
 	Check func(canonical []byte, g Guard) error
+	// Complete writes into canonical parameters what a party knows only where it stands, or from another party's request:
+	// the shape of a matrix that another one has. It also refuses, with an *InputError, data that cannot be used there. A node
+	// calls it before it asks for the computation, and again where another party's request differs: if the answer is another
+	// one then, it asks anew with that. nil: parameters are as Prepare made them. Run and Deal read what is complete, Finish
+	// what Prepare made.
+	Complete func(p Placed) (canonical []byte, err error)
 	// Run plays the protocol over s with the stored input and returns the opened elements, nil where s.Self() is no
 	// recipient. It reads its parameters from the canonical bytes in c, never from a request.
 	Run func(ctx context.Context, s Session, c Common, input []byte) (opened []byte, err error)
 	// Deal is the part of a dealer that is no party. It hears nothing: it sends, and shares streams of the purpose Deal. It
 	// checks the parameters itself, and what it deals is bounded by them. nil: only a party can deal, in Run.
 	Deal func(ctx context.Context, s Session, c Common) error
+	// Aggregates says that its masked sums may go through an aggregator, whose part is Aggregate, where it needs no helper for the
+	// parameters.
+	Aggregates bool
+	// OpenTo is the part of an opener, which is never a party. It hears what parties send it, announces, and must end with the
+	// transcript that the parties have. It checks the parameters itself. nil: there is none.
+	OpenTo func(ctx context.Context, s Session, c Common) error
+	// Discloses is what canonical parameters let somebody see that nobody sees without them, so that a policy must allow it by
+	// name. nil: nothing.
+	Discloses func(canonical []byte) []Disclosure
 	// Finish turns the opened elements into the result (a JSON object), exact and rounded once.
 	Finish func(c Common, input, opened []byte) (json.RawMessage, error)
 }
@@ -97,6 +115,16 @@ type Prepared struct {
 	Parameters []byte   // canonical parameters, defaults and times (Timing) filled in; parties that disagree do not start
 	Layout     [32]byte // hash of the layout of the vectors that will be sent
 	Input      []byte   // the local summary, private: what Run reads
+}
+
+// Placed is a party's request where it stands among the others.
+type Placed struct {
+	Position, Parties int    // index in the client's list of nodes, and how long that is
+	Parameters        []byte // as Prepare made them
+	Input             []byte // likewise
+
+	Other         []byte // canonical parameters of another party's request, its own words; nil: none is known
+	OtherPosition int
 }
 
 // InputError says which value of the client's input cannot be used and why. Its text is for the person who sent it and

@@ -20,12 +20,12 @@ func digitBits(preset int64) parameter {
 const (
 	selectionBytes = "8 bytes for each possible digit but one of each wanted element, from each party to each of the two evaluators, at every step, but for the first digit of all elements together; " +
 		"the dealer sends each evaluator 807 bytes for each of them, 1,007 or 1,607 for some quantiles of type 1; " +
-		"the digits take 8 bytes for each element from each party to each other"
+		"the digits take 8 bytes for each element from each party to each other" + modesBytes
 	selectionLeakage = " While an element is found, the parties learn its digits one after the other, and nothing of counts or positions. It is the exact value of one sample. " +
 		"Any coalition of parties without the two evaluators learns nothing else, also with the dealer. The two evaluators together, or one of them with the dealer, learn how many values of the pool lie below the values that were " +
-		"compared with, never those of a single party; with two parties that is what the other party has. " +
-		"Broker and coordinator learn neither inputs nor result. Experimental: the comparisons are published, their composition is not, and evaluators and dealer must follow the protocol; one that does not can make results wrong, or have them show something else of the pool."
-	selectionHelper = "The dealer sends keys and receives nothing. With one evaluator it learns how many values of the pool lie below the values that were compared with."
+		"compared with, never those of a single party; with two parties that is what the other party has." + modesLeakage +
+		" Broker and coordinator learn neither inputs nor result. Experimental: the comparisons are published, their composition is not, and evaluators and dealer must follow the protocol; one that does not can make results wrong, or have them show something else of the pool."
+	selectionHelper = "The dealer sends keys and receives nothing. With one evaluator it learns how many values of the pool lie below the values that were compared with." + modesHelper
 )
 
 // The same for minimum and maximum.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -21,8 +22,8 @@ import (
 func play(t testing.TB, m simon.Microprotocol, o simontest.Options, g simon.Guard, data []string, parameters string) (string, *simontest.Record, error) {
 	t.Helper()
 	prepared := make([]simon.Prepared, len(data))
+	var err error
 	for i, d := range data {
-		var err error
 		if prepared[i], err = m.Prepare(strings.NewReader(d), json.RawMessage(parameters), g); err != nil {
 			return "", nil, err
 		}
@@ -30,10 +31,17 @@ func play(t testing.TB, m simon.Microprotocol, o simontest.Options, g simon.Guar
 			return "", nil, fmt.Errorf("parties disagree: %s and %s", prepared[0].Parameters, prepared[i].Parameters)
 		}
 	}
+	inputs := make([][]byte, len(data))
+	for i := range prepared {
+		inputs[i] = prepared[i].Input
+	}
 	c := simon.Common{Parties: len(data), Parameters: prepared[0].Parameters}
+	if c.Parameters, err = completed(m, c.Parameters, inputs, o.Positions); err != nil {
+		return "", nil, err
+	}
 	r := simontest.Run(t, len(data), withHelpers(m, c, o), func(ctx context.Context, s simon.Session) ([]byte, error) {
 		if s.Self() >= s.N() {
-			return nil, m.Deal(ctx, s, c)
+			return nil, help(ctx, s, m, c)
 		}
 		return m.Run(ctx, s, c, prepared[s.Self()].Input)
 	})
@@ -47,7 +55,7 @@ func play(t testing.TB, m simon.Microprotocol, o simontest.Options, g simon.Guar
 		if seat > 0 && seat < len(data)-1 && bytes.Equal(opened, r.Results[0]) {
 			continue
 		}
-		got, err := m.Finish(c, prepared[seat].Input, opened)
+		got, err := m.Finish(simon.Common{Parties: len(data), Parameters: prepared[seat].Parameters}, prepared[seat].Input, opened)
 		if err != nil {
 			return "", r, err
 		}
@@ -61,6 +69,53 @@ func play(t testing.TB, m simon.Microprotocol, o simontest.Options, g simon.Guar
 	}
 	conforms(t, m, data, parameters, string(result))
 	return string(result), r, nil
+}
+
+// help is the part of a helper that is no party.
+func help(ctx context.Context, s simon.Session, m simon.Microprotocol, c simon.Common) error {
+	if seat, ok := s.Seat(simon.Aggregator); ok && seat == s.Self() {
+		return simon.Aggregate(ctx, s)
+	}
+	if seat, ok := s.Seat(simon.Opener); ok && seat == s.Self() {
+		return m.OpenTo(ctx, s, c)
+	}
+	return m.Deal(ctx, s, c)
+}
+
+// completed are the parameters on which the parties agree when each has said what it knows, as nodes do it: first each for
+// itself, then knowing another one's. inputs are by seat; positions nil: as seats.
+func completed(m simon.Microprotocol, parameters []byte, inputs [][]byte, positions []int) ([]byte, error) {
+	if m.Complete == nil {
+		return parameters, nil
+	}
+	at := func(seat int) int {
+		if positions == nil {
+			return seat
+		}
+		return positions[seat]
+	}
+	own := make([][]byte, len(inputs))
+	var err error
+	for i := range inputs {
+		if own[i], err = m.Complete(simon.Placed{Position: at(i), Parties: len(inputs), Parameters: parameters, Input: inputs[i]}); err != nil {
+			return nil, err
+		}
+	}
+	full := slices.Clone(own)
+	for i := range inputs {
+		for j := range inputs {
+			if i != j && !bytes.Equal(full[i], own[j]) {
+				p := simon.Placed{Position: at(i), Parties: len(inputs), Parameters: parameters, Input: inputs[i], Other: own[j], OtherPosition: at(j)}
+				if full[i], err = m.Complete(p); err != nil {
+					return nil, err
+				}
+			}
+		}
+		if !bytes.Equal(full[i], full[0]) {
+			return nil, fmt.Errorf("parties disagree: %s and %s", full[0], full[i])
+		}
+	}
+	return full[0], nil
 }
 
 // checkSome is rapid.Check with a part of the checks, in percent, for properties of which each check costs much.
@@ -88,9 +143,15 @@ func withHelpers(m simon.Microprotocol, c simon.Common, o simontest.Options) sim
 	if m.RolesFor != nil {
 		roles = m.RolesFor(c.Parameters)
 	}
+	_, aggregated := o.Roles[simon.Aggregator]
 	switch {
+	case len(roles) == 0 && aggregated:
 	case len(roles) == 0:
 		o.Roles = nil
+	case slices.Contains(roles, simon.Opener):
+		o.Roles = map[simon.Role]int{simon.Opener: c.Parties}
+	case o.Roles == nil && !slices.Contains(roles, simon.S0):
+		o.Roles = map[simon.Role]int{simon.Dealer: c.Parties}
 	case o.Roles == nil:
 		o.Roles = map[simon.Role]int{simon.S0: 0, simon.S1: 1, simon.Dealer: c.Parties}
 	}

@@ -38,7 +38,19 @@ func prepare(t testing.TB, m simon.Microprotocol, parameters string, data []stri
 		p.common.Parameters = one.Parameters
 		p.inputs = append(p.inputs, one.Input)
 	}
+	var err error
+	if p.common.Parameters, err = completed(m, p.common.Parameters, p.inputs, nil); err != nil {
+		t.Fatal(err)
+	}
 	return p
+}
+
+// part is what each seat plays.
+func (p prepared) part(ctx context.Context, s simon.Session) ([]byte, error) {
+	if s.Self() >= s.N() {
+		return nil, help(ctx, s, p.m, p.common)
+	}
+	return p.m.Run(ctx, s, p.common, p.inputs[s.Self()])
 }
 
 func (p prepared) run(t testing.TB, o simontest.Options) *simontest.Record {
@@ -46,12 +58,7 @@ func (p prepared) run(t testing.TB, o simontest.Options) *simontest.Record {
 	if o.Roles == nil {
 		o.Roles = p.roles
 	}
-	return simontest.MustRun(t, len(p.inputs), withHelpers(p.m, p.common, o), func(ctx context.Context, s simon.Session) ([]byte, error) {
-		if s.Self() >= s.N() {
-			return nil, p.m.Deal(ctx, s, p.common)
-		}
-		return p.m.Run(ctx, s, p.common, p.inputs[s.Self()])
-	})
+	return simontest.MustRun(t, len(p.inputs), withHelpers(p.m, p.common, o), p.part)
 }
 
 // reprogrammed is the deterministic test of privacy. Two parties, honest ones, have other data in dataB than in dataA, but

@@ -30,6 +30,18 @@ func DealerParty(canonical []byte) (string, error) {
 	return p.Dealer, nil
 }
 
+// Disclosure names what a mode of a microprotocol lets somebody see beyond its default.
+type Disclosure string
+
+// The disclosures. A policy allows each by its name, or not at all.
+const (
+	PooledCountsToOpener Disclosure = "pooled-counts-to-opener" // how many of all parties' values lie below the values that are compared with
+	PooledCountsToAll    Disclosure = "pooled-counts-to-all"    // the same to every party
+)
+
+// Disclosures lists all of them.
+func Disclosures() []Disclosure { return []Disclosure{PooledCountsToOpener, PooledCountsToAll} }
+
 func (r Role) String() string {
 	switch r {
 	case First:

@@ -78,6 +78,9 @@ func TestDescriptions(t *testing.T) {
 				t.Errorf("%s has no %s", m.Name, what)
 			}
 		}
+		if len(m.Roles) > 0 && m.WithHelper == "" || len(m.Trusting) > 0 && !strings.Contains(m.WithHelper, "ogether with") {
+			t.Errorf("%s does not say what a helper reads together with a party", m.Name)
+		}
 		if !strings.HasSuffix(m.Summary, ".") || !strings.HasSuffix(m.Leakage, ".") {
 			t.Errorf("%s: summary and leakage are sentences", m.Name)
 		}

@@ -50,6 +50,9 @@ func SecureSum() Microprotocol {
 		Leakage: "Recipients learn the sums and the number of samples of all parties together, nothing else. Any coalition of up to n-1 parties learns " +
 			"the sum and the number of samples of the others: with two parties that is the other party's own. The parameters show everybody how many numbers a list has. " +
 			"Broker and coordinator learn neither inputs nor result.",
+		Aggregates: true,
+		WithHelper: aggregatorHelper,
+
 		Round: 20 * time.Second,
 		Limit: 120 * time.Second,
 	}
@@ -123,11 +126,15 @@ func runSum(ctx context.Context, s Session, c Common, input []byte) ([]byte, err
 		return nil, fmt.Errorf("the stored input: %w", err)
 	}
 	s.Report(Progress{Round: 1, Rounds: 1})
+	s, end, err := begin(ctx, s, nil)
+	if err != nil {
+		return nil, err
+	}
 	sum, err := OpenSum(ctx, s, Label{Round: 1, Vector: "sum"}, x)
 	if err != nil {
 		return nil, err
 	}
-	return sum.Bytes(), nil
+	return sum.Bytes(), end(ctx)
 }
 
 // finishSum writes the opened total as JSON. No honest inputs lead to a total beyond samples·2^144: one that is there

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/weftmpc/weft/simon/ring"
 )
@@ -25,28 +26,38 @@ type selecting struct {
 
 func (t selecting) statistic() statistic {
 	counts := func(v values) bool { return t.counted != nil && t.counted(v) }
+	find := func(v values, n int64) selection {
+		sel := t.find(v, n)
+		sel.mode = v.text("mode")
+		return sel
+	}
 	st := statistic{
-		own:   t.own,
-		order: func(values) int { return 1 },
+		own:   append(slices.Clone(t.own), modes()),
+		modes: true,
+		opener: func(ctx context.Context, s Session, v values) error {
+			return find(v, 1).open(ctx, s)
+		},
+		helped: func(v values) bool { return find(v, 1).hidden() },
+		order:  func(values) int { return 1 },
 		layout: func(v values) (ring.Layout, error) {
-			sel := t.find(v, 1)
+			sel := find(v, 1)
 			return wordsLayout(len(sel.wanted)), sel.check()
 		},
 		read: t.read,
 		run: func(ctx context.Context, s Session, v values, payload []byte) ([]byte, error) {
 			if !counts(v) {
-				found, err := runSelection(ctx, s, t.find(v, 0), payload)
+				found, err := runSelection(ctx, s, find(v, 0), payload)
 				return appendWords(nil, found), err
 			}
 			n, err := openCount(ctx, s, len(payload)/8)
 			if err != nil {
 				return nil, err
 			}
-			found, err := runSelection(ctx, s, t.find(v, n), payload)
+			found, err := runSelection(ctx, s, find(v, n), payload)
 			return appendWords(nil, append(found, uint64(n))), err
 		},
 		deal: func(ctx context.Context, s Session, seats gateSeats, v values) error {
-			return t.find(v, 1).deal(ctx, s, seats)
+			return find(v, 1).deal(ctx, s, seats)
 		},
 		secret: func(v values) bool { return !counts(v) },
 		finish: func(v values, _ int, opened []byte) (object, error) {
@@ -88,6 +99,9 @@ func runSelection(ctx context.Context, s Session, sel selection, payload []byte)
 	own, err := storedWords(payload)
 	if err != nil {
 		return nil, err
+	}
+	if !sel.hidden() {
+		return sel.run(ctx, s, gateSeats{}, own)
 	}
 	seats, err := gateSeatsOf(s)
 	if err != nil {

@@ -61,13 +61,15 @@ func abs(x int64) int64 {
 //
 // The first digits of all elements have the same thresholds. Where the elements' conditions differ in the constant alone, one
 // gate answers for all of them (point), so that the first digit can be longer, and the steps have gates for shorter digits of each
-// element after it: for a median the dealer sends little more than for one element. After the first digit every element has gates of its own, also
+// element after it: for a median the dealer sends little more than for one element. Where the sums are seen (modes.go), every
+// element has sums of its own. After the first digit every element has gates of its own, also
 // while their digits agree: the dealer learns no digits, and what is sent must not show them.
 type selection struct {
 	wanted []condition
-	digit  int // bits of a digit, 1 to mostDigit
-	room   int // for how many elements a step has gates that find a whole digit; more of them have shorter ones
-	bits   int // of the compared sums, 32, 40 or 64
+	digit  int    // bits of a digit, 1 to mostDigit
+	room   int    // for how many elements a step has gates that find a whole digit; more of them have shorter ones
+	bits   int    // of the compared sums, 32, 40 or 64
+	mode   string // who sees the compared sums; "": nobody
 }
 
 // mostDigit bounds a digit: at 11 bits each step has 2,047 comparisons for each wanted element.
@@ -120,7 +122,7 @@ func digitWidths(n, most int) []int {
 func (sel selection) groups(level int) [][]int {
 	var groups [][]int
 	for r, c := range sel.wanted {
-		g := slices.IndexFunc(groups, func(g []int) bool { return level == 0 && c.alike(sel.wanted[g[0]]) })
+		g := slices.IndexFunc(groups, func(g []int) bool { return level == 0 && sel.hidden() && c.alike(sel.wanted[g[0]]) })
 		if g < 0 {
 			groups = append(groups, []int{r})
 		} else {
@@ -159,7 +161,7 @@ func (sel selection) run(ctx context.Context, s Session, seats gateSeats, own []
 	for level, w := range widths {
 		s.Report(Progress{Round: uint32(level + 1), Rounds: uint32(len(widths))})
 		used += w
-		digits, err := sel.digits(ctx, s, seats, level, sel.contribution(s, own, found, level, 64-used))
+		digits, err := sel.digits(ctx, s, seats, level, found, sel.contribution(s, own, found, level, 64-used))
 		if err != nil {
 			return nil, err
 		}
@@ -174,7 +176,19 @@ func (sel selection) run(ctx context.Context, s Session, seats gateSeats, own []
 }
 
 // digits are the next digits of the wanted elements, from what this party adds to the compared sums.
-func (sel selection) digits(ctx context.Context, s Session, seats gateSeats, level int, z []uint64) ([]uint64, error) {
+func (sel selection) digits(ctx context.Context, s Session, seats gateSeats, level int, found, z []uint64) ([]uint64, error) {
+	switch sel.mode {
+	case modeOpener:
+		b, err := sel.openerSum(level, found).run(ctx, s, wordsVector(z))
+		return decodeWords(b), err
+	case modeOpen:
+		o := sel.openerSum(level, found)
+		sums, err := maskedSumAfter(ctx, s, o.label, o.after, wordsVector(z))
+		if err != nil {
+			return nil, err
+		}
+		return sel.counted(level, wordsOf(sums))
+	}
 	shares, err := sel.gates(level).runAt(ctx, s, seats, z, sel.points(level))
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/weftmpc/weft/simon/ring"
@@ -37,6 +38,10 @@ type statistic struct {
 	helped func(v values) bool
 	// secret says whether the size of the pool is no part of the result: it is compared and not opened. Needs deal. nil: no.
 	secret func(v values) bool
+	// modes says that the parameter mode chooses who sees the sums that are compared, and opener is the part of the opener where
+	// that is it: see selecting.
+	modes  bool
+	opener func(ctx context.Context, s Session, v values) error
 	// suppresses says that the parameter suppress_below hides small counts.
 	suppresses bool
 }
@@ -131,7 +136,12 @@ func (st statistic) complete(m Microprotocol) Microprotocol {
 	default:
 		m.Leakage += poolLeakage
 	}
+	if st.deal == nil || st.helped != nil { // else there is always a dealer
+		m.Aggregates = true
+		m.WithHelper = strings.TrimSpace(m.WithHelper + " " + aggregatorHelper)
+	}
 	st.addDealer(&m, known)
+	st.addOpener(&m, known)
 	m.Prepare = func(data io.Reader, parameters json.RawMessage, g Guard) (Prepared, error) {
 		return st.prepare(data, parameters, known, g)
 	}
@@ -235,26 +245,47 @@ func (st statistic) open(ctx context.Context, s Session, v values, input []byte)
 		return nil, err
 	}
 	s.Report(Progress{Round: 1, Rounds: 1})
-	pool, err := st.checkPool(ctx, s, v, samples)
+	var pool ring.Vector
+	s, end, err := begin(ctx, s, func(s Session) (err error) {
+		pool, err = st.checkPool(ctx, s, v, samples)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
 	if st.lacks(v, pool) != nil {
-		return append([]byte{openedTooFew}, pool.Bytes()...), nil
+		return append([]byte{openedTooFew}, pool.Bytes()...), end(ctx)
 	}
 	opened, err := st.run(ctx, s, v, payload)
+	if err == nil {
+		err = end(ctx)
+	}
 	if err != nil || opened == nil || !slices.Contains(s.Recipients(), s.Self()) {
 		return nil, err
 	}
 	return slices.Concat([]byte{openedResult}, pool.Bytes(), opened), nil
 }
 
-// hides says whether the size of the pool stays secret.
-func (st statistic) hides(v values) bool { return st.secret != nil && st.secret(v) }
+// hides says whether the parties learn no more of the pool than whether it is large enough.
+func (st statistic) hides(v values) bool {
+	switch st.modeOf(v) {
+	case modeOpener: // who sees the size in any case
+		return true
+	case modeOpen:
+		return false
+	}
+	return st.untold(v)
+}
+
+// untold says whether the size of the pool is no part of the result.
+func (st statistic) untold(v values) bool { return st.secret != nil && st.secret(v) }
 
 func (st statistic) checkPool(ctx context.Context, s Session, v values, samples uint64) (ring.Vector, error) {
-	if !st.hides(v) {
+	switch {
+	case !st.hides(v):
 		return checkPool(ctx, s, v, samples)
+	case st.modeOf(v) == modeOpener:
+		return checkPoolByOpener(ctx, s, v, samples)
 	}
 	seats, err := gateSeatsOf(s)
 	if err != nil {
@@ -295,7 +326,7 @@ func (st statistic) result(v values, parties int, opened []byte) (json.RawMessag
 	if err != nil {
 		return nil, err
 	}
-	if !st.hides(v) {
+	if !st.hides(v) && !st.untold(v) {
 		if err := samePool(v, pool, o); err != nil {
 			return nil, err
 		}

@@ -279,8 +279,8 @@ func TestStudiesInEachLanguage(t *testing.T) {
 			for _, s := range studies {
 				covered[s.Name] = true
 				compute, task := uuid.NewString(), uuid.NewString()
-				for i := range tasks {
-					steps, downloads := s.steps(d.urls, i, compute, task)
+				for i := range s.parties() {
+					steps, downloads := s.steps(d.urls[:s.parties()], i, compute, task)
 					for _, at := range downloads {
 						if i == 0 {
 							shown[len(tasks[i].Steps)+at] = s
@@ -336,7 +336,7 @@ func (s study) steps(nodes []string, party int, compute, task string) (steps []c
 	steps = append(steps,
 		clientStep{Do: "call", On: "simon", Name: "compute", As: "result",
 			Kwargs: named(map[string]any{"data": data, "network": map[string]any{"nodes": nodes, "uuid": compute, "myself": party}})},
-		clientStep{Do: "download", On: "result", expect: `{"value":{"inputs":3,`},
+		clientStep{Do: "download", On: "result", expect: fmt.Sprintf(`{"value":{"inputs":%d,`, s.parties())},
 		clientStep{Do: "call", On: "simon", Name: "create_task", As: "task",
 			Kwargs: named(map[string]any{"task_id": task, "network": map[string]any{"nodes": nodes, "myself": party}})},
 		clientStep{Do: "call", On: "task", Name: "progress", expect: aNone},
@@ -347,7 +347,7 @@ func (s study) steps(nodes []string, party int, compute, task string) (steps []c
 	steps = append(steps,
 		clientStep{Do: "call", On: "task", Name: "start", expect: aNone},
 		clientStep{Do: "until", On: "task", Name: "result", As: "result"},
-		clientStep{Do: "download", On: "result", expect: `{"value":{"inputs":3,`},
+		clientStep{Do: "download", On: "result", expect: fmt.Sprintf(`{"value":{"inputs":%d,`, s.parties())},
 		clientStep{Do: "release", On: "task", expect: aNone})
 	return steps, []int{1, len(steps) - 2}
 }

@@ -160,6 +160,15 @@ func TestTwoParties(t *testing.T) {
 	}
 }
 
+// A microprotocol for two is for nobody else: all three hear that at once.
+func TestThreePartiesForTwo(t *testing.T) {
+	d, id := strictDemo(t), uuid.NewString()
+	for party := range 3 {
+		a := d.compute(t, party, strings.Replace(d.kwargs(party, `["a"]`, id), "SecureSum", "SetIntersectionSize", 1))
+		refused(t, fmt.Sprintf("party %d", party), a, 400, "network.nodes", "SetIntersectionSize is for exactly 2 parties; 3 are named")
+	}
+}
+
 // As many parties as the demo has names for: one sum through all their gateways.
 func TestSixteenParties(t *testing.T) {
 	t.Parallel()

@@ -37,7 +37,7 @@ func TestReload(t *testing.T) {
 		r.rewrite(party, "node.yaml", "level: info", "level: debug")
 		out := r.weft("node", "reload", "--config", party+"/node.yaml")
 		wantWords(t, "the command", out, party+"/node.yaml is read again by process")
-		r.procs[party].says(`reloaded="profile, parties, helpers, exclude_evaluators, approval" needs_restart=log.level`)
+		r.procs[party].says(`reloaded="profile, parties, helpers, exclude_evaluators, disclose, approval" needs_restart=log.level`)
 	}
 	if code, v := pair(); code != http.StatusOK || fmt.Sprint(v["sum"]) != "3" {
 		t.Errorf("two parties under the profile teaching: %d %v", code, v)

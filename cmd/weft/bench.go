@@ -33,10 +33,18 @@ const (
 	benchQuantiles  = "quantiles"
 	benchHidden     = "hidden"
 	benchLarge      = "median-large"
+	benchSets       = "sets"
+	benchSetSize    = "sets-size"
+	benchSetsLarge  = "sets-large"
+	benchSetsFloor  = "sets-large-floor"
+	benchSetsMany   = "sets-many"
+	benchManyFloor  = "sets-many-floor"
 )
 
 var benchKinds = []string{benchSum, benchHTTP, benchHTTPNew, benchAtOnce, benchHTTPAtOnce, benchCalls, benchVector, benchUnivariate, benchBivariate, benchLogistic, benchUnion,
-	benchExtremes, benchMedian, benchQuantiles, benchHidden, benchLarge}
+	benchExtremes, benchMedian, benchQuantiles, benchHidden, benchLarge,
+	benchProduct, benchProductLarge, benchOLS, benchColumnsOf,
+	benchSets, benchSetSize, benchSetsLarge, benchSetsFloor, benchSetsMany, benchManyFloor}
 
 const (
 	benchLongest   = time.Hour // for one row
@@ -55,6 +63,7 @@ type benchFlags struct {
 	count    int
 	atOnce   int
 	vector   int
+	elements int
 	duration time.Duration
 	pause    time.Duration
 	profile  string
@@ -87,11 +96,18 @@ result, and prints a table. A row:
             minimum and maximum, the median, or seven quantiles, of 100 numbers of each party
   hidden    a frequency table of 100 categories whose counts below 5 are hidden
   median-large  the median of 1,000,000 numbers of each party
+  product, product-large
+            the product of two parties' matrices, 10 x 10 x 10 and 100 x 1,000 x 100, where 2 is among --parties
+  ols       least squares of 200 rows of 5 columns at one party and y at another, where 2 is among --parties
+  columns   a regression of 10,000 rows of 4 columns of each of five parties, where 5 is among --parties
+  sets, sets-size  the common elements, or their number, of two parties with 100 elements each
+  sets-large  the same of two parties with --elements each; and sets-large-floor, the arithmetic of both parties alone
+  sets-many   the common elements of three parties with a quarter of --elements each; and sets-many-floor, likewise
 
-All rows but the first kind have three parties, or the first number of --parties if 3 is not among them. A row ends after
---count repetitions (at-once: ten for each sum under way at least; calls: a hundred
-for each caller at least; vector: a thirtieth; from logistic on: a tenth) or after --duration, whichever
-comes first. The first tenth on top, at least two, warms up and does not count. All parties share this machine's cores.
+All rows but the first kind, those of matrices and those of two parties have three, or the first number of --parties if 3 is not
+among them. A row ends after --count repetitions (at-once: ten for each sum under way at least; calls: a hundred
+for each caller at least; vector, sets-large, sets-many: a thirtieth; from logistic to columns: a tenth) or after --duration,
+whichever comes first. The first tenth on top, at least two, warms up and does not count. All parties share this machine's cores.
 
 With --gateway, once for each party, a running fabric is measured instead, from here: all rows go over HTTP, and the jobs
 are deleted afterwards. The rows that end in -nodes are the nodes' part of the time: from the moment when the last party has
@@ -121,6 +137,7 @@ from row to row, so measure with one row, or show the difference with -base. Pro
 	fl.IntVar(&f.count, "count", 300, "repetitions of a row, at most 50000")
 	fl.IntVar(&f.atOnce, "at-once", 64, "sums under way, or callers, at any time in the rows at-once, http-at-once and calls, at most 512")
 	fl.IntVar(&f.vector, "vector", 1_000_000, "values of a vector, at most 1048576")
+	fl.IntVar(&f.elements, "elements", 1<<12, "elements of each party's set in the row sets-large, from 16 to 1048576")
 	fl.DurationVar(&f.duration, "duration", 10*time.Second, "when a row ends even without --count repetitions, at most 1h")
 	fl.DurationVar(&f.pause, "pause", time.Millisecond, "rest between two sums that follow each other, which does not count; at most 1m")
 	fl.StringVar(&f.profile, "profile", "", "write profiles of each row into this folder")
@@ -153,6 +170,8 @@ func (f benchFlags) check() error {
 		return usageError("--at-once %d: between 1 and %d are possible", f.atOnce, benchMostAtOne)
 	case f.vector < 1 || f.vector > benchColumns:
 		return usageError("--vector %d: between 1 and %d values are possible", f.vector, benchColumns)
+	case f.elements < benchLeastSet || f.elements > benchMostSet:
+		return usageError("--elements %d: between %d and %d are possible", f.elements, benchLeastSet, benchMostSet)
 	case f.duration <= 0 || f.duration > benchLongest:
 		return usageError("--duration %s: between 1ms and 1h are possible", f.duration)
 	case f.pause < 0 || f.pause > time.Minute:
@@ -163,6 +182,9 @@ func (f benchFlags) check() error {
 		return usageError("--token is given %d times and --gateway %d times: give one token for each gateway, or one for all", len(f.tokens), len(f.gateways))
 	case len(f.gateways) > 0 && f.profile != "":
 		return usageError("--profile is for a fabric in this process: with --gateway the work is done elsewhere")
+	}
+	if err := f.checkMatrices(); err != nil {
+		return err
 	}
 	for _, n := range f.parties {
 		if n < coordinator.MinParties || n > coordinator.MaxParties {
@@ -191,6 +213,7 @@ type benchCase struct {
 	ask    asker // of one computation at one party
 
 	calls *benchCallers // in place of computations; nil: none
+	pure  func()        // the same: work of this process alone
 }
 
 // cases are the rows for a fabric of n parties.
@@ -205,7 +228,7 @@ func (f benchFlags) cases(b *benchFabric) []benchCase {
 	core := b.store()
 	if b.remote {
 		core = b.kept
-	} else {
+	} else if slices.Contains(f.parties, len(b.names)) {
 		add(benchSum, core, sumWork(0), f.count, 1)
 	}
 	if usual {
@@ -229,7 +252,8 @@ func (f benchFlags) cases(b *benchFabric) []benchCase {
 			}
 		}
 	}
-	return all
+	all = append(all, f.matrixCases(b, core)...)
+	return append(all, f.setCases(b, core, usual)...)
 }
 
 // bench is the whole life of the command.
@@ -277,8 +301,9 @@ func (p *program) benchGateways(ctx context.Context, f benchFlags, r *benchRepor
 func (p *program) benchHere(ctx context.Context, f benchFlags, r *benchReport) error {
 	logger := slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	var measured []int
-	for _, n := range f.parties {
-		if slices.Contains(measured, n) || !f.wants(benchSum) && n != f.usual() {
+	for _, n := range f.fabrics() {
+		needed := f.wants(benchSum) || n == f.usual() || f.wantsMatrices(n) || n == 2 && f.wantsPairs()
+		if slices.Contains(measured, n) || !needed {
 			continue
 		}
 		measured = append(measured, n)

@@ -33,6 +33,11 @@ func (r *benchRun) once(ctx context.Context) (benchTimes, error) {
 	if r.calls != nil {
 		return r.calls.once(ctx)
 	}
+	if r.pure != nil {
+		begin := time.Now()
+		r.pure()
+		return benchTimes{whole: time.Since(begin)}, context.Cause(ctx)
+	}
 	id, err := uuid.NewRandom()
 	if err != nil {
 		return benchTimes{}, err
@@ -106,9 +111,9 @@ func (r *benchRun) forget(ctx context.Context) error {
 
 // measure makes one row, or two where the nodes' part has one of its own. number is that of the row, for profiles.
 func (b *benchFabric) measure(ctx context.Context, f benchFlags, c benchCase, number int) (rows []benchRow, err error) {
-	r := &benchRun{benchFabric: b, benchCase: c, nodes: b.remote && c.atOnce == 1 && c.calls == nil}
+	r := &benchRun{benchFabric: b, benchCase: c, nodes: b.remote && c.atOnce == 1 && c.calls == nil && c.pure == nil}
 	for i := range b.names {
-		if c.calls != nil {
+		if c.calls != nil || c.pure != nil {
 			break // they bring their own data
 		}
 		in, err := c.ask.prepare(c.work, c.work.data(i))

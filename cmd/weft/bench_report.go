@@ -71,8 +71,12 @@ func (r *benchRow) rate() {
 		r.Measured = fmt.Sprintf("%s; %d under way at any time; HTTP, kept connections, one request of each party", whole, r.AtOnce)
 	case benchCalls:
 		r.Measured = fmt.Sprintf("a small call of the representation API; %d callers; HTTP, kept connections", r.AtOnce)
-	case benchVector, benchUnivariate, benchBivariate, benchLogistic, benchUnion, benchExtremes, benchMedian, benchQuantiles, benchHidden, benchLarge:
+	case benchVector, benchUnivariate, benchBivariate, benchLogistic, benchUnion, benchExtremes, benchMedian, benchQuantiles, benchHidden, benchLarge,
+		benchProduct, benchProductLarge, benchOLS, benchColumnsOf,
+		benchSets, benchSetSize, benchSetsLarge, benchSetsMany:
 		r.Measured = whole + "; " + through
+	case benchSetsFloor, benchManyFloor:
+		r.Measured = "the group operations of all parties, on all cores of this machine, and nothing else"
 	default: // the nodes' part
 		r.Measured = "last job accepted to last party done, by the parties' clocks"
 	}

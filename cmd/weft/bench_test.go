@@ -61,13 +61,15 @@ func rowsOf(t *testing.T, report string) []string {
 
 func TestBenchHasAllRows(t *testing.T) {
 	p, stdout, stderr, _ := benchProgram(t)
-	args := []string{"bench", "--parties", "2,3", "--count", "2", "--at-once", "4", "--vector", "1000", "--pause", "0", "--duration", "1h", "--json"}
+	args := []string{"bench", "--parties", "2,3", "--count", "2", "--at-once", "4", "--vector", "1000", "--pause", "0", "--duration", "1h", "--elements", "80", "--json"}
 	if code := p.execute(t.Context(), args); code != exitDone {
 		t.Fatalf("exit code %d: %s", code, stderr)
 	}
 	want := []string{"sum 2 1 2", "sum 3 1 2", "http 3 1 2", "http-new 3 1 2", "at-once 3 1 40", "http-at-once 3 1 40", "calls 3 1 400", "vector 3 1000 1",
 		"univariate 3 100 2", "bivariate 3 100 2", "logistic 3 427 1", "categories 3 1000 1",
-		"extremes 3 100 1", "median 3 100 1", "quantiles 3 100 1", "hidden 3 1000 1", "median-large 3 1000000 1"}
+		"extremes 3 100 1", "median 3 100 1", "quantiles 3 100 1", "hidden 3 1000 1", "median-large 3 1000000 1",
+		"product 2 100 1", "product-large 2 100000 1", "ols 2 1000 1",
+		"sets 2 100 2", "sets-size 2 100 2", "sets-large 2 80 1", "sets-large-floor 2 80 1", "sets-many 3 20 1", "sets-many-floor 3 20 1"}
 	if got := rowsOf(t, stdout.String()); !slices.Equal(got, want) {
 		t.Errorf("rows %q, want %q", got, want)
 	}
@@ -135,7 +137,7 @@ func TestBenchOfRunningGatewaysLeavesNoJobs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"bench", "--count", "2", "--at-once", "4", "--vector", "1000", "--json"}
+	args := []string{"bench", "--count", "2", "--at-once", "4", "--vector", "1000", "--elements", "80", "--json"}
 	for _, u := range d.urls {
 		args = append(args, "--gateway", u)
 	}
@@ -145,7 +147,8 @@ func TestBenchOfRunningGatewaysLeavesNoJobs(t *testing.T) {
 	want := []string{"http 3 1 2", "http-nodes 3 1 2", "http-new 3 1 2", "http-new-nodes 3 1 2", "at-once 3 1 40", "calls 3 1 400", "vector 3 1000 1", "vector-nodes 3 1000 1", "univariate 3 100 2", "univariate-nodes 3 100 2",
 		"bivariate 3 100 2", "bivariate-nodes 3 100 2", "logistic 3 427 1", "logistic-nodes 3 427 1", "categories 3 1000 1", "categories-nodes 3 1000 1",
 		"extremes 3 100 1", "extremes-nodes 3 100 1", "median 3 100 1", "median-nodes 3 100 1", "quantiles 3 100 1", "quantiles-nodes 3 100 1",
-		"hidden 3 1000 1", "hidden-nodes 3 1000 1", "median-large 3 1000000 1", "median-large-nodes 3 1000000 1"}
+		"hidden 3 1000 1", "hidden-nodes 3 1000 1", "median-large 3 1000000 1", "median-large-nodes 3 1000000 1",
+		"sets-many 3 20 1", "sets-many-nodes 3 20 1"}
 	if got := rowsOf(t, stdout.String()); !slices.Equal(got, want) {
 		t.Errorf("rows %q, want %q", got, want)
 	}

@@ -187,9 +187,9 @@ func TestNodeConfigCheck(t *testing.T) {
 			h.Fingerprint = identity.Fingerprint{}
 			c.Helpers = []helperConfig{helper(), h}
 		}},
-		{"helpers[0].roles: opener: not available in this version", func(c *nodeConfig) {
+		{"", func(c *nodeConfig) {
 			h := helper()
-			h.Roles = []string{"opener"}
+			h.Roles = []string{"dealer", "opener", "aggregator"}
 			c.Helpers = []helperConfig{h}
 		}},
 		{`helpers[0].roles: "king" is unknown`, func(c *nodeConfig) { h := helper(); h.Roles = []string{"king"}; c.Helpers = []helperConfig{h} }},
@@ -198,6 +198,10 @@ func TestNodeConfigCheck(t *testing.T) {
 			h := helper()
 			h.Microprotocols = []string{"SecureSumm"}
 			c.Helpers = []helperConfig{h}
+		}},
+		{"", func(c *nodeConfig) { c.Disclose = []string{"pooled-counts-to-opener", "pooled-counts-to-all"} }},
+		{`disclose[1]: "everything" is unknown: known are [pooled-counts-to-opener pooled-counts-to-all]`, func(c *nodeConfig) {
+			c.Disclose = []string{"pooled-counts-to-all", "everything"}
 		}},
 		{`exclude_evaluators: "dave" is not among the parties`, func(c *nodeConfig) { c.Excluded = []string{"dave"} }},
 	} {

@@ -18,7 +18,7 @@ type coordinatorConfig struct {
 	Identity identityConfig `yaml:"identity" doc:"Who this coordinator is: the parties' configurations name its fingerprint."`
 	CA       string         `yaml:"ca" doc:"The certificate of the consortium's authority, which issued the parties'."`
 	Hub      linkConfig     `yaml:"hub" doc:"The broker between the institutions."`
-	Helper   bool           `yaml:"helper" doc:"true: this coordinator deals for computations that need a dealer, such as a median. It then takes part in them with keys of its own, sends the evaluators random correlations, and receives no input, share or result. Its identity needs a dealer's certificate, as weft ca issue --coordinator makes."`
+	Helper   bool           `yaml:"helper" doc:"true: this coordinator helps in computations that need it, with keys of its own. As dealer, such as for a median, it sends the evaluators random correlations, and receives no input, share or result. As opener, where each party's node.yaml lists it as that, it receives sums of all parties' numbers and announces what follows from them. As aggregator, likewise listed, it adds up the masked vectors of more than 16 parties and learns nothing. Its identity needs a dealer's certificate, as weft ca issue --coordinator makes."`
 	Log      logConfig      `yaml:"log" doc:"The log, on standard error."`
 }
 

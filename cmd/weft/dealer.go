@@ -45,10 +45,12 @@ func (c nodeConfig) helperPolicy() (helpers []policy.Helper, err error) {
 			switch r {
 			case "dealer":
 				p.Roles = append(p.Roles, simon.Dealer)
-			case "opener", "aggregator":
-				return nil, fmt.Errorf("%s.roles: %s: not available in this version", at, r)
+			case "opener":
+				p.Roles = append(p.Roles, simon.Opener)
+			case "aggregator":
+				p.Roles = append(p.Roles, simon.Aggregator)
 			default:
-				return nil, fmt.Errorf("%s.roles: %q is unknown: use dealer", at, r)
+				return nil, fmt.Errorf("%s.roles: %q is unknown: use dealer, opener or aggregator", at, r)
 			}
 		}
 		if len(p.Roles) == 0 || len(h.Microprotocols) == 0 {
@@ -69,15 +71,31 @@ func (c nodeConfig) helperPolicy() (helpers []policy.Helper, err error) {
 	return helpers, nil
 }
 
-// dealtFor are the microprotocols that a dealer has a part in, by name.
-func dealtFor() []string {
-	var names []string
-	for _, m := range simon.Catalogue() {
-		if slices.Contains(m.Roles, simon.Dealer) {
-			names = append(names, m.Name)
+// disclosures is what node.yaml lets modes of microprotocols disclose, checked.
+func (c nodeConfig) disclosures() (all []simon.Disclosure, err error) {
+	for i, name := range c.Disclose {
+		d := simon.Disclosure(name)
+		if !slices.Contains(simon.Disclosures(), d) {
+			return nil, fmt.Errorf("disclose[%d]: %q is unknown: known are %v", i, name, simon.Disclosures())
 		}
+		all = append(all, d)
 	}
-	return names
+	return all, nil
+}
+
+// inAll lets a coordinator help in all microprotocols that have a part for it, as dealer, opener or aggregator. What modes disclose is not
+// thereby allowed.
+func inAll(name string, fp identity.Fingerprint) (helpers []policy.Helper) {
+	for _, r := range []simon.Role{simon.Dealer, simon.Opener, simon.Aggregator} {
+		h := policy.Helper{Name: name, FP: fp, Roles: []simon.Role{r}}
+		for _, m := range simon.Catalogue() {
+			if slices.Contains(m.Roles, r) || r == simon.Aggregator && m.Aggregates {
+				h.Microprotocols = append(h.Microprotocols, m.Name)
+			}
+		}
+		helpers = append(helpers, h)
+	}
+	return helpers
 }
 
 // startDealer makes the coordinator's own place in computations, over the coordinator's connection.

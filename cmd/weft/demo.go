@@ -20,7 +20,6 @@ import (
 	"github.com/weftmpc/weft/gateway"
 	"github.com/weftmpc/weft/node/policy"
 	"github.com/weftmpc/weft/node/seat"
-	"github.com/weftmpc/weft/simon"
 )
 
 // demoNames are the parties of the demo, in the order of their ports.
@@ -275,7 +274,7 @@ func (d *demo) startParty(ctx context.Context, i int, ids []*identity.Identity, 
 	c := partyConfig{
 		state: state, identity: ids[i], roots: roots, coordinator: ids[len(d.names)].FP(), profile: policy.Teaching,
 		loopback: true, cors: pages, deadline: f.deadline, maxParties: f.maxParties, files: d.files, fabric: nc, listener: l, logger: logger,
-		helpers: []policy.Helper{{Name: ids[len(d.names)].Name(), FP: ids[len(d.names)].FP(), Roles: []simon.Role{simon.Dealer}, Microprotocols: dealtFor()}},
+		helpers: inAll(ids[len(d.names)].Name(), ids[len(d.names)].FP()),
 	}
 	for j, name := range d.names {
 		c.parties = append(c.parties, seat.Peer{Name: name, FP: ids[j].FP(), Organisation: ids[j].Leaf.Organisation})

@@ -29,8 +29,9 @@ type nodeConfig struct {
 	Hub         linkConfig     `yaml:"hub" doc:"The broker between the institutions."`
 	Coordinator string         `yaml:"coordinator" doc:"The fingerprint of the coordinator, which brings the parties of a computation together. It sees who computes what with whom, and no data."`
 	Parties     []member       `yaml:"parties" doc:"Whom this party computes with, its own entry included, and nobody else. Compare each fingerprint with the one that the institution tells you by another way. gateways are the URLs under which clients name a party."`
-	Helpers     []helperConfig `yaml:"helpers" doc:"Who may help as dealer where it could read data together with one party: name, fingerprint, roles (dealer), microprotocols. The coordinator needs no entry to deal for three parties or more where all that it could do is spoil the result. Empty: nobody."`
+	Helpers     []helperConfig `yaml:"helpers" doc:"Who may help where that takes trust: name, fingerprint, roles (dealer, opener, aggregator), microprotocols. A dealer is listed where it could read data together with one party; an opener always, because it sees sums that no party sees; an aggregator where more than 16 parties should send their masked sums to it, and not each to each. The coordinator needs no entry to deal for three parties or more where all that it could do is spoil the result. Empty: nobody."`
 	Excluded    []string       `yaml:"exclude_evaluators" doc:"Names of parties that never evaluate comparisons. All parties of a computation must list the same, or it does not start."`
+	Disclose    []string       `yaml:"disclose" doc:"What modes of microprotocols may disclose that their defaults do not. pooled-counts-to-opener: while elements are found by their rank, the opener, whom helpers must list, learns how many values of all parties lie below others. pooled-counts-to-all: every party learns that. Empty: nothing."`
 	Approval    approvalConfig `yaml:"approval" doc:"What waits for somebody of this party to approve it."`
 	Gateway     gatewayConfig  `yaml:"gateway" doc:"The HTTP API for this party's own people."`
 	Private     privateConfig  `yaml:"private" doc:"Other processes of this house at the node's own broker, which has jobs, inputs and results."`
@@ -53,7 +54,7 @@ type gatewayConfig struct {
 func defaultNode() nodeConfig {
 	return nodeConfig{
 		Identity: identityConfig{Cert: "identity.crt", Key: "identity.key"}, CA: "ca.crt", State: "state",
-		Durability: "power", Profile: "strict", Drain: 30 * time.Second, Hub: defaultLink(), Helpers: []helperConfig{}, Excluded: []string{},
+		Durability: "power", Profile: "strict", Drain: 30 * time.Second, Hub: defaultLink(), Helpers: []helperConfig{}, Excluded: []string{}, Disclose: []string{},
 		Approval: approvalConfig{Microprotocols: []string{}},
 		Gateway: gatewayConfig{
 			Listen: "127.0.0.1:55501", BehindProxy: []string{}, Hosts: []string{}, CORS: []string{}, Deadline: 5 * time.Minute,
@@ -134,6 +135,9 @@ func (c nodeConfig) check() error {
 			return fmt.Errorf("%s.organisation of %s is missing", at, p.Name)
 		}
 		names[p.Name], prints[p.Fingerprint] = true, p.Name
+	}
+	if _, err := c.disclosures(); err != nil {
+		return err
 	}
 	if _, err := c.helperPolicy(); err != nil {
 		return err
@@ -272,6 +276,9 @@ func (c nodeConfig) party(id *identity.Identity) (partyConfig, error) {
 	p := partyConfig{
 		identity: id, coordinator: coordinator, profile: profile, power: c.Durability == "power",
 		guests: c.Private.guests(), cors: c.Gateway.CORS, hosts: c.Gateway.Hosts, deadline: c.Gateway.Deadline, excluded: c.Excluded,
+	}
+	if p.disclose, err = c.disclosures(); err != nil {
+		return p, err
 	}
 	if p.helpers, err = c.helperPolicy(); err != nil {
 		return p, err

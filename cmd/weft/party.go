@@ -35,6 +35,7 @@ type partyConfig struct {
 	profile     policy.Profile
 	helpers     []policy.Helper
 	excluded    []string // from evaluating
+	disclose    []simon.Disclosure
 	approval    policy.Approval
 	power       bool          // every write survives a power cut
 	guests      broker.Guests // of the private broker; the zero Guests: none
@@ -55,7 +56,7 @@ type partyConfig struct {
 
 // policy is what the node takes part in.
 func (c partyConfig) policy(maxParties int) policy.Policy {
-	return policy.Policy{Profile: c.profile, MaxParties: maxParties, Helpers: c.helpers, ExcludeEvaluators: c.excluded, Approval: c.approval}
+	return policy.Policy{Profile: c.profile, MaxParties: maxParties, Helpers: c.helpers, ExcludeEvaluators: c.excluded, Disclose: c.disclose, Approval: c.approval}
 }
 
 // party is a node with its private broker, its stores and its gateway.

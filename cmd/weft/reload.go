@@ -86,7 +86,8 @@ func (r *reloader) reload() {
 			r.log.Error("the profile and the parties are not reloaded", "error", err)
 		} else {
 			taken = append(taken, ruledKeys...)
-			r.config.Profile, r.config.Parties, r.config.Helpers, r.config.Excluded, r.config.Approval = next.Profile, next.Parties, next.Helpers, next.Excluded, next.Approval
+			r.config.Profile, r.config.Parties, r.config.Helpers = next.Profile, next.Parties, next.Helpers
+			r.config.Excluded, r.config.Disclose, r.config.Approval = next.Excluded, next.Disclose, next.Approval
 		}
 		if own {
 			restart = append(restart, "parties (this party's own gateways)")
@@ -109,11 +110,11 @@ func (r *reloader) reload() {
 }
 
 // ruledKeys are the keys of what decides whom the node computes with, what, and by whose leave.
-var ruledKeys = []string{"profile", "parties", "helpers", "exclude_evaluators", "approval"}
+var ruledKeys = []string{"profile", "parties", "helpers", "exclude_evaluators", "disclose", "approval"}
 
 // ruled are their values.
 func ruled(c nodeConfig) nodeConfig {
-	return nodeConfig{Profile: c.Profile, Parties: c.Parties, Helpers: c.Helpers, Excluded: c.Excluded, Approval: c.Approval}
+	return nodeConfig{Profile: c.Profile, Parties: c.Parties, Helpers: c.Helpers, Excluded: c.Excluded, Disclose: c.Disclose, Approval: c.Approval}
 }
 
 // rules takes over profile, parties and helpers. own says that this party's own gateways differ, whose names the gateway knows from

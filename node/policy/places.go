@@ -21,7 +21,7 @@ type Helper struct {
 }
 
 // Places are who does what in a computation; zero: nobody.
-type Places struct{ S0, S1, Dealer identity.Fingerprint }
+type Places struct{ S0, S1, Dealer, Opener, Aggregator identity.Fingerprint }
 
 // Places chooses who does what in the computation id of the parties, own one included, and returns a *Refusal where nobody
 // may. The choice is a function of what all parties know alike: id, fingerprints, the organisations and excluded evaluators
@@ -39,9 +39,17 @@ func (p Policy) Places(m simon.Microprotocol, parameters []byte, id uuid.UUID, p
 			if at.Dealer, err = p.dealer(m, parameters, parties); err != nil {
 				return Places{}, err
 			}
+		case simon.Opener:
+			var err error
+			if at.Opener, err = p.opener(m); err != nil {
+				return Places{}, err
+			}
 		default:
-			return Places{}, refuse("%s needs an %s: not available in this version", m.Name, role)
+			return Places{}, refuse("%s needs %s: not available in this version", m.Name, role)
 		}
+	}
+	if at == (Places{}) && !evaluators {
+		at.Aggregator = p.aggregator(m, parties)
 	}
 	if evaluators {
 		var err error
@@ -82,6 +90,27 @@ func (p Policy) dealer(m simon.Microprotocol, parameters []byte, parties []seat.
 	}
 	return fp, refuse("this node's policy does not let %s (fingerprint %.16s…) deal for %s: %s; whoever administers the node can allow it under helpers in node.yaml",
 		what, fp, m.Name, reason)
+}
+
+// opener is the coordinator, where the policy lists it: what an opener sees, no party does.
+func (p Policy) opener(m simon.Microprotocol) (identity.Fingerprint, error) {
+	switch {
+	case p.Coordinator == identity.Fingerprint{}:
+		return p.Coordinator, refuse("%s needs an opener, and this node knows no coordinator that could be it", m.Name)
+	case !p.lists(p.Coordinator, simon.Opener, m.Name):
+		return p.Coordinator, refuse("this node's policy does not let the coordinator (fingerprint %.16s…) open for %s: it sees what no party does; "+
+			"whoever administers the node can allow it under helpers in node.yaml", p.Coordinator, m.Name)
+	}
+	return p.Coordinator, nil
+}
+
+// aggregator is the coordinator where there are so many parties that it pays and the policy lists it; else nobody, and the
+// parties send their vectors to each other.
+func (p Policy) aggregator(m simon.Microprotocol, parties []seat.Peer) identity.Fingerprint {
+	if m.Aggregates && len(parties) > simon.MostAllToAll && p.lists(p.Coordinator, simon.Aggregator, m.Name) {
+		return p.Coordinator
+	}
+	return identity.Fingerprint{}
 }
 
 func (p Policy) lists(fp identity.Fingerprint, r simon.Role, microprotocol string) bool {

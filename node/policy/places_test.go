@@ -62,10 +62,101 @@ func TestDealerByPolicy(t *testing.T) {
 	if at, err := (Policy{}).Places(none, nil, uuid.UUID{}, three); err != nil || at != (Places{}) {
 		t.Errorf("a microprotocol that needs nobody: %v %v", at, err)
 	}
-	for role, word := range map[simon.Role]string{simon.Opener: "opener", simon.Aggregator: "aggregator"} {
-		none.RolesFor = func([]byte) []simon.Role { return []simon.Role{role} }
-		if _, err := (Policy{}).Places(none, nil, uuid.UUID{}, three); err == nil || !strings.Contains(err.Error(), word+": not available in this version") {
-			t.Errorf("%s: %v", word, err)
+	none.RolesFor = func([]byte) []simon.Role { return []simon.Role{simon.Aggregator} }
+	if _, err := (Policy{}).Places(none, nil, uuid.UUID{}, three); err == nil || !strings.Contains(err.Error(), "aggregator: not available in this version") {
+		t.Errorf("a microprotocol that cannot do without an aggregator: %v", err)
+	}
+}
+
+// An opener is listed for the microprotocol, whoever else is.
+func TestOpenerByPolicy(t *testing.T) {
+	m := simon.Microprotocol{Name: "Count", Roles: []simon.Role{simon.Opener}}
+	list := func(fp identity.Fingerprint, r simon.Role, name string) []Helper {
+		return []Helper{{FP: fp, Roles: []simon.Role{r}, Microprotocols: []string{name}}}
+	}
+	for name, c := range map[string]struct {
+		policy Policy
+		want   string
+	}{
+		"listed":                {Policy{Coordinator: center, Helpers: list(center, simon.Opener, "Count")}, ""},
+		"not listed":            {Policy{Coordinator: center}, "does not let the coordinator"},
+		"as dealer":             {Policy{Coordinator: center, Helpers: list(center, simon.Dealer, "Count")}, "does not let the coordinator"},
+		"for another":           {Policy{Coordinator: center, Helpers: list(center, simon.Opener, "Sum")}, "does not let the coordinator"},
+		"somebody else":         {Policy{Coordinator: center, Helpers: list(identity.Fingerprint{1}, simon.Opener, "Count")}, "does not let the coordinator"},
+		"without a coordinator": {Policy{Helpers: list(center, simon.Opener, "Count")}, "knows no coordinator"},
+	} {
+		at, err := c.policy.Places(m, nil, uuid.UUID{}, peers("x", "y"))
+		if c.want == "" && (err != nil || at != Places{Opener: center}) || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v %v", name, at, err)
+		}
+	}
+}
+
+// An aggregator is there for more than 16 parties, where the policy lists it and the microprotocol needs no helper.
+func TestAggregatorByPolicy(t *testing.T) {
+	many := make([]seat.Peer, 17)
+	for i := range many {
+		many[i] = seat.Peer{Name: string(rune('a' + i)), FP: identity.Fingerprint{byte(i + 1)}, Organisation: string(rune('a' + i))}
+	}
+	listed := Policy{Coordinator: center, Helpers: []Helper{{FP: center, Roles: []simon.Role{simon.Aggregator, simon.Opener}, Microprotocols: []string{"Sum", "Compare", "Count"}}}}
+	sum := simon.Microprotocol{Name: "Sum", Aggregates: true}
+	both, count := compared(), simon.Microprotocol{Name: "Count", Aggregates: true, Roles: []simon.Role{simon.Opener}}
+	both.Aggregates = true
+	for name, c := range map[string]struct {
+		policy  Policy
+		m       simon.Microprotocol
+		parties []seat.Peer
+		want    bool
+	}{
+		"seventeen":      {listed, sum, many, true},
+		"sixteen":        {listed, sum, many[:16], false},
+		"not listed":     {Policy{Coordinator: center}, sum, many, false},
+		"nothing to add": {listed, simon.Microprotocol{Name: "Sum"}, many, false},
+		"a dealer":       {listed, both, many, false},
+		"an opener":      {listed, count, many, false},
+	} {
+		at, err := c.policy.Places(c.m, []byte("{}"), uuid.UUID{1}, c.parties)
+		if err != nil || (at.Aggregator == center) != c.want || !c.want && at.Aggregator != (identity.Fingerprint{}) {
+			t.Errorf("%s: %v %v", name, at, err)
+		}
+	}
+}
+
+// What a mode discloses is allowed by its name, in every profile.
+func TestDisclosuresByPolicy(t *testing.T) {
+	m := simon.Microprotocol{Name: "Count", Discloses: func(canonical []byte) []simon.Disclosure {
+		if string(canonical) == "{}" {
+			return nil
+		}
+		return []simon.Disclosure{simon.PooledCountsToAll}
+	}}
+	for _, profile := range []Profile{Strict, Teaching} {
+		p, three := Policy{Profile: profile}, peers("x", "y", "z")
+		if err := p.Check(m, []byte("{}"), three); err != nil {
+			t.Error(err)
+		}
+		p.Disclose = []simon.Disclosure{simon.PooledCountsToOpener}
+		if err := p.Check(m, []byte("open"), three); err == nil || !strings.Contains(err.Error(), `does not allow "pooled-counts-to-all", which Count discloses`) {
+			t.Errorf("%s: %v", profile, err)
+		}
+		p.Disclose = append(p.Disclose, simon.PooledCountsToAll)
+		if err := p.Check(m, []byte("open"), three); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A dealer of a product of two matrices, who with one party reads the other's, must be listed whatever the profile.
+func TestDealerOfMatrices(t *testing.T) {
+	m, two := simon.SecureMatrixMultiplication(), peers("x", "y")
+	for _, profile := range []Profile{Strict, Teaching} {
+		p := Policy{Profile: profile, Coordinator: center}
+		if _, err := p.Places(m, []byte("{}"), uuid.UUID{1}, two); err == nil || !strings.Contains(err.Error(), "it could read data together with one party") {
+			t.Errorf("%v: %v", profile, err)
+		}
+		p.Helpers = []Helper{{FP: center, Roles: []simon.Role{simon.Dealer}, Microprotocols: []string{m.Name}}}
+		if at, err := p.Places(m, []byte("{}"), uuid.UUID{1}, two); err != nil || at != (Places{Dealer: center}) {
+			t.Errorf("%v: %v %v", profile, at, err)
 		}
 	}
 }

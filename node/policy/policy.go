@@ -4,6 +4,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/weftmpc/weft/broker/identity"
 	"github.com/weftmpc/weft/node/seat"
@@ -49,6 +50,7 @@ type Policy struct {
 	Coordinator       identity.Fingerprint // who deals where no party does
 	Helpers           []Helper             // who may have roles that need permission
 	ExcludeEvaluators []string             // names of parties that are never evaluators; all parties must exclude the same
+	Disclose          []simon.Disclosure   // what modes of microprotocols may let others see; nil: nothing
 
 	Approval Approval // which computations wait for one
 }
@@ -61,12 +63,13 @@ func (r *Refusal) Error() string { return r.Rule }
 func refuse(format string, a ...any) error { return &Refusal{fmt.Sprintf(format, a...)} }
 
 // Guard is what a profile asks of the pool of all parties' samples. Strict: 30 samples, 100 where sums of higher powers are
-// opened, from at least three parties; counts below 5 are hidden.
+// opened, from at least three parties; counts below 5 are hidden; a product of matrices has sums of ten terms for each row and
+// column.
 func (p Profile) Guard() simon.Guard {
 	if p == Teaching {
 		return simon.Guard{}
 	}
-	return simon.Guard{Samples: 30, Moments: 100, Contributors: 3, Suppress: 5}
+	return simon.Guard{Samples: 30, Moments: 100, Contributors: 3, Suppress: 5, Ratio: 10}
 }
 
 // Check returns nil or a *Refusal for a computation of m with canonical parameters by the parties, own one included.
@@ -92,10 +95,17 @@ func (p Policy) Check(m simon.Microprotocol, parameters []byte, parties []seat.P
 			return err
 		}
 	}
+	if m.Discloses != nil {
+		for _, d := range m.Discloses(parameters) {
+			if !slices.Contains(p.Disclose, d) {
+				return refuse("this node's policy does not allow %q, which %s discloses with these parameters; use other ones, or let whoever administers the node add it to disclose in node.yaml", d, m.Name)
+			}
+		}
+	}
 	if p.Profile == Teaching {
 		return nil
 	}
-	if len(parties) < 3 && m.MaxParties != 2 {
+	if len(parties) < 3 && m.MaxParties != 2 && !m.ForTwo {
 		return refuse("profile strict: with two parties the result of %s tells each the other's value; "+
 			"take a third party in, or let the node's administrator set the profile to teaching", m.Name)
 	}

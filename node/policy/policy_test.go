@@ -49,6 +49,9 @@ func TestCheck(t *testing.T) {
 		"three organisations":          {m: sum, of: []string{"a", "b", "c"}},
 		"two parties":                  {m: sum, of: []string{"a", "b"}, rule: "with two parties"},
 		"two parties, teaching":        {policy: policy.Policy{Profile: policy.Teaching}, m: sum, of: []string{"a", "a"}},
+		"two parties with sets":        {m: simon.SetIntersection(), of: []string{"a", "b"}},
+		"sizes are for two":            {m: simon.SetIntersectionSize(), of: []string{"a", "b"}},
+		"sizes are not for three":      {m: simon.SetIntersectionSize(), of: []string{"a", "b", "c"}, rule: "at most 2"},
 		"one party":                    {policy: policy.Policy{Profile: policy.Teaching}, m: sum, of: []string{"a"}, rule: "at least 2"},
 		"one organisation twice":       {m: sum, of: []string{"a", "b", " A "}, rule: "one organisation"},
 		"too many":                     {policy: policy.Policy{MaxParties: 3}, m: sum, of: []string{"a", "b", "c", "d"}, rule: "more than the 3"},
@@ -69,6 +72,37 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		case c.rule != "" && (!errors.As(err, &refusal) || !strings.Contains(err.Error(), c.rule)):
 			t.Errorf("%s: %v, want a refusal with %q", name, err, c.rule)
+		}
+	}
+}
+
+// The profile strict refuses a product that gives a matrix away, and says so; teaching does not.
+func TestCheckOfMatrices(t *testing.T) {
+	m := simon.SecureMatrixMultiplication()
+	for _, c := range []struct {
+		profile policy.Profile
+		guard   simon.Guard
+		data    string
+		rule    string
+	}{
+		{policy.Teaching, policy.Teaching.Guard(), "[[1,2,3],[4,5,6],[7,8,9]]", ""},
+		{policy.Strict, policy.Strict.Guard(), "[[1,2,3],[4,5,6],[7,8,9]]", "profile strict: parameters.left: makes a result of 3 rows from sums of 3 terms"},
+		{policy.Strict, policy.Strict.Guard(), "[[1,2,3,4,5,6,7,8,9,10]]", ""},
+		{policy.Strict, policy.Teaching.Guard(), "[[1,2,3,4,5,6,7,8,9,10]]", "profile strict: parameters.least_ratio: must be at least 10"},
+	} {
+		one, err := m.Prepare(strings.NewReader(c.data), nil, c.guard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Where its shape is refused, what the party would ask for is.
+		full, err := m.Complete(simon.Placed{Parties: 2, Parameters: one.Parameters, Input: one.Input})
+		if err == nil {
+			err = policy.Policy{Profile: c.profile}.Check(m, full, parties("a", "b"))
+		} else {
+			err = fmt.Errorf("profile %s: %w", c.profile, err)
+		}
+		if (err == nil) != (c.rule == "") || err != nil && !strings.Contains(err.Error(), c.rule) {
+			t.Errorf("%v, %s: %v, want %q", c.profile, c.data, err, c.rule)
 		}
 	}
 }

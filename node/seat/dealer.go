@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -28,7 +27,7 @@ const (
 	dealerJoin = 10 * time.Minute
 )
 
-// DealerConfig describes a dealer: a coordinator's place in computations in which it is no party.
+// DealerConfig describes a coordinator's place in computations in which it is no party: as dealer, opener or aggregator.
 type DealerConfig struct {
 	Identity  *identity.Identity // with a dealer's certificate
 	Roots     identity.Roots
@@ -48,8 +47,9 @@ type DealerConfig struct {
 	Bytes      int64 // bytes that one computation sends to one participant, repetitions included; 0: 256 MiB
 }
 
-// Dealer deals for computations: it signs a JOIN when all parties have joined, sends what the microprotocol's Deal makes,
-// and confirms. It holds no data and no results, receives no body of any computation, and keeps nothing on disk.
+// Dealer helps computations: it signs a JOIN when all parties have joined, plays the helper's part of the microprotocol, and
+// confirms. It holds no data and no results, and keeps nothing on disk. Where it deals it receives no body; as opener it sees
+// the sums that its part opens, as aggregator masked vectors.
 type Dealer struct {
 	cfg    DealerConfig
 	seat   *Seat
@@ -63,6 +63,7 @@ type Dealer struct {
 	issued  int64
 	running int
 	parties map[identity.Fingerprint]*client // those of the computations that run
+	hears   map[uuid.UUID]int                // how many of them it receives bodies in
 	work    sync.WaitGroup
 }
 
@@ -86,7 +87,7 @@ func NewDealer(c DealerConfig) (*Dealer, error) {
 	c.MaxParties, c.Running, c.PerParty = orDefault(c.MaxParties, coordinator.MaxParties), orDefault(c.Running, 512), orDefault(c.PerParty, 128)
 	c.Memory, c.Total, c.Bytes = orDefault(c.Memory, 64<<20), orDefault(c.Total, 512<<20), orDefault(c.Bytes, 256<<20)
 	c.OfParty = orDefault(c.OfParty, 128<<20)
-	d := &Dealer{cfg: c, ledger: newMemory(c.Now), budget: session.NewBudget(c.Total), parties: map[identity.Fingerprint]*client{}}
+	d := &Dealer{cfg: c, ledger: newMemory(c.Now), budget: session.NewBudget(c.Total), parties: map[identity.Fingerprint]*client{}, hears: map[uuid.UUID]int{}}
 	d.ctx, d.stop = context.WithCancel(context.Background())
 	key := make(identity.Secret, 32) // of this process: there is no state folder to tell from a copy
 	if _, err := io.ReadFull(c.Rand, key); err != nil {
@@ -148,8 +149,20 @@ func (d *Dealer) Run(ctx context.Context) {
 	d.seat.Wait()
 }
 
-// Deliver takes a message that arrived on the computation's subject from the party called from.
-func (d *Dealer) Deliver(id uuid.UUID, from string, b []byte) { d.seat.Deliver(id, from, b) }
+// Deliver takes a message that arrived on the computation's subject from the party called from. Bodies are for an opener or an
+// aggregator: a dealer's are refused before they are looked at.
+func (d *Dealer) Deliver(id uuid.UUID, from string, b []byte) {
+	if session.IsShare(b) {
+		d.mu.Lock()
+		hears := d.hears[id] > 0
+		d.mu.Unlock()
+		if !hears {
+			d.seat.stats.refuse()
+			return
+		}
+	}
+	d.seat.Deliver(id, from, b)
+}
 
 // Reconnected makes every session ask at once for what it lacks.
 func (d *Dealer) Reconnected() { d.seat.Reconnected() }
@@ -166,7 +179,7 @@ func (d *Dealer) Sign(common []byte) (own, sig []byte, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	m, err := d.accepts(c)
+	play, err := d.accepts(c)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -184,38 +197,9 @@ func (d *Dealer) Sign(common []byte) (own, sig []byte, err error) {
 	}
 	go func() {
 		defer d.leave(c)
-		d.serve(o, m)
+		d.serve(o, play)
 	}()
 	return o.join.Own, o.join.Sig[:], nil
-}
-
-// accepts refuses what this dealer does not deal for.
-func (d *Dealer) accepts(c coordinator.Common) (m simon.Microprotocol, err error) {
-	refuse := func(format string, a ...any) error {
-		return &coordinator.Refusal{Code: coordinator.CodeHelpers, Text: "the dealer: " + fmt.Sprintf(format, a...)}
-	}
-	if err := c.CheckRoles(); err != nil {
-		return m, refuse("%v", err)
-	}
-	if c.Dealer != d.cfg.Identity.FP() || c.Lists(c.Dealer) {
-		return m, refuse("this computation has another one")
-	}
-	i := slices.IndexFunc(d.cfg.Catalogue, func(m simon.Microprotocol) bool { return m.Name == c.Microprotocol && m.Version == c.Version })
-	if i < 0 || d.cfg.Catalogue[i].Deal == nil {
-		return m, refuse("it does not deal for %s version %d: is it as new as the parties' nodes?", c.Microprotocol, c.Version)
-	}
-	m = d.cfg.Catalogue[i]
-	needs := m.Needs(c.Parameters)
-	evaluators := slices.Contains(needs, simon.S0) || slices.Contains(needs, simon.S1)
-	switch {
-	case !slices.Contains(needs, simon.Dealer), evaluators != (c.S0 != identity.Fingerprint{}):
-		return m, refuse("the roles are not those that %s has", m.Name)
-	case len(c.Parties) > d.cfg.MaxParties:
-		return m, refuse("%d parties are more than the %d that it deals for", len(c.Parties), d.cfg.MaxParties)
-	case time.Duration(c.LimitMS)*time.Millisecond > time.Hour:
-		return m, refuse("the time limit is more than 1h")
-	}
-	return m, nil
 }
 
 // budgetOf bounds what a computation holds: by itself, with all others of each of its parties, and with all others. So a few
@@ -243,6 +227,9 @@ func (d *Dealer) enter(c coordinator.Common) error {
 		return &coordinator.Refusal{Code: coordinator.CodeBusy, Text: "busy: the dealer has too many computations under way; try again later"}
 	}
 	d.running++
+	if c.Dealer != d.cfg.Identity.FP() {
+		d.hears[c.UUID]++
+	}
 	for _, fp := range c.Parties {
 		if d.parties[fp] == nil {
 			d.parties[fp] = &client{budget: session.NewBudget(d.cfg.OfParty)}
@@ -257,6 +244,11 @@ func (d *Dealer) leave(c coordinator.Common) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.running--
+	if c.Dealer != d.cfg.Identity.FP() {
+		if d.hears[c.UUID]--; d.hears[c.UUID] == 0 {
+			delete(d.hears, c.UUID)
+		}
+	}
 	for _, fp := range c.Parties {
 		if d.parties[fp].running--; d.parties[fp].running == 0 {
 			delete(d.parties, fp)
@@ -265,24 +257,24 @@ func (d *Dealer) leave(c coordinator.Common) {
 	d.work.Done()
 }
 
-// serve deals for one computation and waits until all parties have confirmed it.
-func (d *Dealer) serve(o *Open, m simon.Microprotocol) {
-	log := d.cfg.Logger.With("computation", o.common.UUID, "microprotocol", m.Name)
+// serve helps one computation and waits until all parties have confirmed it.
+func (d *Dealer) serve(o *Open, p part) {
+	log := d.cfg.Logger.With("computation", o.common.UUID, "microprotocol", o.common.Microprotocol, "as", p.role)
 	run, err := d.begin(o)
 	if err != nil {
-		log.Warn("not dealt for", "reason", err)
+		log.Warn("not helped", "reason", err)
 		return
 	}
 	common := simon.Common{Parties: len(o.common.Parties), Parameters: o.common.Parameters}
-	out, err := run.Play(d.ctx, func(ctx context.Context, s simon.Session) ([]byte, error) { return nil, deal(ctx, m, s, common) })
+	out, err := run.Play(d.ctx, func(ctx context.Context, s simon.Session) ([]byte, error) { return nil, p.run(ctx, s, common) })
 	if err == nil {
 		err = run.Confirm(d.ctx, out)
 	}
 	if err != nil {
-		log.Info("a computation that was dealt for did not complete", "reason", err)
+		log.Info("a computation that was helped did not complete", "reason", err)
 		return
 	}
-	log.Debug("dealt for")
+	log.Debug("helped")
 }
 
 // begin waits for the START. The JOIN's secret is gone when it returns an error.
@@ -304,15 +296,4 @@ func (d *Dealer) begin(o *Open) (*Run, error) {
 	}
 	o.Withdraw()
 	return nil, err
-}
-
-// deal turns a panic of a protocol into an error without its values: parties choose the parameters, and one bad computation
-// must not end the coordinator.
-func deal(ctx context.Context, m simon.Microprotocol, s simon.Session, c simon.Common) (err error) {
-	defer func() {
-		if recover() != nil {
-			err = errors.New("the microprotocol failed unexpectedly: please report this")
-		}
-	}()
-	return m.Deal(ctx, s, c)
 }

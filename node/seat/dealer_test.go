@@ -37,6 +37,8 @@ func desk(t *testing.T, change func(*DealerConfig)) (*Dealer, coordinator.Common
 			{Name: "Compare", Version: 2, Roles: []simon.Role{simon.S0, simon.S1, simon.Dealer}, Deal: func(context.Context, simon.Session, simon.Common) error { return nil }},
 			{Name: "PartyDeals", Version: 1, Roles: []simon.Role{simon.S0, simon.S1, simon.Dealer}},
 			{Name: "SecureSum", Version: 1, Deal: func(context.Context, simon.Session, simon.Common) error { return nil }},
+			{Name: "Count", Version: 1, Roles: []simon.Role{simon.Opener}, OpenTo: func(context.Context, simon.Session, simon.Common) error { return nil }},
+			{Name: "Total", Version: 1, Aggregates: true},
 		},
 	}
 	if change != nil {
@@ -82,10 +84,10 @@ func TestDealerRefuses(t *testing.T) {
 		"the coordinator or a party":             func(c *coordinator.Common) { c.Coordinator = identity.Fingerprint{7} },
 		"the roles are not those that Compare":   func(c *coordinator.Common) { c.S0, c.S1 = identity.Fingerprint{}, identity.Fingerprint{} },
 		"the roles are not those that SecureSum": func(c *coordinator.Common) { c.Microprotocol, c.Version = "SecureSum", 1 },
-		"does not deal for Compare version 3":    func(c *coordinator.Common) { c.Version = 3 },
-		"does not deal for Nothing":              func(c *coordinator.Common) { c.Microprotocol = "Nothing" },
-		"does not deal for PartyDeals":           func(c *coordinator.Common) { c.Microprotocol, c.Version = "PartyDeals", 1 },
-		"opener: not available":                  func(c *coordinator.Common) { c.Opener = identity.Fingerprint{9} },
+		"does not help Compare version 3":        func(c *coordinator.Common) { c.Version = 3 },
+		"does not help Nothing":                  func(c *coordinator.Common) { c.Microprotocol = "Nothing" },
+		"does not help PartyDeals":               func(c *coordinator.Common) { c.Microprotocol, c.Version = "PartyDeals", 1 },
+		"opener: it must be the coordinator":     func(c *coordinator.Common) { c.Opener = identity.Fingerprint{9} },
 		"receives no result":                     func(c *coordinator.Common) { c.Recipients = []identity.Fingerprint{c.Dealer} },
 		"more than 1h":                           func(c *coordinator.Common) { c.LimitMS = 3_600_001 },
 		"4 parties are more than the 3": func(c *coordinator.Common) {
@@ -97,6 +99,28 @@ func TestDealerRefuses(t *testing.T) {
 		if r := sign(t, d, c); r == nil || r.Code != coordinator.CodeHelpers || !strings.Contains(r.Text, want) {
 			t.Errorf("%q: %v", want, r)
 		}
+	}
+	self, none := common.Dealer, identity.Fingerprint{}
+	as := func(name string, o, a identity.Fingerprint) coordinator.Common {
+		c := common
+		c.Microprotocol, c.Version, c.S0, c.S1, c.Dealer, c.Opener, c.Aggregator = name, 1, none, none, none, o, a
+		return c
+	}
+	for want, c := range map[string]coordinator.Common{
+		"":                                   as("Count", self, none),
+		"the opener: it does not help Total": as("Total", self, none),
+		"the aggregator: it does not help":   as("Count", none, self),
+		"the dealer: it does not help Count": func() coordinator.Common { c := as("Count", none, none); c.Dealer = self; return c }(),
+		"must be the coordinator":            as("Count", identity.Fingerprint{9}, none),
+		"has two places":                     as("Count", self, self),
+		"has another one":                    as("Count", none, none),
+	} {
+		if r := sign(t, d, c); (want == "") != (r == nil) || r != nil && (r.Code != coordinator.CodeHelpers || !strings.Contains(r.Text, want)) {
+			t.Errorf("%q: %v", want, r)
+		}
+	}
+	if r := sign(t, d, as("Total", none, self)); r != nil {
+		t.Errorf("an aggregator: %v", r)
 	}
 	if _, err := NewDealer(DealerConfig{Identity: partys(t), Send: d.cfg.Send}); err == nil || !strings.Contains(err.Error(), "is a party's: have it renewed") {
 		t.Errorf("a dealer with a party's certificate: %v", err)

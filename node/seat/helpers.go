@@ -111,7 +111,9 @@ func (s *Seat) learn(peers []participant, parties int) {
 func roles(c coordinator.Common, first int) map[simon.Role]int {
 	all := map[simon.Role]int{simon.First: first}
 	places := append(slices.Clone(c.Parties), c.Helpers()...)
-	for role, fp := range map[simon.Role]identity.Fingerprint{simon.S0: c.S0, simon.S1: c.S1, simon.Dealer: c.Dealer} {
+	for role, fp := range map[simon.Role]identity.Fingerprint{
+		simon.S0: c.S0, simon.S1: c.S1, simon.Dealer: c.Dealer, simon.Opener: c.Opener, simon.Aggregator: c.Aggregator,
+	} {
 		if seat := slices.Index(places, fp); seat >= 0 {
 			all[role] = seat
 		}

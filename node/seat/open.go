@@ -289,6 +289,12 @@ type Conflict struct {
 	Party       string
 	Issued      time.Time
 	Differences []coordinator.Difference
+
+	// What it asked for, as its signed JOIN says.
+	FP            identity.Fingerprint
+	Microprotocol string
+	Version       uint32
+	Parameters    []byte
 }
 
 // Error names what differs, here first.
@@ -322,6 +328,7 @@ func (o *Open) Conflict(a coordinator.Answer) *Conflict {
 	return &Conflict{
 		Party: o.seat.Name(own.FP), Issued: time.Unix(0, own.Issued).UTC(),
 		Differences: coordinator.Differences(o.common, common, o.seat.Name),
+		FP:          own.FP, Microprotocol: common.Microprotocol, Version: common.Version, Parameters: bytes.Clone(common.Parameters),
 	}
 }
 
@@ -354,7 +361,7 @@ func (s *Seat) checkHelper(common []byte, j coordinator.Signed) (coordinator.Own
 	if err != nil {
 		return own, nil, err
 	}
-	return s.checkSigned(common, j, own, "the dealer", identity.UsageDealer)
+	return s.checkSigned(common, j, own, "the helper", identity.UsageDealer)
 }
 
 func (s *Seat) checkSigned(common []byte, j coordinator.Signed, own coordinator.Own, who string, usage identity.Usage) (coordinator.Own, *identity.Leaf, error) {

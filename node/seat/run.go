@@ -235,6 +235,7 @@ func abortCode(cause error) uint16 {
 	var timeout *session.TimeoutError
 	var equivocation *session.EquivocationError
 	var outcome *simon.OutcomeError
+	var sent *simon.SeatError
 	switch {
 	case errors.As(cause, &equivocation):
 		return CodeEquivocation
@@ -242,6 +243,8 @@ func abortCode(cause error) uint16 {
 		return CodeTimeout
 	case errors.Is(cause, ErrWithdrawn):
 		return CodeWithdrawn
+	case errors.As(cause, &sent): // what nobody sends who follows the protocol
+		return CodeRefused
 	case errors.As(cause, &outcome): // a party has seen that the result cannot be right
 		return CodeRefused
 	case errors.Is(cause, jobs.ErrTooLarge), errors.Is(cause, session.ErrMemory): // as in every attempt
@@ -274,8 +277,15 @@ func (r *Run) startCommit(own session.Notice) {
 		parts[i] = r.peers[i].Participant
 	}
 	c := session.NewCommit(r.sid, parts, r.self, r.line.Parties, r.line.Recipients, own.TH, own.RH)
-	for helper := r.among; helper < len(parts); helper++ { // of this version only dealers
-		c.Deaf(helper)
+	for helper := r.among; helper < len(parts); helper++ {
+		switch r.common.Dealer {
+		case parts[helper].FP:
+			c.Deaf(helper)
+		case identity.Fingerprint{}: // or, after a restart, it is not known who dealt
+			if len(r.common.Parties) == 0 {
+				c.Unsure(helper)
+			}
+		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -61,8 +61,8 @@ type Peer struct {
 
 // Config describes a seat.
 type Config struct {
-	// Helper says that the seat is a dealer's, who is no party. It has no allow-list: it serves whoever the authority has
-	// certified as a party, under the name in the certificate. It refuses share messages before it reads them, answers no
+	// Helper says that the seat is that of a helper who is no party. It has no allow-list: it serves whoever the authority has
+	// certified as a party, under the name in the certificate. It answers no
 	// START but one that its own JOIN is open for, and knows no computation of an earlier process.
 	Helper bool
 	Budget func(coordinator.Common) *session.Budget // at a helper: bounds what a computation holds, in bytes; nil: nothing does
@@ -241,10 +241,6 @@ func (s *Seat) allow(key string) bool {
 // Deliver takes a message that arrived on the computation's subject from the party called from. Nothing that it finds
 // wrong is answered: the bytes are dropped, and what is missing is asked for again.
 func (s *Seat) Deliver(id uuid.UUID, from string, b []byte) {
-	if s.cfg.Helper && session.IsShare(b) { // no body is ever for a dealer
-		s.stats.refuse()
-		return
-	}
 	peer, ok := s.sender(from)
 	if !ok || peer.Name == s.cfg.Identity.Name() {
 		return

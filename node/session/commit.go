@@ -59,6 +59,7 @@ type Commit struct {
 	ps         []Participant
 	self       int
 	deaf       []int // seats of dealers that are no parties
+	unsure     []int // seats of helpers that may be deaf
 	recipients []int
 	th, rh     [32]byte
 	said       []said
@@ -87,10 +88,17 @@ func NewCommit(sid [32]byte, ps []Participant, self, parties int, recipients []i
 // one, cannot tell more of the parties' transcripts than that they are equal.
 func (c *Commit) Deaf(seat int) { c.deaf = append(c.deaf, seat) }
 
+// Unsure says that it is not known whether the participant in a seat, a helper, is deaf.
+func (c *Commit) Unsure(seat int) { c.unsure = append(c.unsure, seat) }
+
 // course is the transcript hash that the participant in seat i should confirm.
 func (c *Commit) course(i int) [32]byte {
+	start := transcriptStart(c.sid)
 	if slices.Contains(c.deaf, i) {
-		return transcriptStart(c.sid)
+		return start
+	}
+	if s := c.said[i].confirm; s != nil && s.TH == start && slices.Contains(c.unsure, i) {
+		return start
 	}
 	if slices.Contains(c.deaf, c.self) {
 		for k, s := range c.said {

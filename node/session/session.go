@@ -5,6 +5,7 @@ import (
 	"crypto/cipher"
 	"crypto/ed25519"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -324,6 +325,9 @@ func (s *Session) Play(ctx context.Context, play func(context.Context, simon.Ses
 	case s.err != nil:
 		return Outcome{}, s.err
 	case err != nil:
+		if refused, ok := errors.AsType[*simon.SeatError](err); ok && refused.Seat >= 0 && refused.Seat < len(s.peers) {
+			refused.Name = s.peers[refused.Seat].Name
+		}
 		return Outcome{}, err
 	case root.open > 0:
 		return Outcome{}, misuse("the protocol ended with an open call")

@@ -103,13 +103,13 @@ func (s *Session) arrived(in *incoming) {
 }
 
 // agrees compares transcripts. A helper gets no public bodies: the parties it hears must agree with each other, and it
-// goes on with their transcript. A helper that has heard nothing yet stands at the start.
+// goes on with their transcript. A dealer stands at the start for ever; another helper speaks when it has heard the parties.
 func (s *Session) agrees(in *incoming, w *wait) bool {
 	if in.from.seat >= s.cfg.Parties {
 		if seat, ok := s.cfg.Roles[simon.Dealer]; ok && seat == in.from.seat { // it hears nothing
 			return in.th == transcriptStart(s.cfg.SID)
 		}
-		return in.th == w.th || in.th == transcriptStart(s.cfg.SID)
+		return in.th == w.th
 	}
 	if s.cfg.Self < s.cfg.Parties {
 		return in.th == w.th

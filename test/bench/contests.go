@@ -49,6 +49,8 @@ var contests = []contest{
 	{"s", "vector of 10,000 values, 20 parties in one process", nil,
 		weftRun("s.wide", "p50", "vector", 150, "--rows", "vector", "--parties", "20", "--vector", "10000")},
 	{"o", "order statistics and hidden counts of 3 parties in one process, and the sum", nil, orders},
+	{"p", "common elements of sets in one process, and the arithmetic alone", nil, overlaps},
+	{"m", "matrices of 2 parties, and columns of 5, in one process", nil, matrices},
 	{"f", "64 sums of 3 parties at once, one process",
 		floorRun("f.floor", "rate", "tput", 20, "-mode", "tput", "-n", "3", "-overlap", "-flight", "64"),
 		weftRun("f.weft", "rate", "at-once", 20*64, "--rows", "at-once", "--parties", "3", "--at-once", "64")},
@@ -168,9 +170,34 @@ func orders(ctx context.Context, s *stage, f figures) error {
 	return benchRows(ctx, s, f, "o", "sum", "extremes", "median", "quantiles", "hidden", "median-large")
 }
 
+// overlaps measures comparisons of sets.
+func overlaps(ctx context.Context, s *stage, f figures) error {
+	names, elements := []string{"sets", "sets-size", "sets-large", "sets-large-floor", "sets-many", "sets-many-floor"}, 1<<16
+	if s.brief {
+		elements = 1 << 8
+	}
+	rows, err := s.bench(ctx, 60, "--parties", "3", "--elements", strconv.Itoa(elements), "--rows", strings.Join(names, ","))
+	return note(f, rows, err, "p", names)
+}
+
+// matrices measures products and regressions of columns.
+func matrices(ctx context.Context, s *stage, f figures) error {
+	return benchRowsOf(ctx, s, f, "2,5", "m", "product", "product-large", "ols", "columns")
+}
+
 // benchRows notes figures of rows of weft bench with three parties.
 func benchRows(ctx context.Context, s *stage, f figures, letter string, names ...string) error {
-	rows, err := s.bench(ctx, 200, "--parties", "3", "--rows", strings.Join(names, ","))
+	return benchRowsOf(ctx, s, f, "3", letter, names...)
+}
+
+// benchRowsOf is benchRows with numbers of parties.
+func benchRowsOf(ctx context.Context, s *stage, f figures, parties, letter string, names ...string) error {
+	rows, err := s.bench(ctx, 200, "--parties", parties, "--rows", strings.Join(names, ","))
+	return note(f, rows, err, letter, names)
+}
+
+// note keeps the medians of the rows called names, unless err says that there are none.
+func note(f figures, rows map[string]result, err error, letter string, names []string) error {
 	if err != nil {
 		return err
 	}

@@ -106,7 +106,7 @@ func choose(only string) ([]contest, error) {
 			}
 		}
 		if len(chosen) == before {
-			return nil, fmt.Errorf("-only %q: there are a, b, c, d, e, s, f and g", letter)
+			return nil, fmt.Errorf("-only %q: there are a, b, c, d, e, s, o, m, p, f and g", letter)
 		}
 	}
 	return chosen, nil
