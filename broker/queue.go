@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"errors"
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -74,7 +76,9 @@ func (q *queue) through(b []byte) {
 	q.mu.Unlock()
 	_, err := q.Conn.Write(b)
 	q.mu.Lock()
-	q.writing, q.err = false, err
+	if q.writing = false; err != nil && q.err == nil {
+		q.err = err
+	}
 	q.changed.Broadcast()
 }
 
@@ -106,6 +110,21 @@ func (q *queue) Write(b []byte) (int, error) {
 	q.waiting = append(q.waiting, b...)
 	q.changed.Broadcast()
 	return len(b), nil
+}
+
+// Read reads from the pipe. Once that has come to its end the queue has, too: nats.go leaves a connection whose login has failed
+// as it is, and closes it never.
+func (q *queue) Read(b []byte) (int, error) {
+	n, err := q.Conn.Read(b)
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		if q.err == nil {
+			q.err = io.ErrClosedPipe
+		}
+		q.changed.Broadcast()
+	}
+	return n, err
 }
 
 // wait waits for a change until a deadline, if there is one.

@@ -154,3 +154,29 @@ func TestQueueOfASilentServer(t *testing.T) {
 		t.Errorf("Close took %v", took)
 	}
 }
+
+// TestQueueEndsWithTheConnection: nats.go does not close a connection whose login has failed. No goroutine stays behind.
+func TestQueueEndsWithTheConnection(t *testing.T) {
+	near, far := net.Pipe()
+	q := &queue{Conn: near}
+	q.changed.L = &q.mu
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		q.run()
+	}()
+	if err := far.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := q.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Error("a read at the end:", err)
+	}
+	select {
+	case <-over:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the queue waits for ever")
+	}
+	if _, err := q.Write([]byte{1}); !errors.Is(err, io.ErrClosedPipe) {
+		t.Error("a write after the end:", err)
+	}
+}
