@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // anybody says for each of a number of questions whether any party answers yes, and not how many do. A dealer that is no
@@ -15,6 +16,7 @@ import (
 type anybody struct {
 	label     Label
 	questions int
+	after     []byte // what the answers depend on next to the parties' own data; see openerSum
 }
 
 // The streams that each party shares with the dealer, and what the last party gets in addition so that the product fits.
@@ -74,7 +76,7 @@ func (q anybody) run(ctx context.Context, s Session, dealer int, yes []uint64) (
 	for k := range x {
 		x[k] = subPrime(yes[k], shares[1][k])
 	}
-	d, err := maskedPrimeSum(ctx, s, Label{q.label.Round, q.label.Vector + " shifted"}, x)
+	d, err := maskedPrimeSum(ctx, s, Label{q.label.Round, q.label.Vector + " shifted"}, q.after, x)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +88,7 @@ func (q anybody) run(ctx context.Context, s Session, dealer int, yes []uint64) (
 	for k := range x {
 		x[k] = addPrime(mulPrime(shares[0][k], d[k]), shares[2][k])
 	}
-	products, err := maskedPrimeSum(ctx, s, Label{q.label.Round, q.label.Vector + " times factor"}, x)
+	products, err := maskedPrimeSum(ctx, s, Label{q.label.Round, q.label.Vector + " times factor"}, appendWords(slices.Clip(q.after), d), x)
 	if err != nil {
 		return nil, err
 	}

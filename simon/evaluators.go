@@ -94,9 +94,10 @@ func appendWords(dst []byte, x []uint64) []byte {
 
 // mix gives the evaluators the sum of all parties' x under the dealer's masks; elsewhere it returns nil. Each party adds a
 // mask that it shares with the dealer, so that the evaluators learn nothing, and the masks of MaskedSum, so that an
-// evaluator who colludes with the dealer learns the sum and no party's own number. One hop, 8 bytes a word to each evaluator.
-func mix(ctx context.Context, s Session, g gateSeats, l Label, x []uint64) ([]uint64, error) {
-	y, err := masked(s, l, wordsVector(x))
+// evaluator who colludes with the dealer learns the sum and no party's own number. These hang on what x depends on next to the
+// parties' own data: see openerSum. One hop, 8 bytes a word to each evaluator.
+func mix(ctx context.Context, s Session, g gateSeats, l Label, after []byte, x []uint64) ([]uint64, error) {
+	y, err := masked(s, maskLabel(l, after), wordsVector(x))
 	if err != nil {
 		return nil, err
 	}
@@ -153,6 +154,7 @@ type batch struct {
 	gates     int
 	keySize   int // bytes of a gate's key
 	constants int // words that a gate has beside its key
+	after     []byte
 }
 
 // size is what the dealer sends an evaluator: the gates' keys, then their constants.
@@ -219,7 +221,7 @@ func (g batch) begin(ctx context.Context, s Session, seats gateSeats, x []uint64
 			return nil, err
 		}
 	}
-	m, err := mix(ctx, s, seats, g.label, x)
+	m, err := mix(ctx, s, seats, g.label, g.after, x)
 	if err != nil || m == nil {
 		return nil, err
 	}

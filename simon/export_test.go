@@ -6,13 +6,13 @@ import "context"
 
 // PlaySigns opens [sum < 0] of each sum of the parties' numbers.
 func PlaySigns(ctx context.Context, s Session, l Label, bits int, z []uint64) ([]uint64, error) {
-	g := signs{l, bits, len(z)}
+	g := signs{label: l, bits: bits, gates: len(z)}
 	return playGate(ctx, s, l, g.deal, g.run, z)
 }
 
 // PlaySignsAt opens [sum + offset < 0] of each sum and each offset, offset by offset.
 func PlaySignsAt(ctx context.Context, s Session, l Label, bits int, z []uint64, offsets []int64) ([]uint64, error) {
-	g := signs{l, bits, len(z)}
+	g := signs{label: l, bits: bits, gates: len(z)}
 	var points []point
 	for _, offset := range offsets {
 		for i := range z {

@@ -42,7 +42,11 @@ func (d largestDigits) run(ctx context.Context, s Session, dealer int, own []uin
 				yes = append(yes, answer)
 			}
 		}
-		any, err := d.questions(level).run(ctx, s, dealer, yes)
+		q := d.questions(level)
+		if level > 0 {
+			q.after = appendWords(nil, found)
+		}
+		any, err := q.run(ctx, s, dealer, yes)
 		if err != nil {
 			return nil, err
 		}

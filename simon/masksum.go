@@ -135,14 +135,15 @@ func openShares(ctx context.Context, s Session, g gateSeats, l Label, x []uint64
 	return wordsOf(sum), nil
 }
 
-// maskedPrimeSum is MaskedSum of elements of the prime field.
-func maskedPrimeSum(ctx context.Context, s Session, l Label, x []uint64) ([]uint64, error) {
+// maskedPrimeSum is MaskedSum of elements of the prime field, with masks that hang on what the vectors depend on next to the
+// parties' own data: see openerSum.
+func maskedPrimeSum(ctx context.Context, s Session, l Label, after []byte, x []uint64) ([]uint64, error) {
 	y, mask := slices.Clone(x), make([]uint64, len(x))
 	for peer := range s.N() {
 		if peer == s.Self() {
 			continue
 		}
-		stream, err := s.Stream(Mask, peer, l)
+		stream, err := s.Stream(Mask, peer, maskLabel(l, after))
 		if err != nil {
 			return nil, fmt.Errorf("mask shared with seat %d: %w", peer, err)
 		}

@@ -189,7 +189,11 @@ func (sel selection) digits(ctx context.Context, s Session, seats gateSeats, lev
 		}
 		return sel.counted(level, wordsOf(sums))
 	}
-	shares, err := sel.gates(level).runAt(ctx, s, seats, z, sel.points(level))
+	g := sel.gates(level)
+	if level > 0 {
+		g.after = appendWords(nil, found)
+	}
+	shares, err := g.runAt(ctx, s, seats, z, sel.points(level))
 	if err != nil {
 		return nil, err
 	}

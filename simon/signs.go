@@ -15,6 +15,7 @@ type signs struct {
 	label Label // of the step; the masks, keys and inputs hang on it
 	bits  int   // sums lie in -2^(bits-1) .. 2^(bits-1)-1; 32, 40 or 64
 	gates int
+	after []byte // what the sums depend on next to the parties' own data; see openerSum
 }
 
 // point is a question about a gate's sum: whether sum + offset < 0. The offset is public; sum + offset lies in the gate's bounds.
@@ -40,7 +41,7 @@ func eachOnce(n int) []point {
 }
 
 func (g signs) batch() batch {
-	return batch{label: g.label, gates: g.gates, keySize: fss.KeySize(g.bits - 1), constants: 1}
+	return batch{label: g.label, gates: g.gates, keySize: fss.KeySize(g.bits - 1), constants: 1, after: g.after}
 }
 
 // split takes a number mod 2^bits apart: its highest bit, and the others.

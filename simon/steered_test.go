@@ -3,12 +3,15 @@ package simon_test
 import (
 	"context"
 	"encoding/binary"
+	"maps"
 	"math/bits"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/weftmpc/weft/simon"
+	"github.com/weftmpc/weft/simon/prg"
 	"github.com/weftmpc/weft/simon/simontest"
 )
 
@@ -137,6 +140,39 @@ func TestSignsAtAllOffsets(t *testing.T) {
 						t.Fatalf("%d bits: %d + %d < 0 is %d", bits, x, offset, got[i*len(sums)+k])
 					}
 				}
+			}
+		}
+	}
+}
+
+// TestMasksHangOnWhatWasFound: from the second digit on the masks of what parties add up hang on the digits before. A party that
+// is shown other digits than another one adds nothing that fits, so no dealer who works together with a party learns the one's
+// answer to one question and the other's to another one.
+func TestMasksHangOnWhatWasFound(t *testing.T) {
+	for _, m := range []simon.Microprotocol{simon.SecureMedian(), simon.MinimumMaximum()} {
+		masks := func(data ...string) map[simon.Label]bool {
+			var mu sync.Mutex
+			labels := map[simon.Label]bool{}
+			o := simontest.Options{Seed: 9, Stream: func(_ int, id simontest.StreamID, s prg.Stream) prg.Stream {
+				mu.Lock()
+				defer mu.Unlock()
+				if id.Purpose == simon.Mask && id.Label.Round > 1 {
+					labels[id.Label] = true
+				}
+				return s
+			}}
+			if _, _, err := play(t, m, o, simon.Guard{}, data, ""); err != nil {
+				t.Fatal(err)
+			}
+			return labels
+		}
+		one, same, other := masks("[1,2]", "[3]", "[4,5]"), masks("[4,2]", "[5]", "[1,3]"), masks("[-1,-2]", "[-3]", "[-4,-5]")
+		if len(one) < 5 || m.Name == "SecureMedian" && !maps.Equal(one, same) {
+			t.Errorf("%s: masks %v, and of the same pool %v", m.Name, one, same)
+		}
+		for l := range other {
+			if one[l] {
+				t.Errorf("%s: the mask %v does not hang on the digits before", m.Name, l)
 			}
 		}
 	}
