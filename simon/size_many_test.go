@@ -271,7 +271,7 @@ func TestOpenerSeesTheSizeAlone(t *testing.T) {
 // TestFirstPartyShuffles: the place among the keys of the element that was first in the first party's list is uniform
 // (chi-squared with 15 degrees of freedom, below the quantile of 1e-7).
 func TestFirstPartyShuffles(t *testing.T) {
-	const runs = 320
+	const runs = 160
 	var counts [16]int
 	for seed := range uint64(runs) {
 		parts := make([]simon.SizePart, 3)
