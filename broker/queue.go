@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"errors"
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -10,7 +12,8 @@ import (
 )
 
 const (
-	queueMost  = 1 << 20     // bytes that wait for the server before a write does
+	queueMost  = 256 << 10   // bytes that wait for the server before a write does
+	queueLarge = 32 << 10    // bytes of a write that are not copied
 	queueClose = time.Second // how long the last of them may take
 )
 
@@ -26,9 +29,9 @@ func (p inProcess) InProcessConn() (net.Conn, error) {
 	return newQueue(c), nil
 }
 
-// queue is a connection whose writes return at once, unless a MiB waits to be read. The pipe below has no room: a write to it
-// lasts until the other side has read all and, as a server does, acted on most of it. nats.go holds its lock meanwhile, so
-// that everybody who publishes would wait for the server.
+// queue is a connection whose small writes return at once, unless much waits to be read. The pipe below has no room: a write to
+// it lasts until the other side has read all and, as a server does, acted on most of it. nats.go holds its lock meanwhile, so
+// that everybody who publishes would wait for the server. Large writes wait all the same: copies of them cost memory.
 type queue struct {
 	net.Conn
 	mu       sync.Mutex
@@ -53,31 +56,39 @@ func (q *queue) run() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for q.err == nil {
-		if len(q.waiting) == 0 {
-			if q.closed {
-				return
-			}
+		switch {
+		case len(q.waiting) > 0 && !q.writing:
+			now := q.waiting
+			q.waiting = spare[:0]
+			q.through(now)
+			spare = now
+		case q.closed && len(q.waiting) == 0:
+			return
+		default:
 			q.changed.Wait()
-			continue
 		}
-		now := q.waiting
-		q.waiting, q.writing = spare[:0], true
-		q.mu.Unlock()
-		_, err := q.Conn.Write(now)
-		q.mu.Lock()
-		if spare = now; cap(spare) > queueMost/8 { // a large message is rare
-			spare = nil
-		}
-		q.writing, q.err = false, err
-		q.changed.Broadcast()
 	}
 }
 
-// Write copies b into the queue. It waits for room until the write deadline.
+// through writes b to the pipe, while nobody else does.
+func (q *queue) through(b []byte) {
+	q.writing = true
+	q.mu.Unlock()
+	_, err := q.Conn.Write(b)
+	q.mu.Lock()
+	if q.writing = false; err != nil && q.err == nil {
+		q.err = err
+	}
+	q.changed.Broadcast()
+}
+
+// Write copies b into the queue, or, if it is large, writes it when the queue is empty. It waits for that, or for room, until
+// the write deadline.
 func (q *queue) Write(b []byte) (int, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for len(q.waiting) >= queueMost && q.err == nil && !q.closed {
+	large := len(b) >= queueLarge
+	for q.err == nil && !q.closed && (len(q.waiting) >= queueMost || large && (len(q.waiting) > 0 || q.writing)) {
 		if err := q.wait(q.deadline); err != nil {
 			return 0, err
 		}
@@ -87,10 +98,33 @@ func (q *queue) Write(b []byte) (int, error) {
 		return 0, q.err
 	case q.closed:
 		return 0, net.ErrClosed
+	case large:
+		if err := q.Conn.SetWriteDeadline(q.deadline); err != nil {
+			return 0, err
+		}
+		if q.through(b); q.err != nil {
+			return 0, q.err
+		}
+		return len(b), q.Conn.SetWriteDeadline(time.Time{})
 	}
 	q.waiting = append(q.waiting, b...)
 	q.changed.Broadcast()
 	return len(b), nil
+}
+
+// Read reads from the pipe. Once that has come to its end the queue has, too: nats.go leaves a connection whose login has failed
+// as it is, and closes it never.
+func (q *queue) Read(b []byte) (int, error) {
+	n, err := q.Conn.Read(b)
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		if q.err == nil {
+			q.err = io.ErrClosedPipe
+		}
+		q.changed.Broadcast()
+	}
+	return n, err
 }
 
 // wait waits for a change until a deadline, if there is one.
@@ -122,7 +156,7 @@ func (q *queue) Close() error {
 	return q.Conn.Close()
 }
 
-// SetWriteDeadline implements net.Conn.
+// SetWriteDeadline implements net.Conn. What waits has none.
 func (q *queue) SetWriteDeadline(t time.Time) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -15,7 +15,7 @@ func TestQueueDoesNotWaitForTheReader(t *testing.T) {
 	near, far := net.Pipe()
 	q := newQueue(near)
 	var want bytes.Buffer
-	for i := range 1000 {
+	for i := range 500 {
 		b := bytes.Repeat([]byte{byte(i)}, i)
 		want.Write(b)
 		if n, err := q.Write(b); n != len(b) || err != nil { // with the pipe alone the first write would never return
@@ -51,7 +51,7 @@ func TestFullQueueWaits(t *testing.T) {
 			t.Fatal(err)
 		}
 		for {
-			m, err := q.Write(make([]byte, queueMost/4))
+			m, err := q.Write(make([]byte, queueLarge/2))
 			if errors.Is(err, os.ErrDeadlineExceeded) {
 				return n
 			}
@@ -98,6 +98,46 @@ func TestFullQueueWaits(t *testing.T) {
 	}
 }
 
+// TestLargeWritesAreInOrder: they wait for what was written before, and for the reader or the deadline.
+func TestLargeWritesAreInOrder(t *testing.T) {
+	near, far := net.Pipe()
+	q := newQueue(near)
+	var want bytes.Buffer
+	got := make(chan []byte)
+	go func() {
+		b, err := io.ReadAll(far)
+		if err != nil {
+			t.Error(err)
+		}
+		got <- b
+	}()
+	for i := range 200 {
+		b := bytes.Repeat([]byte{byte(i)}, 1+i%3*queueLarge)
+		want.Write(b)
+		if n, err := q.Write(b); n != len(b) || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	if err := q.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(<-got, want.Bytes()) {
+		t.Error("what was read is not what was written")
+	}
+	near, far = net.Pipe()
+	defer far.Close()
+	q = newQueue(near)
+	if err := q.SetDeadline(time.Now().Add(20 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := q.Write(make([]byte, queueLarge)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("nobody reads: %v", err)
+	}
+	if err := q.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestQueueOfASilentServer: Close does not wait for a server that reads nothing.
 func TestQueueOfASilentServer(t *testing.T) {
 	near, far := net.Pipe()
@@ -112,5 +152,31 @@ func TestQueueOfASilentServer(t *testing.T) {
 	}
 	if took := time.Since(begin); took < queueClose || took > 20*queueClose {
 		t.Errorf("Close took %v", took)
+	}
+}
+
+// TestQueueEndsWithTheConnection: nats.go does not close a connection whose login has failed. No goroutine stays behind.
+func TestQueueEndsWithTheConnection(t *testing.T) {
+	near, far := net.Pipe()
+	q := &queue{Conn: near}
+	q.changed.L = &q.mu
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		q.run()
+	}()
+	if err := far.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := q.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Error("a read at the end:", err)
+	}
+	select {
+	case <-over:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the queue waits for ever")
+	}
+	if _, err := q.Write([]byte{1}); !errors.Is(err, io.ErrClosedPipe) {
+		t.Error("a write after the end:", err)
 	}
 }

@@ -105,7 +105,7 @@ func (g *Gateway) postApproval(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	verdict, reason, err := readDecision(body)
+	d, err := readDecision(body)
 	if err != nil {
 		return err
 	}
@@ -113,44 +113,58 @@ func (g *Gateway) postApproval(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	note(w, func(a *audited) { a.decided = verdict.String() })
-	if j, err = g.config.Jobs.Decide(r.Context(), j.ID, verdict, callerOf(r.Context()), reason); err != nil {
+	note(w, func(a *audited) { a.decided = d.verdict.String() })
+	if j, err = g.config.Jobs.DecideSince(r.Context(), j.ID, d.since, d.verdict, callerOf(r.Context()), d.reason); err != nil {
 		return err
 	}
 	return g.writeJob(w, r, http.StatusOK, j)
 }
 
+// decision is what somebody has decided.
+type decision struct {
+	verdict jobs.Verdict
+	reason  string
+	since   time.Time // when the job was held that they have looked at; zero: they do not say
+}
+
 // readDecision checks the body of a decision.
-func readDecision(body []byte) (v jobs.Verdict, reason string, err error) {
+func readDecision(body []byte) (d decision, err error) {
 	members, err := representation.ParseObject(body)
 	if err != nil {
-		return 0, "", fail(http.StatusBadRequest, "bad-json", "%s", err)
+		return d, fail(http.StatusBadRequest, "bad-json", "%s", err)
 	}
 	for _, m := range members {
 		switch m.Key {
 		case "approve":
 			switch string(m.Value) {
 			case "true":
-				v = jobs.Approved
+				d.verdict = jobs.Approved
 			case "false":
-				v = jobs.Denied
+				d.verdict = jobs.Denied
 			default:
-				return 0, "", invalid("approve", "it must be true or false")
+				return d, invalid("approve", "it must be true or false")
 			}
 		case "reason":
 			text, ok := representation.Text(m.Value)
 			if !ok && !representation.IsNull(m.Value) || len(text) > jobs.MaxReason || !printable(text) {
-				return 0, "", invalid("reason", "it must be one line of text, of at most %d bytes", jobs.MaxReason)
+				return d, invalid("reason", "it must be one line of text, of at most %d bytes", jobs.MaxReason)
 			}
-			reason = text
+			d.reason = text
+		case "since":
+			text, ok := representation.Text(m.Value)
+			at, err := time.Parse(time.RFC3339Nano, text)
+			if !ok && !representation.IsNull(m.Value) || ok && (err != nil || at.IsZero()) {
+				return d, invalid("since", "it must be since when the job that was looked at is held, as GET says it")
+			}
+			d.since = at
 		default:
-			return 0, "", fail(http.StatusBadRequest, "unknown-field", "unknown field %s; a decision has approve and, if you like, reason", representation.Show(m.Key))
+			return d, fail(http.StatusBadRequest, "unknown-field", "unknown field %s; a decision has approve and, if you like, reason and since", representation.Show(m.Key))
 		}
 	}
-	if v == 0 {
-		return 0, "", invalid("approve", "it is missing; it must be true or false")
+	if d.verdict == 0 {
+		return d, invalid("approve", "it is missing; it must be true or false")
 	}
-	return v, reason, nil
+	return d, nil
 }
 
 // printable says whether the text is one line without control characters: it is shown in terminals.

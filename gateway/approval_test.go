@@ -180,3 +180,33 @@ func TestHeldJobsCount(t *testing.T) {
 	}
 	p.want(p.do("POST", "/v1/jobs", body, who.as("analyst")), 429, "too many jobs")
 }
+
+// Who has looked at a job decides about that one: its caller may have put another one into its place.
+func TestApprovalOfWhatWasLookedAt(t *testing.T) {
+	p, who := newGuarded(t, nil)
+	held := func(data string) (id, since string) {
+		t.Helper()
+		a := p.do("POST", "/v1/jobs", `{"microprotocol":"Add","data":[`+data+`],"parties":["alice","bob"],"deadline":"30m"}`, who.as("analyst"), "Idempotency-Key: one")
+		p.want(a, 202, `"state":"submitted"`)
+		var v jobView
+		if err := json.Unmarshal([]byte(a.body), &v); err != nil {
+			t.Fatal(err)
+		}
+		j := p.move(v.ID.String(), func(j *jobs.Job) { j.Approval.Since = time.Now().UTC() }, jobs.Held)
+		return v.ID.String(), j.Approval.Since.Format(time.RFC3339Nano)
+	}
+	id, since := held("1")
+	path := "/v1/jobs/" + id
+	p.move(id, nil, jobs.Cancelled)
+	p.want(p.do("DELETE", path, "", who.as("analyst")), 204, "")
+	other, now := held("2")
+	if other != id {
+		t.Fatalf("%s and %s: this shows nothing", id, other)
+	}
+	p.want(p.do("POST", path+"/approval", `{"approve":true,"since":"`+since+`"}`, who.as("data-owner")), 409, "it was held at another time")
+	for _, bad := range []string{`7`, `""`, `"today"`, `"0001-01-01T00:00:00Z"`} {
+		p.want(p.do("POST", path+"/approval", `{"approve":true,"since":`+bad+`}`, who.as("data-owner")), 400, "since: it must be")
+	}
+	p.want(p.do("POST", path+"/approval", `{"approve":true,"since":"`+now+`"}`, who.as("data-owner")), 200, `"verdict":"approved"`)
+	p.want(p.do("POST", path+"/approval", `{"approve":true,"since":null}`, who.as("data-owner")), 200, `"verdict":"approved"`)
+}

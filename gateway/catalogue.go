@@ -51,7 +51,7 @@ func (g *Gateway) hint(name string) string {
 	if near := Nearest(name, names); near != "" {
 		return "did you mean " + near + "?"
 	}
-	return "GET /v1/microprotocols lists them"
+	return "GET /v1/microprotocols lists what is"
 }
 
 // Facts are what the node knows of a party. What is zero or empty is not known, and left out of answers.

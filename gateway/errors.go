@@ -89,6 +89,8 @@ func asError(err error) *Error {
 		return fail(http.StatusConflict, "active", "%s", jobs.ErrActive)
 	case errors.Is(err, jobs.ErrNotHeld):
 		return fail(http.StatusConflict, "not-held", "%s: it has ended, goes on, or its deadline has passed", jobs.ErrNotHeld)
+	case errors.Is(err, jobs.ErrAnother):
+		return fail(http.StatusConflict, "not-held", "%s; look at it again", jobs.ErrAnother)
 	case errors.Is(err, jobs.ErrDecided):
 		return fail(http.StatusConflict, "decided", "%s", jobs.ErrDecided)
 	case errors.Is(err, jobs.ErrOwnJob):

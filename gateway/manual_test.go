@@ -15,7 +15,7 @@ import (
 func TestOneMicroprotocol(t *testing.T) {
 	p := newParty(t, nil)
 	p.want(p.do("GET", "/v1/microprotocols/AddTwo", ""), 200, `{"name":"AddTwo","version":3,`)
-	for name, part := range map[string]string{"AddTow": "did you mean AddTwo?", "multiplication": "GET /v1/microprotocols lists them", strings.Repeat("a", 5000): "lists them"} {
+	for name, part := range map[string]string{"AddTow": "did you mean AddTwo?", "multiplication": "GET /v1/microprotocols lists what is", strings.Repeat("a", 5000): "lists what is"} {
 		a := p.do("GET", "/v1/microprotocols/"+name, "")
 		p.want(a, 404, `"type":"/problems/unknown-microprotocol"`)
 		p.want(a, 404, part)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/big"
 	"net/http"
-	"sort"
 	"strings"
 
 	"github.com/google/uuid"
@@ -191,17 +190,14 @@ func (g *Gateway) readMicroprotocol(raw json.RawMessage) (*simon.Microprotocol, 
 	if m := g.microprotocol[name]; m != nil {
 		return m, nil
 	}
-	var names []string
+	hint := g.hint(name)
 	for known := range g.microprotocol {
 		if strings.EqualFold(known, name) {
-			return nil, &Error{Code: http.StatusNotImplemented, Reason: "unknown-microprotocol", Field: "microprotocol",
-				Message: fmt.Sprintf("microprotocol: %s is not available; it is spelled %s", representation.Show(name), known)}
+			hint = "it is spelled " + known
 		}
-		names = append(names, known)
 	}
-	sort.Strings(names)
 	return nil, &Error{Code: http.StatusNotImplemented, Reason: "unknown-microprotocol", Field: "microprotocol",
-		Message: fmt.Sprintf("microprotocol: %s is not available; this gateway has %s", representation.Show(name), strings.Join(names, ", "))}
+		Message: fmt.Sprintf("microprotocol: %s is not available; %s", representation.Show(name), hint)}
 }
 
 // checkCount compares the number of parties with what the microprotocol is made for.

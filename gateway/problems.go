@@ -46,7 +46,7 @@ var problemTypes = []problemType{
 	{"wrong-method", []int{405}, "the method is not possible here", "The header Allow has those that are."},
 	{"active", []int{409}, "the job has not ended", "It is being cancelled; delete it again in a moment."},
 	{"committed", []int{409}, "the result is computed and waits for confirmations", "It can be neither cancelled nor deleted now; wait for its end."},
-	{"not-held", []int{409}, "the job does not wait for an approval", "Look at the job: it has ended, goes on, or its deadline has passed."},
+	{"not-held", []int{409}, "the job does not wait for an approval", "Look at the job: it has ended, goes on, its deadline has passed, or it is not the one that you have looked at before."},
 	{"decided", []int{409}, "somebody else has decided otherwise before", "The job's `approval` says who. A denied computation can be submitted again, an approved one cancelled."},
 	{"changed", []int{409}, "two requests changed the same object at once", "Send the request again."},
 	{"too-large", []int{413}, "the body or the data are too large", "The detail has the limit."},

@@ -81,7 +81,7 @@ func TestComputeRefuses(t *testing.T) {
 		{`{"args":["Add",[1],` + network3 + `,null,5]}`, 400, "takes at most 4 arguments, 5 were given"},
 		{kwargs("microprotocol", `"Add"`, "data", `[1]`, "network", network3, "secret", `1`), 400, `unknown argument \"secret\"`},
 		{kwargs("microprotocol", `5`, "data", `[1]`, "network", network3), 400, "microprotocol: it must be a text"},
-		{kwargs("microprotocol", `"Multiply"`, "data", `[1]`, "network", network3), 501, `microprotocol: \"Multiply\" is not available; this gateway has Add, AddMany, AddTwo`},
+		{kwargs("microprotocol", `"Multiply"`, "data", `[1]`, "network", network3), 501, `microprotocol: \"Multiply\" is not available; GET /v1/microprotocols lists what is`},
 		{kwargs("microprotocol", `"add"`, "data", `[1]`, "network", network3), 501, "it is spelled Add"},
 		{kwargs("microprotocol", `"`+strings.Repeat("M", 10_000)+`"`, "data", `[1]`, "network", network3), 501, "MMM"},
 		{kwargs("microprotocol", `"AddTwo"`, "data", `[1]`, "network", network3), 400, "network.nodes: AddTwo is for exactly 2 parties; 3 are named"},

@@ -50,6 +50,7 @@ var (
 	ErrNotHeld = errors.New("the job does not wait for an approval")
 	ErrOwnJob  = errors.New("nobody decides about a job of their own here: somebody else with the role has to")
 	ErrDecided = errors.New("somebody else has decided otherwise before")
+	ErrAnother = errors.New("the job is not the one that was looked at: it was held at another time")
 )
 
 // Decide approves or denies a held job in the name of by. The first decision counts: the same one again, whoever makes it,
@@ -59,6 +60,12 @@ var (
 // What was decided is durable when Decide returns; the node acts on it, now or after its next start. Of a denial and a
 // cancellation at once one takes place; the other then finds a job that ends.
 func (s *Store) Decide(ctx context.Context, id uuid.UUID, v Verdict, by, reason string) (Job, error) {
+	return s.DecideSince(ctx, id, time.Time{}, v, by, reason)
+}
+
+// DecideSince is Decide for who has looked at the job before, which was held since then: ErrAnother where it was held at
+// another time. Its caller can delete a job, and may then ask for something else under the same id. The zero time is any.
+func (s *Store) DecideSince(ctx context.Context, id uuid.UUID, since time.Time, v Verdict, by, reason string) (Job, error) {
 	if v != Approved && v != Denied || by == "" || len(by) > maxCaller || len(reason) > MaxReason {
 		return Job{}, errors.New("deciding about a job: a verdict, who makes it, and a short reason are needed")
 	}
@@ -67,6 +74,8 @@ func (s *Store) Decide(ctx context.Context, id uuid.UUID, v Verdict, by, reason 
 		switch {
 		case a.Since.IsZero():
 			return j, ErrNotHeld
+		case !since.IsZero() && !since.Equal(a.Since):
+			return j, ErrAnother
 		case by == j.Caller && !a.ByCaller:
 			return j, ErrOwnJob
 		case a.Verdict == v:

@@ -64,7 +64,10 @@ func TestDecide(t *testing.T) {
 			t.Errorf("%s was decided", name)
 		}
 	}
-	j, err := s.Decide(ctx, j.ID, Denied, "olga", "not this study")
+	if _, err := s.DecideSince(ctx, j.ID, j.Approval.Since.Add(-1), Denied, "olga", ""); !errors.Is(err, ErrAnother) {
+		t.Errorf("another one was looked at: %v", err)
+	}
+	j, err := s.DecideSince(ctx, j.ID, j.Approval.Since, Denied, "olga", "not this study")
 	if err != nil || j.State != Held || j.Approval.Verdict != Denied || j.Approval.By != "olga" || j.Approval.Reason != "not this study" || !j.Approval.At.Equal(now) {
 		t.Fatalf("%v %+v", err, j.Approval)
 	}

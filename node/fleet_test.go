@@ -76,6 +76,7 @@ type member struct {
 	name    string
 	private *brokertest.PrivateBroker
 	key     identity.Secret
+	cut     atomic.Int32 // how many JOINs find no way to the coordinator from now on
 
 	mu      sync.Mutex
 	store   *jobs.Store
@@ -303,6 +304,9 @@ func (m *member) Join(_ context.Context, join []byte) ([]byte, error) {
 	m.at("before join")
 	if m.dead() {
 		return nil, errors.New("dead")
+	}
+	if m.cut.Add(-1) >= 0 {
+		return nil, errors.New("no way to the coordinator")
 	}
 	return nil, m.end.Send("coordinator", append([]byte{'j'}, join...)) // the answer comes as a datagram
 }

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/weftmpc/weft/coordinator"
 	"github.com/weftmpc/weft/jobs"
+	"github.com/weftmpc/weft/node/seat"
 )
 
 // denial says who has denied a job.
@@ -47,11 +49,14 @@ func (r *runner) approved(ctx context.Context, rules *rules) error {
 	if err := r.refresh(ctx); err != nil {
 		return err
 	}
-	if r.job.Approval.Verdict == jobs.Denied {
+	switch r.job.Approval.Verdict {
+	case jobs.Denied:
 		return r.decline(ctx)
+	case jobs.Approved:
+		r.log().Info("job approved", "by", r.job.Approval.By)
+		return r.inTime()
 	}
-	r.log().Info("job approved", "by", r.job.Approval.By)
-	return r.inTime()
+	return r.undecided() // the deadline has passed, or a decision is in the record no longer
 }
 
 // refresh reads the runner's copy anew.
@@ -103,7 +108,8 @@ func (r *runner) hold(ctx context.Context, byCaller bool) error {
 	return nil
 }
 
-// decided waits for the decision, and for whatever else ends the wait.
+// decided waits for the decision, for the deadline, at which the record tells whether there is one, and for whatever else
+// ends the wait.
 func (r *runner) decided(ctx context.Context, rules *rules) (err error) {
 	ctx, span := under(ctx, "approval")
 	defer func() { over(span, err) }()
@@ -119,7 +125,7 @@ func (r *runner) decided(ctx context.Context, rules *rules) (err error) {
 	case <-r.decision:
 		return nil
 	case <-deadline.C:
-		return r.undecided()
+		return nil
 	case <-r.cancelled:
 		return errCancelled
 	case <-r.replaced:
@@ -139,16 +145,17 @@ func (r *runner) undecided() error {
 		"and nothing was sent; submit it again, with a later deadline if they need more time", r.job.Approval.Since.UTC().Format("15:04 UTC"), who)}
 }
 
-// inTime refuses an approved job whose time is over: the node was down meanwhile.
+// inTime refuses an approved job whose time is over: the node was down meanwhile, or the approval came in the last moment.
 func (r *runner) inTime() error {
 	if r.job.State != jobs.Held || r.node.cfg.Now().Before(r.job.Deadline) {
 		return nil
 	}
-	return &jobError{504, "not-joined", fmt.Sprintf("%s has approved this computation in time, and this node was not there to begin it before its deadline: submit it again", r.job.Approval.By)}
+	return &jobError{504, "not-joined", fmt.Sprintf("%s has approved this computation in time, and this node could not begin it before its deadline: submit it again", r.job.Approval.By)}
 }
 
-// declineTries is how often the coordinator is told of a denial. Who is not told waits until the deadline.
-const declineTries = 3
+// declineTries is how often the coordinator is told of a denial, pauses as between JOINs in between: 15 s in all where there is
+// no way to it, 25 s where it does not answer. Who is not told waits until the deadline.
+const declineTries = 5
 
 // decline tells the other parties, who may have been waiting, that this one takes no part: it joins with a JOIN whose secret
 // is erased before it leaves, so that what starts with it ends at once with a signed ABORT, and says no more than that it was
@@ -177,22 +184,50 @@ func (r *runner) decline(ctx context.Context) error {
 	}
 	r.reached("declining")
 	join, err := r.node.seat.Decline(r.common(), issued, r.job.Deadline)
-	for range declineTries {
-		if err != nil && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if join == nil {
-			break
-		}
-		one, cancel := context.WithTimeout(ctx, joinRequest)
-		err = join.Send(one)
-		cancel()
-		if err == nil {
-			break
-		}
+	if err == nil {
+		err = r.send(ctx, join)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, errDrained): // the next process tells it
+		return err
 	}
 	if err != nil {
 		r.log().Warn("the other parties are not told of a denial; they wait until their deadline", "error", err)
 	}
 	return denied
+}
+
+// send hands a declined JOIN to the coordinator.
+func (r *runner) send(ctx context.Context, join *seat.Open) (err error) {
+	pause := joinFirst
+	for try := 1; ; try, pause = try+1, 2*pause {
+		again := r.node.relinked()
+		one, cancel := context.WithTimeout(ctx, joinRequest)
+		err = join.Send(one)
+		cancel()
+		if err == nil {
+			select {
+			case a := <-join.Answers:
+				if a.Kind == coordinator.AnswerRefused && a.Code == coordinator.CodeBusy {
+					err = errors.New("the coordinator refused the request: " + a.Text)
+				}
+			default:
+			}
+		}
+		if err == nil || try == declineTries {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-again:
+		case <-r.replaced: // what replaces it joins, or is declined as well
+			return err
+		case <-r.node.retired.Done():
+			return errDrained
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }

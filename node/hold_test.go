@@ -125,6 +125,8 @@ func TestDenied(t *testing.T) {
 	again := f.submit("alice", id, data["alice"], patience)
 	f.members["alice"].reached(again, jobs.Held)
 	f.members["alice"].decide(again, jobs.Approved, "")
+	_, err := f.members["alice"].current().Wait(t.Context(), again.ID, func(j jobs.Job) bool { return len(j.Waiting) == 2 }) // its JOIN is in the place of the first
+	must(t, err)
 	all := map[string]jobs.Job{"alice": again}
 	for _, name := range []string{"bob", "carol"} {
 		all[name] = f.submit(name, id, data[name], patience)
@@ -141,6 +143,60 @@ func TestNobodyApproves(t *testing.T) {
 	if p := got.Problem; got.State != jobs.Failed || p.Code != 504 || p.Reason != "not-approved" ||
 		!strings.Contains(p.Message, "it has waited since "+got.Approval.Since.Format("15:04 UTC")+" for the approval of a data owner or an administrator of this party, other than test, who asked for it,") {
 		t.Errorf("%v %+v", got, p)
+	}
+	if d := left(w, id, "alice"); len(d) != 0 {
+		t.Errorf("a %s has left", d[0].kind())
+	}
+}
+
+// The others hear of a denial though the coordinator was away at first.
+func TestDeniedWhileTheCoordinatorIsAway(t *testing.T) {
+	f := owned(t)
+	id, alice := uuid.New(), f.members["alice"]
+	alice.cut.Store(3)
+	all := f.submitAll(id, data)
+	alice.reached(all["alice"], jobs.Held)
+	alice.decide(all["alice"], jobs.Denied, "")
+	for name, j := range f.endedAll(all) {
+		if j.State != jobs.Failed || j.Problem.Reason != "denied" {
+			t.Errorf("%s: %v %+v", name, j, j.Problem)
+		}
+	}
+}
+
+// deaf is the runner of a held job that hears of no decision any more.
+func (m *member) deaf(j jobs.Job) *runner {
+	m.node.mu.Lock()
+	defer m.node.mu.Unlock()
+	r := m.node.runners[j.ID]
+	r.once[2].Do(func() {})
+	return r
+}
+
+// What was decided in the last moment counts, as whoever decided was told.
+func TestDecidedInTheLastMoment(t *testing.T) {
+	f := owned(t)
+	alice := f.members["alice"]
+	for v, reason := range map[jobs.Verdict]string{jobs.Approved: "not-joined", jobs.Denied: "denied"} {
+		j := f.submit("alice", uuid.New(), data["alice"], 2*time.Second)
+		alice.reached(j, jobs.Held)
+		alice.deaf(j)
+		alice.decide(j, v, "")
+		if got := alice.ended(j.ID, patience); got.State != jobs.Failed || got.Problem.Reason != reason {
+			t.Errorf("%s: %v %+v", v, got, got.Problem)
+		}
+	}
+}
+
+// A decision that the record has no longer, because a gateway has taken it back, is none.
+func TestADecisionThatIsGone(t *testing.T) {
+	f := owned(t)
+	w, id, alice := f.watch(), uuid.New(), f.members["alice"]
+	j := f.submit("alice", id, data["alice"], patience)
+	alice.reached(j, jobs.Held)
+	close(alice.deaf(j).decision)
+	if got := alice.ended(j.ID, patience); got.State != jobs.Failed || got.Problem.Reason != "not-approved" {
+		t.Errorf("%v %+v", got, got.Problem)
 	}
 	if d := left(w, id, "alice"); len(d) != 0 {
 		t.Errorf("a %s has left", d[0].kind())

@@ -73,7 +73,8 @@ func TestAggregatedResults(t *testing.T) {
 		}
 	}
 	for _, m := range simon.Catalogue() {
-		if always := m.RolesFor == nil && len(m.Roles) > 0; m.Aggregates == always || m.Aggregates && !tried[m.Name] && len(m.Roles) == 0 {
+		never := m.RolesFor == nil && len(m.Roles) > 0 || strings.HasPrefix(m.Name, "SetIntersection") // another helper's, or nothing to add up
+		if m.Aggregates == never || m.Aggregates && !tried[m.Name] && len(m.Roles) == 0 {
 			t.Errorf("%s: aggregates %v, tried %v", m.Name, m.Aggregates, tried[m.Name])
 		}
 		if m.Aggregates && !strings.Contains(m.WithHelper, "An aggregator") {

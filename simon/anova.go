@@ -173,7 +173,7 @@ func runANOVA(ctx context.Context, s Session, v values, payload []byte) ([]byte,
 		return nil, err
 	}
 	s.Report(Progress{Round: 2, Rounds: 2})
-	far, err := OpenSum(ctx, s, Label{Round: 3, Vector: "deviations"}, mine)
+	far, err := openSumAfter(ctx, s, Label{Round: 3, Vector: "deviations"}, sums.Bytes(), mine) // they are from the opened means
 	if err != nil || far.Bytes() == nil {
 		return nil, err
 	}

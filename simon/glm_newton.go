@@ -2,6 +2,7 @@ package simon
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math"
@@ -315,7 +316,8 @@ func (d glmDesign) run(ctx context.Context, s Session, most int, payload []byte)
 	if err != nil {
 		return nil, err
 	}
-	if err := d.newton(ctx, s, most, t, plan, &o); err != nil {
+	so, err := d.newton(ctx, s, most, t, plan, &o)
+	if err != nil {
 		return nil, err
 	}
 	if o.outcome == glmFitted {
@@ -323,7 +325,7 @@ func (d glmDesign) run(ctx context.Context, s Session, most int, payload []byte)
 		if err != nil {
 			return nil, err
 		}
-		if x, err = OpenSum(ctx, s, Label{Round: 3 + uint32(o.iterations), Vector: "last"}, x); err != nil || x.Bytes() == nil {
+		if x, err = openSumAfter(ctx, s, Label{Round: 3 + uint32(o.iterations), Vector: "last"}, so, x); err != nil || x.Bytes() == nil {
 			return nil, err
 		}
 		o.last = x
@@ -331,8 +333,11 @@ func (d glmDesign) run(ctx context.Context, s Session, most int, payload []byte)
 	return o.at(s), nil
 }
 
-// newton visits points until there is an outcome.
-func (d glmDesign) newton(ctx context.Context, s Session, most int, t *sampleTable, plan *glmScheme, o *glmOpening) error {
+// newton visits points until there is an outcome. A point follows from all that was opened before, and the masks of its sums hang
+// on that: parties that were shown different sums would else add up theirs at different points, which can be chosen so that one
+// party's are left. It returns a hash of all that was opened.
+func (d glmDesign) newton(ctx context.Context, s Session, most int, t *sampleTable, plan *glmScheme, o *glmOpening) (so []byte, err error) {
+	so = alsoOpened(nil, o.columns)
 	w := &newtonWalk{d: d, point: make([]float64, d.order())}
 	if d.intercept {
 		w.point[0], _ = plan.start.Float64()
@@ -341,11 +346,12 @@ func (d glmDesign) newton(ctx context.Context, s Session, most int, t *sampleTab
 		s.Report(Progress{Round: uint32(k) + 2, Rounds: uint32(most) + 2})
 		x, err := d.sumsAt(ctx, t, w.point)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if x, err = MaskedSum(ctx, s, Label{Round: 3 + uint32(k), Vector: "point"}, x); err != nil {
-			return err
+		if x, err = maskedSumAfter(ctx, s, Label{Round: 3 + uint32(k), Vector: "point"}, so, x); err != nil {
+			return nil, err
 		}
+		so = alsoOpened(so, x)
 		if k == 0 {
 			o.first = x
 		}
@@ -358,5 +364,13 @@ func (d glmDesign) newton(ctx context.Context, s Session, most int, t *sampleTab
 		o.outcome = glmUnsettled
 	}
 	o.point = w.point
-	return nil
+	return so, nil
+}
+
+// alsoOpened goes on with a hash of what was opened.
+func alsoOpened(so []byte, x ring.Vector) []byte {
+	h := sha256.New()
+	h.Write(so)
+	h.Write(x.Bytes())
+	return h.Sum(nil)
 }

@@ -46,10 +46,15 @@ func maskedSumAfter(ctx context.Context, s Session, l Label, after []byte, x rin
 // Source, inputs, leakage and colluders as with MaskedSum, with "recipient" in place of "every party": a party that is no
 // recipient learns nothing. One hop. Sends Size bytes to each recipient.
 func OpenSum(ctx context.Context, s Session, l Label, x ring.Vector) (ring.Vector, error) {
+	return openSumAfter(ctx, s, l, nil, x)
+}
+
+// openSumAfter is OpenSum with masks that hang on what the vectors depend on next to the parties' own data: see openerSum.
+func openSumAfter(ctx context.Context, s Session, l Label, after []byte, x ring.Vector) (ring.Vector, error) {
 	if a, ok := s.(*aggregated); ok && a.takes(x) && len(s.Recipients()) == s.N() { // what an aggregator says all parties hear
-		return a.sum(ctx, l, x, true)
+		return a.sum(ctx, maskLabel(l, after), x, true)
 	}
-	y, err := masked(s, l, x)
+	y, err := masked(s, maskLabel(l, after), x)
 	if err != nil {
 		return ring.Vector{}, err
 	}

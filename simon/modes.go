@@ -23,7 +23,7 @@ func modes() parameter {
 
 // modesLeakage ends the descriptions of what has modes.
 const modesLeakage = " With mode opener-counts, the opener, which is no party, learns the wanted elements, how many values of the pool lie below each of the values that were compared with, and how many values there are; where the pool of samples is checked, also how many parties have some. " +
-	"Parties learn what they learn by default; a coalition of parties with the opener learns those counts of the other parties together. The opener must follow the protocol: one that does not can make results wrong, and choose the values that are compared with. " +
+	"Parties learn what they learn by default; a coalition of parties with the opener learns those counts of the other parties together. The opener must follow the protocol: one that does not can make results wrong, choose the values that are compared with, and, where the number of samples stays secret, let a pool pass that is too small. " +
 	"With mode open-counts, every party, recipient or not, learns those counts and the number of values; where the pool of samples is checked, also how many parties have some. A coalition of parties learns those counts of the others together."
 
 // modesHelper is the same for a coalition with the opener.

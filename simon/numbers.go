@@ -5,7 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
+	"strconv"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/weftmpc/weft/simon/encode"
@@ -193,13 +194,44 @@ func (n *numberReader) readText() (item, error) {
 		}
 		escaped = c == '\\' && !escaped
 	}
-	if !utf8.Valid(raw) || json.Unmarshal(raw, &n.text) != nil {
-		return itemOther, nil
-	}
-	// The decoder puts U+FFFD in the place of half a surrogate pair, which is no character.
-	const replaced = "\uFFFD"
-	if strings.Contains(n.text, replaced) && !strings.Contains(string(raw), replaced) && !bytes.Contains(bytes.ToLower(raw), []byte(`\ufffd`)) {
+	if !utf8.Valid(raw) || json.Unmarshal(raw, &n.text) != nil || halved(raw) {
 		return itemOther, nil
 	}
 	return itemText, nil
+}
+
+// halved says whether a valid JSON text has half a surrogate pair, which is no character. The decoder puts U+FFFD in its place.
+func halved(raw []byte) bool {
+	for {
+		at := bytes.IndexByte(raw, '\\')
+		if at < 0 {
+			return false
+		}
+		raw = raw[at+1:]
+		unit, rest := escaped(raw)
+		if !utf16.IsSurrogate(unit) {
+			raw = raw[1:] // a quote or backslash, too
+			continue
+		}
+		if len(rest) == 0 || rest[0] != '\\' {
+			return true
+		}
+		second, after := escaped(rest[1:])
+		if utf16.DecodeRune(unit, second) == utf8.RuneError {
+			return true
+		}
+		raw = after
+	}
+}
+
+// escaped reads uXXXX after a backslash. Other escapes are 0.
+func escaped(b []byte) (unit rune, rest []byte) {
+	if len(b) < 5 || b[0] != 'u' {
+		return 0, nil
+	}
+	u, err := strconv.ParseUint(string(b[1:5]), 16, 16)
+	if err != nil {
+		return 0, nil
+	}
+	return rune(u), b[5:]
 }

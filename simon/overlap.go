@@ -47,24 +47,22 @@ func (e *SeatError) Error() string {
 
 func (e *SeatError) Unwrap() error { return e.Err }
 
-// listSize is how many elements a list for n of them has: the next power of two.
-func listSize(n int) int {
-	if n <= leastList {
-		return leastList
-	}
-	return 1 << bits.Len(uint(n-1))
+// listSize is how many elements a list for n of them has: the next power of two from leastList on, but no more than most,
+// since a longer list is one in which its sender can try more elements than was agreed.
+func listSize(n, most int) int {
+	return min(1<<bits.Len(uint(max(n, leastList)-1)), most)
 }
 
 // size is how many elements all lists have, dummies included. Unless all parties have set it, each announces its number of
-// elements, rounded up to a power of two, and the largest counts. One hop, 4 bytes to each party, where they announce.
+// elements, rounded up by listSize, and the largest counts. One hop, 4 bytes to each party, where they announce.
 func (o overlap) size(ctx context.Context, s Session) (int, error) {
 	if len(s.Recipients()) != s.N() || s.Recipients()[s.N()-1] != s.N()-1 {
 		return 0, errors.New("sets are compared for all parties: a computation with other recipients is not possible")
 	}
-	m, most := o.pad, listSize(o.most)
+	m := o.pad
 	if m == 0 {
 		l := Label{Round: 1, Vector: "bound"}
-		bodies, err := s.Exchange(ctx, nil, l, binary.BigEndian.AppendUint32(nil, uint32(listSize(len(o.items)))))
+		bodies, err := s.Exchange(ctx, nil, l, binary.BigEndian.AppendUint32(nil, uint32(listSize(len(o.items), o.most))))
 		if err != nil {
 			return 0, fmt.Errorf("announcing the size of the lists: %w", err)
 		}
@@ -74,9 +72,9 @@ func (o overlap) size(ctx context.Context, s Session) (int, error) {
 			}
 			n := int(binary.BigEndian.Uint32(b))
 			switch {
-			case n < leastList || n&(n-1) != 0:
+			case n <= o.most && n != listSize(n, o.most):
 				return 0, &SeatError{Seat: seat, What: "the announced size of the list", Err: errors.New("is no power of two from 16")}
-			case n > most:
+			case n > o.most:
 				return 0, &SeatError{Seat: seat, What: "the announced size of the list", Err: fmt.Errorf("is more than the %d elements that were agreed (max_elements)", o.most)}
 			}
 			m = max(m, n)
@@ -123,6 +121,7 @@ type two struct {
 	m     int
 	at    []int  // where the own items are in the own list
 	own   []byte // what the other party's list became under both scalars: it is returned
+	match []byte // the same as the other party would return it
 }
 
 // meet exchanges the lists: each party sends its elements under a scalar of its own, in random order, and has the other's
@@ -148,7 +147,7 @@ func (o overlap) meet(ctx context.Context, s Session) (w two, err error) {
 	}
 	peer := 1 - s.Self()
 	w.at = at
-	if w.own, err = w.keyed.Return(lists[peer], w.m, p.step); err != nil {
+	if w.own, w.match, err = w.keyed.Return(lists[peer], w.m, s.Self(), peer, p.step); err != nil {
 		return w, listError(peer, "the list of elements", err)
 	}
 	return w, nil
@@ -156,7 +155,7 @@ func (o overlap) meet(ctx context.Context, s Session) (w two, err error) {
 
 // listError names the sender of a list that psi refuses. Other errors are not the sender's fault.
 func listError(seat int, what string, err error) error {
-	if errors.Is(err, psi.ErrPoint) || errors.Is(err, psi.ErrRepeated) || errors.Is(err, psi.ErrLength) {
+	if errors.Is(err, psi.ErrPoint) || errors.Is(err, psi.ErrRepeated) || errors.Is(err, psi.ErrLength) || errors.Is(err, psi.ErrProof) {
 		return &SeatError{Seat: seat, What: what, Err: err}
 	}
 	return err
@@ -195,7 +194,7 @@ func (w two) common(peer int, returns [][]byte) ([]bool, error) {
 	if err := psi.CheckList(returns[peer], w.m, psi.HashSize); err != nil {
 		return nil, listError(peer, "the returned list", err)
 	}
-	return psi.Common(returns[peer], w.own), nil
+	return psi.Common(returns[peer], w.match), nil
 }
 
 // pairSize tells two parties how many elements both have, and not which: what comes back is in a random order (De Cristofaro,

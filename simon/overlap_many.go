@@ -42,10 +42,14 @@ func (o overlap) among(ctx context.Context, s Session) (mine []bool, err error) 
 		if !ok {
 			continue
 		}
+		zero, err := psi.Zeros(sum, attempt, names, func(int) error { return context.Cause(ctx) })
+		if err != nil {
+			return nil, err
+		}
 		s.Join(call)
 		mine = make([]bool, len(o.items))
 		for i := range mine {
-			mine[i] = psi.Decode(sum, m, attempt, names[at[i]]) == [psi.ValueSize]byte{}
+			mine[i] = zero[at[i]]
 		}
 		return mine, nil
 	}
@@ -70,21 +74,26 @@ func (o overlap) pseudonyms(ctx context.Context, s Session, m int) (names [][psi
 		return nil, nil, err
 	}
 	defer blinded.Forget()
-	lists, err := s.Exchange(ctx, nil, l, slices.Concat(keyed.Public(), blinded.List))
+	proof, err := keyed.Prove(s.Rand(), s.Self())
+	if err != nil {
+		return nil, nil, err
+	}
+	const head = psi.PointSize + psi.ProofSize
+	lists, err := s.Exchange(ctx, nil, l, slices.Concat(keyed.Public(), proof, blinded.List))
 	if err != nil {
 		return nil, nil, fmt.Errorf("exchanging blinded elements: %w", err)
 	}
 	publics := make([][]byte, 0, n-1)
 	for _, peer := range others {
 		const what = "the list of blinded elements"
-		if len(lists[peer]) != (m+1)*psi.PointSize {
+		if len(lists[peer]) != head+m*psi.PointSize {
 			return nil, nil, &SeatError{Seat: peer, What: what, Err: psi.ErrLength}
 		}
 		public := lists[peer][:psi.PointSize]
-		if err := psi.CheckPublic(public); err != nil {
+		if err := keyed.CheckPublic(public, lists[peer][psi.PointSize:head], peer); err != nil {
 			return nil, nil, listError(peer, what, err)
 		}
-		answer, err := keyed.Answer(lists[peer][psi.PointSize:], m, p.step)
+		answer, err := keyed.Answer(lists[peer][head:], m, p.step)
 		if err != nil {
 			return nil, nil, listError(peer, what, err)
 		}
@@ -101,6 +110,9 @@ func (o overlap) pseudonyms(ctx context.Context, s Session, m int) (names [][psi
 	names, at, err = blinded.Pseudonyms(publics, answers, p.step)
 	if part, ok := errors.AsType[*psi.PartError](err); ok {
 		return nil, nil, listError(others[part.Part], "the answers", part.Err)
+	}
+	if errors.Is(err, psi.ErrAnswers) { // nobody knows whose fault it is, but it is somebody's
+		err = &OutcomeError{err.Error()}
 	}
 	return names, at, err
 }

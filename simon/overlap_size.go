@@ -135,7 +135,10 @@ func (o overlap) openSize(ctx context.Context, s Session, least int) error {
 	if err != nil {
 		return err
 	}
-	size := sum.zeros()
+	size, err := sum.zeros(ctx)
+	if err != nil {
+		return err
+	}
 	if size < least {
 		size = 0
 	}
@@ -159,7 +162,7 @@ func (o overlap) added(bodies [][]byte, first int) (countedPart, error) {
 		switch {
 		case attempt >= storeAttempts:
 			return sum, refused(errors.New("is of an attempt that there is not"))
-		case m < leastList || m > int64(listSize(o.most)) || o.pad > 0 && m != int64(o.pad):
+		case m < 1 || m > int64(o.most) || o.pad > 0 && m != int64(o.pad):
 			return sum, refused(errors.New("is of lists of another length than was agreed"))
 		case seat > 0 && (attempt != sum.attempt || int(m) != sum.m):
 			return sum, impossible("the parts for the opener do not belong together")
@@ -188,11 +191,16 @@ func (o overlap) added(bodies [][]byte, first int) (countedPart, error) {
 }
 
 // zeros counts the keys that have the value zero in the store.
-func (p countedPart) zeros() (n int) {
-	for keys := p.keys; len(keys) > 0; keys = keys[psi.NameSize:] {
-		if psi.Decode(p.store, p.m, p.attempt, [psi.NameSize]byte(keys)) == [psi.ValueSize]byte{} {
+func (p countedPart) zeros(ctx context.Context) (n int, err error) {
+	keys := make([][psi.NameSize]byte, p.m)
+	for i := range keys {
+		keys[i] = [psi.NameSize]byte(p.keys[i*psi.NameSize:])
+	}
+	zero, err := psi.Zeros(p.store, p.attempt, keys, func(int) error { return context.Cause(ctx) })
+	for _, z := range zero {
+		if z {
 			n++
 		}
 	}
-	return n
+	return n, err
 }

@@ -53,6 +53,11 @@ func (t selecting) statistic() statistic {
 			if err != nil {
 				return nil, err
 			}
+			// The compared sums have room for ranks in pools that can be; and who has told the check of the pool of more samples than
+			// there are, be it an opener, gets no element.
+			if n > mostPooled || checked(v) && n < v.whole("least_samples") {
+				return nil, impossible("the number of samples is not one that was checked before")
+			}
 			found, err := runSelection(ctx, s, find(v, n), payload)
 			return appendWords(nil, append(found, uint64(n))), err
 		},

@@ -57,7 +57,7 @@ func SetIntersection() Microprotocol {
 			`},"required":["size_intersection","intersection"]}`),
 		ForTwo: true,
 		Hops:   6, // JOIN, START, sizes, lists, returned lists, CONFIRM
-		Bytes:  "48 bytes for each of the M elements of a list, dummies included; for more than two parties 82·M + 4,200 bytes, and two message steps more",
+		Bytes:  "48 bytes for each of the M elements of a list, dummies included; for more than two parties 82·M + 4,300 bytes, and two message steps more",
 		Leakage: "Each party learns which of its elements all parties have, nothing of the other elements of others." + setEquality + setSizes +
 			" Where more than two parties compute, nobody learns what some of them have in common, and any coalition of up to n-1 parties learns of the elements of all its sets together which ones all the others have; " +
 			"experimental: that part is weft's own composition of published ones, without a proof of its own." +

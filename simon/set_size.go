@@ -38,7 +38,7 @@ func SetIntersectionSize() Microprotocol {
 			`"size_intersection":{"type":"integer","minimum":0,"description":"how many elements all parties have"},` + notesSchema + `},"required":["size_intersection"]}`),
 		ForTwo: true,
 		Hops:   6, // JOIN, START, sizes, lists, returned lists, CONFIRM
-		Bytes: "48 bytes for each of the M elements of a list, dummies included; for more than two parties 64·M, 17.6·M + 4,100 to the opener and 32·M more from the first party, " +
+		Bytes: "48 bytes for each of the M elements of a list, dummies included; for more than two parties 64·M + 100, 17.6·M + 4,100 to the opener and 32·M more from the first party, " +
 			"and three message steps more",
 		Leakage: "All parties learn how many elements they have in common, also where that is one, and not which." + setEquality + setSizes +
 			" Of two parties, who knows all but one of the other's elements, or lists one element, learns whether the other has it." +

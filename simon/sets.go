@@ -26,7 +26,7 @@ func setParameters() []parameter {
 		whole("max_elements", nil, 1, mostList,
 			"most different elements of one party, so that nobody can try longer lists; by default 65536, or less where this party's policy asks for it"),
 		whole("pad_to", nil, leastList, mostList,
-			"how many elements all lists are filled up to, at least as many as any party has; by default the next power of two from the largest set on, which each party announces for its own"),
+			"how many elements all lists are filled up to, at least as many as any party has; by default the next power of two from the largest set on, which each party announces for its own, or max_elements if that is less"),
 	}
 }
 
@@ -146,8 +146,8 @@ func (g Guard) elements(v values) error {
 	if g.Elements > 0 && v.whole("max_elements") > int64(g.Elements) {
 		return &InputError{"parameters.max_elements", fmt.Sprintf("must be at most %d: this party's policy asks for it", g.Elements)}
 	}
-	if v.has("pad_to") && v.whole("pad_to") > int64(listSize(int(v.whole("max_elements")))) {
-		return &InputError{"parameters.pad_to", "must not be more than max_elements, rounded up to a power of two: set both"}
+	if v.has("pad_to") && v.whole("pad_to") > v.whole("max_elements") {
+		return &InputError{"parameters.pad_to", "must not be more than max_elements: set both"}
 	}
 	return nil
 }
@@ -242,6 +242,6 @@ const setInput = `{"description":"a list of elements: text, whole numbers, true 
 // The parts of descriptions that comparisons of sets share.
 const (
 	setEquality = " Texts are equal in normalization form C, with case and spaces; 1 and the text 1 are two elements; elements that a party has twice count once."
-	setSizes    = " Unless pad_to is set, all parties learn of each how many elements it has, rounded up to a power of two, from 16 on."
+	setSizes    = " Unless pad_to is set, all parties learn of each how many elements it has, rounded up to a power of two, from 16 on, or to max_elements if that is less."
 	setTrying   = " A party that lists elements that it does not have learns of them too whether they are common: max_elements bounds how many it can try. Parties must follow the protocol."
 )

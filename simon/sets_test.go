@@ -57,6 +57,7 @@ func TestSetIntersection(t *testing.T) {
 		"own spelling":                  {[]string{`["e\u0301", 2.0, "a"]`, `["\u00e9", 2, "A"]`}, []string{"[\"e\u0301\",2.0]", `["é",2]`}},
 		"composite keys":                {[]string{`[[["a",1],["a","b"],["ab"]]]`, `[[["a",1.0],["a_b"],["ab",""],["a","b"]]]`}, []string{`[["a",1],["a","b"]]`, `[["a",1.0],["a","b"]]`}},
 		"own sets are intersected":      {[]string{`[["a","b","c"],["c","b","b"],["x","c","b"]]`, `["c","b","a"]`}, []string{`["b","c"]`, `["c","b"]`}},
+		"surrogates":                    {[]string{`["\uD83D\uDE00","\\ud800","\ufffd","\""]`, `["😀","\\ud800","�","\u0022"]`}, []string{`["😀","\\ud800","�","\""]`, `["😀","\\ud800","�","\""]`}},
 		"big integers":                  {[]string{`[9007199254740993]`, `[9007199254740992, 9007199254740993]`}, []string{`[9007199254740993]`, `[9007199254740993]`}},
 		"three":                         {[]string{`["a","b","c"]`, `["c","x","b"]`, `["b","y","c","c"]`}, []string{`["b","c"]`, `["c","b"]`, `["b","c"]`}},
 		"three, pairs only":             {[]string{`["a","b"]`, `["b","c"]`, `["c","a"]`}, []string{`[]`, `[]`, `[]`}},
@@ -142,6 +143,10 @@ func TestSetsRefuse(t *testing.T) {
 			{`[{"a":1}]`, "", "data[0]", "is an object"},
 			{`[[[["a"]]]]`, "", "data[0][0]", "is a list with a list in it"},
 			{`[NaN]`, "", "data[0]", "is NaN"},
+			{`["\ud800"]`, "", "data[0]", "is not valid JSON"},
+			{`["\udc01\ud801"]`, "", "data[0]", "is not valid JSON"},
+			{`["\ud800 \\ufffd"]`, "", "data[0]", "is not valid JSON"},
+			{`["\ufffd\ud800\u0061"]`, "", "data[0]", "is not valid JSON"},
 			{`["a"`, "", "data", "ends without its closing bracket"},
 			{`["a",]`, "", "data", "is not valid JSON"},
 			{`["a"] []`, "", "data", "has more text after the value"},
@@ -201,26 +206,25 @@ func entries(list []byte, size int) [][]byte { return slices.Collect(slices.Chun
 func TestReturnsAreShuffled(t *testing.T) {
 	const runs, places = 320, 16
 	for name, c := range map[string]struct {
-		m        simon.Microprotocol
-		from, to int // of the list whose order counts
-		label    string
-		kind     simontest.Kind
+		m    simon.Microprotocol
+		from int // who returns the list whose order counts
 	}{
-		"returned for a size":   {simon.SetIntersectionSize(), 1, 0, "returned", simontest.Open},
-		"sent for intersecting": {simon.SetIntersection(), 0, 1, "returned", simontest.Exchange},
+		"returned for a size":   {simon.SetIntersectionSize(), 1},
+		"sent for intersecting": {simon.SetIntersection(), 0},
 	} {
 		p := prepare(t, c.m, `{"pad_to":16}`, []string{numbered(0, 8), `["x","y",3,"z","u","v"]`})
 		var counts [places]int
 		var first []byte
+		var step string
 		for run := range runs {
 			r := simontest.MustRun(t, 2, simontest.Options{Seed: uint64(run)}, func(ctx context.Context, s simon.Session) ([]byte, error) {
-				d := drawing{s, [32]byte{}, s.Rand()}
-				if s.Self() == 0 {
-					d.r = mathrand.NewChaCha8([32]byte{1})
+				if s.Self() > 0 {
+					return c.m.Run(ctx, drawing{s, [32]byte{}, s.Rand()}, p.common, p.inputs[s.Self()])
 				}
-				return c.m.Run(ctx, d, p.common, p.inputs[s.Self()])
+				d := drawing{s, [32]byte{}, mathrand.NewChaCha8([32]byte{1})}
+				return c.m.Run(ctx, &naming{d, &step}, p.common, p.inputs[0])
 			})
-			var list, other []byte
+			var sent, list, other []byte
 			for _, m := range r.Messages {
 				switch {
 				case m.Label.Vector == "elements" && m.From == 0:
@@ -230,14 +234,30 @@ func TestReturnsAreShuffled(t *testing.T) {
 					if !bytes.Equal(first, m.Body) {
 						t.Fatal("alice does not draw the same")
 					}
-				case m.Label.Vector == c.label && m.From == c.from:
+				case m.Label.Vector == "elements":
+					sent = m.Body
+				case m.Label.Vector == "returned" && m.From == 0:
 					list = m.Body
-				case m.Label.Vector == c.label:
+				case m.Label.Vector == "returned":
 					other = m.Body
 				}
 			}
-			for place, h := range entries(list, psi.HashSize) {
-				if slices.ContainsFunc(entries(other, psi.HashSize), func(o []byte) bool { return bytes.Equal(o, h) }) {
+			alice, err := psi.NewKeyed(mathrand.NewChaCha8([32]byte{1}), [32]byte{}, step)
+			if err != nil {
+				t.Fatal(err)
+			}
+			hashes, match, err := alice.Return(sent, places, 0, 1, func(int) error { return nil })
+			if err != nil {
+				t.Fatal(err)
+			}
+			in := psi.Common(other, match)
+			if c.from == 0 { // the list is in bob's order
+				if in = psi.Common(match, other); !bytes.Equal(list, hashes) {
+					t.Fatal("alice does not return the list in the order in which it came")
+				}
+			}
+			for place, both := range in {
+				if both {
 					counts[place]++
 				}
 			}
@@ -252,6 +272,22 @@ func TestReturnsAreShuffled(t *testing.T) {
 			t.Errorf("%s: %v: chi-squared %.1f", name, counts, chi)
 		}
 	}
+}
+
+// naming keeps the name of the step in which lists are sent.
+type naming struct {
+	drawing
+	name *string
+}
+
+func (s *naming) Call(name string) simon.Session {
+	return &naming{s.drawing.Call(name).(drawing), s.name}
+}
+func (s *naming) Join(children ...simon.Session) { s.drawing.Join(children[0].(*naming).drawing) }
+func (s *naming) Name(l simon.Label) []byte {
+	name := s.drawing.Name(l)
+	*s.name = string(name)
+	return name
 }
 
 // setLie is one body that is not as the protocol has it.
@@ -278,8 +314,12 @@ func setLies() []setLie {
 		{"returned", func(b []byte) []byte { return slices.Concat(b[:psi.HashSize], b[:len(b)-psi.HashSize]) }, "has an element twice"},
 		{"blinded elements", func(b []byte) []byte { return append(b, b[:psi.PointSize]...) }, "another number of elements"},
 		{"blinded elements", func(b []byte) []byte { return slices.Concat(identity, b[psi.PointSize:]) }, "no canonical encoding"},
-		{"blinded elements", func(b []byte) []byte { return slices.Concat(b[psi.PointSize:], none) }, "no canonical encoding"},
-		{"blinded elements", func(b []byte) []byte { copy(b[2*psi.PointSize:], b[psi.PointSize:2*psi.PointSize]); return b }, "has an element twice"},
+		{"blinded elements", func(b []byte) []byte { return slices.Concat(b[:len(b)-psi.PointSize], none) }, "no canonical encoding"},
+		{"blinded elements", func(b []byte) []byte {
+			return slices.Concat(b[:len(b)-psi.PointSize], b[len(b)-2*psi.PointSize:len(b)-psi.PointSize])
+		}, "has an element twice"},
+		{"blinded elements", func(b []byte) []byte { return slices.Concat(b[len(b)-psi.PointSize:], b[psi.PointSize:]) }, "no proof that its sender knows the key"},
+		{"blinded elements", func(b []byte) []byte { b[psi.PointSize+psi.ProofSize-1] ^= 16; return b }, "no proof that its sender knows the key"},
 		{"answers to seat 0", func(b []byte) []byte { return nil }, "another number of elements"},
 		{"answers to seat 0", func(b []byte) []byte { return slices.Concat(identity, b[psi.PointSize:]) }, "no canonical encoding"},
 		{"answers to seat 0", func(b []byte) []byte { return slices.Concat(b[:psi.PointSize], b[:len(b)-psi.PointSize]) }, "has an element twice"},
@@ -314,7 +354,7 @@ func TestSetLies(t *testing.T) {
 				}
 				public(t, lie.vector, r.Errs)
 			}
-			want := map[int]int{2: 12, 3: 13}[n]
+			want := map[int]int{2: 12, 3: 15}[n]
 			if n == 3 && m.Name == "SetIntersectionSize" {
 				want-- // stores go to the opener
 			}
@@ -322,5 +362,80 @@ func TestSetLies(t *testing.T) {
 				t.Errorf("%s of %d: %d lies were told, want %d", m.Name, n, told, want)
 			}
 		}
+	}
+}
+
+// TestSetsAreCapped: no list is longer than max_elements, whatever a party announces, and pad_to is not more.
+func TestSetsAreCapped(t *testing.T) {
+	for _, m := range []simon.Microprotocol{simon.SetIntersection(), simon.SetIntersectionSize()} {
+		for most, want := range map[int]int{1: 1, 3: 3, 20: 20, 40: 20, 16: 16} {
+			data := []string{numbered(0, min(most, 20)), numbered(0, min(most, 18))}
+			if most == 40 {
+				want = 32
+			}
+			_, r := playSets(t, m, simontest.Options{Seed: 2}, fmt.Sprintf(`{"max_elements":%d}`, most), data...)
+			for _, msg := range r.Messages {
+				if msg.Label.Vector == "elements" && len(msg.Body) != want*psi.PointSize {
+					t.Errorf("%s of at most %d elements: a list of %d", m.Name, most, len(msg.Body)/psi.PointSize)
+				}
+			}
+			p := prepare(t, m, fmt.Sprintf(`{"max_elements":%d}`, most), data)
+			longer := simontest.Run(t, 2, simontest.Options{Rewrite: func(msg simontest.Message) []byte {
+				if msg.Label.Vector == "bound" && msg.From == 1 {
+					return []byte{0, 0, 0, 64}
+				}
+				return msg.Body
+			}}, func(ctx context.Context, s simon.Session) ([]byte, error) {
+				return m.Run(ctx, s, p.common, p.inputs[s.Self()])
+			})
+			if refused, ok := errors.AsType[*simon.SeatError](longer.Errs[0]); !ok || refused.Seat != 1 {
+				t.Errorf("%s of at most %d elements, and 64 announced: %v", m.Name, most, longer.Errs[0])
+			}
+		}
+		if path, _ := refusal(t, m, `[1]`, `{"max_elements":20,"pad_to":32}`); path != "parameters.pad_to" {
+			t.Errorf("%s: pad_to is more than max_elements: %q", m.Name, path)
+		}
+	}
+}
+
+// TestReturnsAreNotEchoed: a party that returns what it was returned does not make the other believe that all is common.
+func TestReturnsAreNotEchoed(t *testing.T) {
+	for _, m := range []simon.Microprotocol{simon.SetIntersection(), simon.SetIntersectionSize()} {
+		p := prepare(t, m, `{"pad_to":16}`, []string{numbered(0, 16), numbered(100, 116)})
+		r := simontest.MustRun(t, 2, simontest.Options{Seed: 2}, func(ctx context.Context, s simon.Session) ([]byte, error) {
+			return m.Run(ctx, echoing(s), p.common, p.inputs[s.Self()])
+		})
+		result, err := m.Finish(p.common, p.inputs[0], r.Results[0])
+		if err != nil || !strings.HasPrefix(string(result), `{"size_intersection":0`) {
+			t.Errorf("%s: %s %v", m.Name, result, err)
+		}
+	}
+}
+
+// echo is the session of an honest party, in seat 0, that receives its own returned list.
+type echo struct{ simon.Session }
+
+func echoing(s simon.Session) simon.Session {
+	if s.Self() > 0 {
+		return s
+	}
+	return echo{s}
+}
+
+func (e echo) Call(name string) simon.Session { return echo{e.Session.Call(name)} }
+func (e echo) Join(children ...simon.Session) { e.Session.Join(children[0].(echo).Session) }
+func (e echo) Exchange(ctx context.Context, from []int, l simon.Label, body []byte) ([][]byte, error) {
+	return echoed(l, body)(e.Session.Exchange(ctx, from, l, body))
+}
+func (e echo) Open(ctx context.Context, l simon.Label, body []byte) ([][]byte, error) {
+	return echoed(l, body)(e.Session.Open(ctx, l, body))
+}
+
+func echoed(l simon.Label, body []byte) func([][]byte, error) ([][]byte, error) {
+	return func(bodies [][]byte, err error) ([][]byte, error) {
+		if err == nil && l.Vector == "returned" {
+			bodies[1] = slices.Clone(body)
+		}
+		return bodies, err
 	}
 }

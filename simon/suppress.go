@@ -97,7 +97,7 @@ func (o *object) noteHidden(v values, name string) {
 const (
 	suppressionLeakage = " With suppress_below t > 0, counts below t are null before anybody sees them, indistinguishable from 0, and the number of samples stays secret, but for the sum of the counts that are shown. " +
 		"Then any coalition of parties without the two evaluators learns nothing else, also with the dealer; the two evaluators together, or one of them with the dealer, learn the hidden counts of all parties together. " +
-		"Differences of several results can show what one of them hides. Experimental: the comparisons are published, their composition is not, and evaluators and dealer must follow the protocol; one that does not can make results wrong, or have them show what is below t."
+		"Differences of several results can show what one of them hides; and whoever asks again and again with other least_samples finds the number of samples, and with it the sum of the hidden counts. Experimental: the comparisons are published, their composition is not, and evaluators and dealer must follow the protocol; one that does not can make results wrong, or have them show what is below t."
 	suppressionHelper = "With suppress_below, the dealer sends keys and receives nothing. With one evaluator it learns the hidden counts of all parties together."
 	suppressionBytes  = "; with suppress_below 8 bytes for each count to each evaluator, 2,135 from the dealer to each evaluator, and 8 from each evaluator to each party"
 )

@@ -246,7 +246,7 @@ var badCalls = []struct {
 	wants        []string
 }{
 	{"unknown microprotocol", `{"microprotocol": "SecureProduct", "data": 77412.53, "network": {"nodes": NODES, "uuid": UUID, "myself": 0}}`, 501,
-		[]string{"microprotocol: ", `"SecureProduct" is not available`, "this gateway has", "SecureSum"}},
+		[]string{"microprotocol: ", `"SecureProduct" is not available`, "GET /v1/microprotocols"}},
 	{"microprotocol in other letters", `{"microprotocol": "securesum", "data": 77412.53, "network": {"nodes": NODES, "uuid": UUID, "myself": 0}}`, 501,
 		[]string{"microprotocol: ", "it is spelled SecureSum"}},
 	{"microprotocol is a number", `{"microprotocol": 7, "data": 77412.53, "network": {"nodes": NODES, "uuid": UUID, "myself": 0}}`, 400,
@@ -361,7 +361,7 @@ func TestBadJobsAreRefusedAtOnce(t *testing.T) {
 		status                    int
 		wants                     []string
 	}{
-		{"unknown microprotocol", `{"microprotocol":"SecureProduct","data":77412.53,"parties":["alice","bob"]}`, "microprotocol", "unknown-microprotocol", 501, []string{"SecureProduct", "SecureSum"}},
+		{"unknown microprotocol", `{"microprotocol":"SecureProduct","data":77412.53,"parties":["alice","bob"]}`, "microprotocol", "unknown-microprotocol", 501, []string{"SecureProduct", "GET /v1/microprotocols"}},
 		{"unknown party", `{"microprotocol":"SecureSum","data":77412.53,"parties":["alice","mallory"]}`, "parties[1]", "invalid-parties", 400, []string{`"mallory"`, "known are"}},
 		{"same party twice", `{"microprotocol":"SecureSum","data":77412.53,"parties":["alice","bob","alice"]}`, "parties[2]", "invalid-parties", 400, []string{"it names alice, as parties[0] does"}},
 		{"one party", `{"microprotocol":"SecureSum","data":77412.53,"parties":["alice"]}`, "parties", "invalid-parties", 400, []string{"list at least two"}},

@@ -65,6 +65,7 @@ type approvalRequest struct {
 	WithHelper string          `json:"with_helper"`
 	Parameters json.RawMessage `json:"parameters"`
 	InputBytes int64           `json:"input_bytes"`
+	Approval   *jobApproval    `json:"approval"`
 }
 
 // approval fetches what an approval of the job is asked for.
@@ -79,12 +80,17 @@ func (c *client) approval(ctx context.Context, id string) (q approvalRequest, er
 	return q, nil
 }
 
-// decide approves or denies a held job.
-func (c *client) decide(ctx context.Context, id string, approve bool, reason string) (job, error) {
-	b, err := json.Marshal(struct {
-		Approve bool   `json:"approve"`
-		Reason  string `json:"reason,omitempty"`
-	}{approve, reason})
+// decide approves or denies the held job that q shows, and no other of the same id.
+func (c *client) decide(ctx context.Context, id string, q approvalRequest, approve bool, reason string) (job, error) {
+	d := struct {
+		Approve bool      `json:"approve"`
+		Reason  string    `json:"reason,omitempty"`
+		Since   time.Time `json:"since,omitzero"`
+	}{Approve: approve, Reason: reason}
+	if q.Approval != nil {
+		d.Since = q.Approval.Since
+	}
+	b, err := json.Marshal(d)
 	if err != nil {
 		return job{}, err
 	}
@@ -156,7 +162,7 @@ func (p *program) decisionCommand(approve bool, c *cobra.Command) *cobra.Command
 		if err != nil {
 			return err
 		}
-		j, err := cl.decide(c.Context(), args[0], approve, reason)
+		j, err := cl.decide(c.Context(), args[0], q, approve, reason)
 		if err != nil {
 			return err
 		}

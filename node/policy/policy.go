@@ -64,12 +64,12 @@ func refuse(format string, a ...any) error { return &Refusal{fmt.Sprintf(format,
 
 // Guard is what a profile asks of the pool of all parties' samples. Strict: 30 samples, 100 where sums of higher powers are
 // opened, from at least three parties; counts below 5 are hidden; a product of matrices has sums of ten terms for each row and
-// column.
+// column; sets that are compared have at most 65,536 elements, which is also how many a party that cheats can try at once.
 func (p Profile) Guard() simon.Guard {
 	if p == Teaching {
 		return simon.Guard{}
 	}
-	return simon.Guard{Samples: 30, Moments: 100, Contributors: 3, Suppress: 5, Ratio: 10}
+	return simon.Guard{Samples: 30, Moments: 100, Contributors: 3, Suppress: 5, Ratio: 10, Elements: 1 << 16}
 }
 
 // Check returns nil or a *Refusal for a computation of m with canonical parameters by the parties, own one included.

@@ -78,6 +78,23 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// The profile strict bounds how many elements another party may compare with this one's; teaching takes what is asked for.
+func TestCheckOfSets(t *testing.T) {
+	m := simon.SetIntersection()
+	for asked, ok := range map[string]bool{`{}`: true, `{"max_elements":65536}`: true, `{"max_elements":65537}`: false} {
+		one, err := m.Prepare(strings.NewReader(`["a"]`), []byte(asked), simon.Guard{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := (policy.Policy{}).Check(m, one.Parameters, parties("a", "b")); (err == nil) != ok || !ok && !strings.Contains(err.Error(), "at most 65536") {
+			t.Errorf("strict, %s: %v", asked, err)
+		}
+		if err := (policy.Policy{Profile: policy.Teaching}).Check(m, one.Parameters, parties("a", "b")); err != nil {
+			t.Errorf("teaching, %s: %v", asked, err)
+		}
+	}
+}
+
 // The profile strict refuses a product that gives a matrix away, and says so; teaching does not.
 func TestCheckOfMatrices(t *testing.T) {
 	m := simon.SecureMatrixMultiplication()

@@ -30,7 +30,7 @@ func BenchmarkReturn(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		if _, err := k.Return(list, 1000, steady); err != nil {
+		if _, _, err := k.Return(list, 1000, 0, 1, steady); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
@@ -32,7 +33,9 @@ const (
 // The reasons why a value cannot be an element, besides those of encode.NewInteger. None of them contains the value.
 var (
 	ErrUTF8 = errors.New("is not valid UTF-8: save the data as UTF-8 and send it again")
-	ErrLong = fmt.Errorf("is longer than the %d bytes that an element may have", MaxItem)
+	// ErrMarks is for texts of which normalization would break a letter in two: others would be equal to them.
+	ErrMarks = errors.New("has more than 30 combining marks on one letter: remove them")
+	ErrLong  = fmt.Errorf("is longer than the %d bytes that an element may have", MaxItem)
 )
 
 // AppendText appends the encoding of a text.
@@ -45,6 +48,10 @@ func AppendText(dst []byte, s string) ([]byte, error) {
 	}
 	from := len(dst)
 	dst = append(append(dst, kindText), norm.NFC.String(s)...)
+	const joiner = "\u034f" // put after 30 marks: Unicode Standard Annex 15, section 13
+	if strings.Count(string(dst[from:]), joiner) != strings.Count(s, joiner) {
+		return dst[:from], ErrMarks
+	}
 	if len(dst)-from > MaxItem {
 		return dst[:from], ErrLong
 	}

@@ -59,9 +59,6 @@ func (k *Keyed) Answer(list []byte, n int, step Step) (answers []byte, err error
 	return answers, err
 }
 
-// CheckPublic refuses what no honest party sends as its part of the public point.
-func CheckPublic(b []byte) error { return decode(new(ristretto255.Element), b) }
-
 // ErrAnswers is why the answers of all other parties together are refused.
 var ErrAnswers = errors.New("the answers do not belong together: a party did not follow the protocol")
 
@@ -75,7 +72,7 @@ func (e *PartError) Error() string { return e.Err.Error() }
 func (e *PartError) Unwrap() error { return e.Err }
 
 // Pseudonyms takes the blinding off. publics and answers are those of all other parties, in one order; publics have passed
-// CheckPublic. It returns the pseudonyms of the n elements of the list; that of item i is at[i]. The rest are random: those of
+// Keyed.CheckPublic. It returns the pseudonyms of the n elements of the list; that of item i is at[i]. The rest are random: those of
 // no item of anybody.
 func (b *Blinded) Pseudonyms(publics, answers [][]byte, step Step) (names [][NameSize]byte, at []int, err error) {
 	n := len(b.blind)

@@ -124,6 +124,19 @@ func Encode(random io.Reader, attempt uint32, names [][NameSize]byte, values []b
 	return store, true, nil
 }
 
+// Zeros says for each of the names of a party whether a store, or a sum of stores, for as many has the value zero. It looks
+// at all of them, dummies too, so that the time does not show how many are of elements.
+func Zeros(store []byte, attempt uint32, names [][NameSize]byte, step Step) ([]bool, error) {
+	zero := make([]bool, len(names))
+	err := inBlocks(len(names), step, nil, func(from, to int) error {
+		for i := from; i < to; i++ {
+			zero[i] = Decode(store, len(names), attempt, names[i]) == [ValueSize]byte{}
+		}
+		return nil
+	})
+	return zero, err
+}
+
 // Decode is what a store, or a sum of stores, for n keys has for a name.
 func Decode(store []byte, n int, attempt uint32, name [NameSize]byte) [ValueSize]byte {
 	start, b := rowOf(&name, attempt, Columns(n))

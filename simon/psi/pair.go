@@ -30,7 +30,8 @@ func NewKeyed(random io.Reader, sid [32]byte, name string) (*Keyed, error) {
 func (k *Keyed) Forget() { k.key.Forget() }
 
 // filled calls put for n slots, of which slot at[i] is for items[i] and the others for random elements: so nobody can tell
-// them apart, not by the time that they take either. at is a random order.
+// them apart. at is a random order. What is hashed for the others is an item too, so that the time shows how long the items are
+// on average, and not how many.
 func filled(random io.Reader, h Hasher, items [][]byte, n int, more int, step Step, put func(slot int, e *ristretto255.Element, extra []byte)) (at []int, err error) {
 	if len(items) > n {
 		return nil, fmt.Errorf("psi: %d elements for %d places", len(items), n)
@@ -60,7 +61,11 @@ func filled(random io.Reader, h Hasher, items [][]byte, n int, more int, step St
 			if i := item[slot]; i > 0 {
 				h.uniform(wide[:], items[i-1])
 			} else {
-				h.uniform(wide[:], own[:64])
+				like := own[:64]
+				if len(items) > 0 {
+					like = items[slot%len(items)]
+				}
+				h.uniform(wide[:], like)
 				copy(wide[:], own)
 			}
 			e.FromUniformBytes(wide[:])
@@ -81,28 +86,32 @@ func (k *Keyed) Mask(random io.Reader, items [][]byte, n int, step Step) (list [
 	return list, at, err
 }
 
-// Return is what a party makes of the n elements that the other has sent: their hashes under both scalars, in the order of
-// the list. What an honest party does not send is refused.
-func (k *Keyed) Return(list []byte, n int, step Step) (hashes []byte, err error) {
+// Return is what a party makes of the n elements that the other has sent, in the order of the list, under both scalars:
+// the hashes that it returns, and for comparison those that the other one would return. The two differ, so that nobody can
+// return what it was returned. self and peer are the seats. What an honest party does not send is refused.
+func (k *Keyed) Return(list []byte, n int, self, peer int, step Step) (hashes, match []byte, err error) {
 	if err := CheckList(list, n, PointSize); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	hashes = make([]byte, n*HashSize)
-	prefix := place("weft/v1/psi2", k.sid, k.name)
+	hashes, match = make([]byte, n*HashSize), make([]byte, n*HashSize)
+	own := place("weft/v1/psi2", k.sid, fmt.Sprint(k.name, ", returned by seat ", self))
+	other := place("weft/v1/psi2", k.sid, fmt.Sprint(k.name, ", returned by seat ", peer))
 	err = inBlocks(n, step, nil, func(from, to int) error {
 		var e ristretto255.Element
-		b := slices.Grow(slices.Clone(prefix), PointSize)
+		mine, theirs := slices.Grow(slices.Clone(own), PointSize), slices.Grow(slices.Clone(other), PointSize)
 		for i := from; i < to; i++ {
 			if err := decode(&e, list[i*PointSize:][:PointSize]); err != nil {
 				return err
 			}
 			e.ScalarMult(&k.key.s, &e)
-			sum := sha256.Sum256(e.Encode(b))
+			sum := sha256.Sum256(e.Encode(mine))
 			copy(hashes[i*HashSize:], sum[:HashSize])
+			sum = sha256.Sum256(e.Encode(theirs))
+			copy(match[i*HashSize:], sum[:HashSize])
 		}
 		return nil
 	})
-	return hashes, err
+	return hashes, match, err
 }
 
 // Shuffled are the hashes in a random order of their own.
@@ -118,11 +127,11 @@ func Shuffled(random io.Reader, hashes []byte) ([]byte, error) {
 	return out, nil
 }
 
-// Common says which of the hashes in returned are in theirs too.
-func Common(returned, theirs []byte) []bool {
-	set := make(map[[HashSize]byte]struct{}, len(theirs)/HashSize)
-	for i := 0; i < len(theirs); i += HashSize {
-		set[[HashSize]byte(theirs[i:])] = struct{}{}
+// Common says which of the hashes in returned are in match too.
+func Common(returned, match []byte) []bool {
+	set := make(map[[HashSize]byte]struct{}, len(match)/HashSize)
+	for i := 0; i < len(match); i += HashSize {
+		set[[HashSize]byte(match[i:])] = struct{}{}
 	}
 	in := make([]bool, len(returned)/HashSize)
 	for i := range in {

@@ -106,10 +106,10 @@ func TestGroup(t *testing.T) {
 		if _, err := one.Answer(list, 2, steady); err != ErrPoint {
 			t.Errorf("%s is answered: %v", bad, err)
 		}
-		if _, err := one.Return(list, 2, steady); err != ErrPoint {
+		if _, _, err := one.Return(list, 2, 0, 1, steady); err != ErrPoint {
 			t.Errorf("%s is returned: %v", bad, err)
 		}
-		if err := CheckPublic(unhex(t, bad)); err != ErrPoint {
+		if err := one.CheckPublic(unhex(t, bad), make([]byte, ProofSize), 1); err != ErrPoint {
 			t.Errorf("%s is a public point: %v", bad, err)
 		}
 	}
@@ -148,11 +148,12 @@ func TestOwnVectors(t *testing.T) {
 		t.Fatal(err)
 	}
 	generator := unhex(t, multiples[1])
-	returned, err := one.Return(generator, 1, steady)
+	returned, match, err := one.Return(generator, 1, 0, 1, steady)
 	if err != nil {
 		t.Fatal(err)
 	}
-	same("a returned hash", returned, "7d223b5d1b03ab21a3d0dc6566b045b4")
+	same("a returned hash", returned, "7345020b4de972f69bfa8364c199eb67")
+	same("a returned hash of the other", match, "75f5b39e24992d1fe5c3f71e92d5f9df")
 	// Blinded, the element is 2 generators; the own key makes that 2, the answer is 3, and the blinding takes 1 + 1 off.
 	b := &Blinded{List: unhex(t, multiples[2]), keyed: one, blind: make([]ristretto255.Scalar, 1)}
 	b.blind[0] = one.key.s
