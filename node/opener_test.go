@@ -138,6 +138,41 @@ func TestOpenerIsMissing(t *testing.T) {
 	}
 }
 
+// Three parties count what all have, with the coordinator as opener; two need none. Who does not list it is refused before a
+// JOIN leaves.
+func TestSizeByOpener(t *testing.T) {
+	f := newFleet(t, simontest.Faults{}, three...)
+	f.catalogue = []simon.Microprotocol{asks(simon.SetIntersectionSize(), `{"suppress_below":2}`)}
+	f.policy = func(_ string, p *policy.Policy) { p.Helpers = f.helpedBy(simon.Opener, "SetIntersectionSize") }
+	f.deal(seat.DealerConfig{})
+	f.again()
+	f.terms.round = patience
+	sets := map[string]string{"alice": `["a","b","c","d"]`, "bob": `["d","c","b","x"]`, "carol": `["d","c","a"]`}
+	w := f.watch()
+	for _, c := range []struct{ carol, want string }{
+		{sets["carol"], `{"size_intersection":2}`},
+		{`["c","a"]`, `{"size_intersection":0,"notes":{"size_intersection":"0 stands for fewer than 2 elements, perhaps none"}}`},
+	} {
+		id := uuid.New()
+		sets["carol"] = c.carol
+		for name, j := range f.endedAll(f.submitAll(id, sets)) {
+			if got := f.members[name].result(j); got != c.want {
+				t.Errorf("%s: %s", name, got)
+			}
+		}
+		if n := len(w.seen(func(x sent) bool { return x.uuid() == id && x.to == "coordinator" && x.kind() == kindShare })); n < 3 {
+			t.Errorf("the opener hears %d shares", n)
+		}
+		f.settle()
+	}
+	f.checkInvariants()
+	f.policy = func(_ string, p *policy.Policy) { p.Helpers = f.helpedBy(simon.Opener, "KthElement") }
+	f.again()
+	w = f.watch()
+	id := uuid.New()
+	f.refusedBefore(w, id, f.endedAll(f.submitAll(id, sets)), "does not let the coordinator")
+}
+
 // The opener's process dies while parties wait for its word: they try again with its successor.
 func TestOpenerDies(t *testing.T) {
 	f := newFleet(t, simontest.Faults{}, three...)

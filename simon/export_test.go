@@ -1,6 +1,11 @@
 package simon
 
-import "context"
+import (
+	"context"
+	"slices"
+
+	"github.com/weftmpc/weft/simon/psi"
+)
 
 // What package simon_test plays of gates: each seat calls the same function, at a helper's seat with nothing to add.
 
@@ -54,6 +59,38 @@ func PlayOverlap(ctx context.Context, s Session, name string, items [][]byte) ([
 		return o.among(ctx, s)
 	}
 	return o.pair(ctx, s)
+}
+
+// SizePart is what a party has in a count by an opener: its pseudonyms, by item, those of its list in the order in which
+// others answered, and its store before it is masked.
+type SizePart struct {
+	Names [][psi.NameSize]byte
+	List  [][psi.NameSize]byte
+	Store []byte
+	Size  int
+}
+
+// PlaySize counts the common elements, as an opener does or as a party.
+func PlaySize(ctx context.Context, s Session, items [][]byte, least int) (p SizePart, err error) {
+	o := overlap{name: "size", items: items, most: usualElements}
+	if s.Self() >= s.N() {
+		return p, o.openSize(ctx, s, least)
+	}
+	call := s.Call(o.name)
+	part, names, at, err := o.counted(ctx, call)
+	if err != nil {
+		return p, err
+	}
+	for i := range items {
+		p.Names = append(p.Names, names[at[i]])
+	}
+	p.List = names
+	p.Store = slices.Clone(part.store)
+	if p.Size, err = part.count(ctx, call, least); err != nil {
+		return p, err
+	}
+	s.Join(call)
+	return p, nil
 }
 
 // AddUp is what an aggregator makes of the parties' bodies.

@@ -225,20 +225,8 @@ func total(s Session, y ring.Vector, bodies [][]byte) (ring.Vector, error) {
 // maskedXOR adds the parties' vectors bit by bit, and gives every party the total: as MaskedSum, with exclusive or. x is over
 // with afterwards.
 func maskedXOR(ctx context.Context, s Session, l Label, x []byte) ([]byte, error) {
-	mask := make([]byte, min(len(x), 64<<10))
-	for peer := range s.N() {
-		if peer == s.Self() {
-			continue
-		}
-		stream, err := s.Stream(Mask, peer, l)
-		if err != nil {
-			return nil, fmt.Errorf("mask shared with seat %d: %w", peer, err)
-		}
-		for at := 0; at < len(x); at += len(mask) {
-			part := mask[:min(len(mask), len(x)-at)]
-			stream.Fill(part)
-			subtle.XORBytes(x[at:], x[at:], part)
-		}
+	if err := maskXOR(s, l, x); err != nil {
+		return nil, err
 	}
 	bodies, err := s.Exchange(ctx, nil, l, x)
 	if err != nil {
@@ -254,4 +242,24 @@ func maskedXOR(ctx context.Context, s Session, l Label, x []byte) ([]byte, error
 		}
 	}
 	return x, nil
+}
+
+// maskXOR adds to x, bit by bit, the masks that this party shares with each other one: in the sum of all parties' they cancel.
+func maskXOR(s Session, l Label, x []byte) error {
+	mask := make([]byte, min(len(x), 64<<10))
+	for peer := range s.N() {
+		if peer == s.Self() {
+			continue
+		}
+		stream, err := s.Stream(Mask, peer, l)
+		if err != nil {
+			return fmt.Errorf("mask shared with seat %d: %w", peer, err)
+		}
+		for at := 0; at < len(x); at += len(mask) {
+			part := mask[:min(len(mask), len(x)-at)]
+			stream.Fill(part)
+			subtle.XORBytes(x[at:], x[at:], part)
+		}
+	}
+	return nil
 }

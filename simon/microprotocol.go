@@ -20,7 +20,7 @@ type Microprotocol struct {
 	Input, Parameters, Result json.RawMessage
 
 	MinParties, MaxParties int    // MaxParties 0: as the configuration allows
-	Roles                  []Role // that somebody must have, of S0 and S1 (both or none), Dealer and Opener; see RolesFor
+	Roles                  []Role // that somebody must have, of S0 and S1 (both or none), Dealer and Opener; see RolesFor and RolesFrom
 	Trusting               []Role // of Roles: a helper there reads data once it works together with one party
 
 	// ForTwo says that its result between two parties is no value of the other, so that every profile allows two.
@@ -28,6 +28,8 @@ type Microprotocol struct {
 
 	// RolesFor are the roles that are needed for canonical parameters, at most Roles. nil: Roles, whatever they are.
 	RolesFor func(canonical []byte) []Role
+	// RolesFrom is the number of parties from which roles are needed at all. 0: any.
+	RolesFrom int
 
 	Hops  int    // sequential message steps of a warm computation, JOIN and CONFIRM included
 	Bytes string // bytes per party and receiver, in words

@@ -65,7 +65,7 @@ func TestModesSayWhatTheyNeedAndDisclose(t *testing.T) {
 			"open-counts":   {nil, []simon.Disclosure{simon.PooledCountsToAll}},
 		} {
 			p := prepare(t, c.m, withMode(c.parameters, mode), []string{"[1,2,3]", "[4]"})
-			if got := c.m.Needs(p.common.Parameters); !slices.Equal(got, want.roles) {
+			if got := c.m.Needs(p.common.Parameters, 2); !slices.Equal(got, want.roles) {
 				t.Errorf("%s, %s needs %v", c.m.Name, mode, got)
 			}
 			if got := c.m.Discloses(p.common.Parameters); !slices.Equal(got, want.discloses) {

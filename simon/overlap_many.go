@@ -133,15 +133,34 @@ func allSeats(n int) []int {
 // zeroSum is one attempt at the sum of all parties' stores of shares of zero. ok is false where a party could not encode its
 // own: then all try again, with other bands.
 func zeroSum(ctx context.Context, s Session, names [][psi.NameSize]byte, attempt uint32) (sum []byte, ok bool, err error) {
-	at := func(what string) Label {
-		return Label{Round: 4 + 2*attempt, Vector: fmt.Sprintf("%s %d", what, attempt)}
+	store, ok, err := zeroStore(ctx, s, names, names, attempt)
+	if err != nil || !ok {
+		return nil, false, err
 	}
+	sum, err = maskedXOR(ctx, s, storesAt(attempt), store)
+	return sum, err == nil, err
+}
+
+// zeroLabel is that of a step of an attempt, and storesAt that of the stores.
+func zeroLabel(what string, attempt uint32) Label {
+	return Label{Round: 4 + 2*attempt, Vector: fmt.Sprintf("%s %d", what, attempt)}
+}
+
+func storesAt(attempt uint32) Label {
+	l := zeroLabel("stores", attempt)
+	l.Round++
+	return l
+}
+
+// zeroStore is a party's own store of an attempt: for each name, under its key, the party's share of zero. It must not leave
+// unmasked. ok is false where a party could not encode its own. One hop, one byte to each party.
+func zeroStore(ctx context.Context, s Session, names, keys [][psi.NameSize]byte, attempt uint32) (store []byte, ok bool, err error) {
 	shares := make([]byte, len(names)*psi.ValueSize)
 	for peer := range s.N() {
 		if peer == s.Self() {
 			continue
 		}
-		stream, err := s.Stream(Zero, peer, at("zero shares"))
+		stream, err := s.Stream(Zero, peer, zeroLabel("zero shares", attempt))
 		if err != nil {
 			return nil, false, fmt.Errorf("key shared with seat %d: %w", peer, err)
 		}
@@ -150,17 +169,12 @@ func zeroSum(ctx context.Context, s Session, names [][psi.NameSize]byte, attempt
 		psi.AddShares(shares, &key, names)
 		clear(key[:])
 	}
-	store, ok, err := psi.Encode(s.Rand(), attempt, names, shares)
+	store, ok, err = psi.Encode(s.Rand(), attempt, keys, shares)
 	if err != nil {
 		return nil, false, err
 	}
-	if ok, err = allReady(ctx, s, at("encoded"), ok); err != nil || !ok {
-		return nil, false, err
-	}
-	l := at("stores")
-	l.Round++
-	sum, err = maskedXOR(ctx, s, l, store)
-	return sum, err == nil, err
+	ok, err = allReady(ctx, s, zeroLabel("encoded", attempt), ok)
+	return store, ok, err
 }
 
 // allReady says whether all parties are. One hop, one byte to each party.

@@ -139,10 +139,7 @@ func checkSome(t *testing.T, percent int, property func(*rapid.T)) {
 
 // withHelpers gives the first two parties the evaluators' seats and adds a dealer, where m needs them and o has none.
 func withHelpers(m simon.Microprotocol, c simon.Common, o simontest.Options) simontest.Options {
-	roles := m.Roles
-	if m.RolesFor != nil {
-		roles = m.RolesFor(c.Parameters)
-	}
+	roles := m.Needs(c.Parameters, c.Parties)
 	_, aggregated := o.Roles[simon.Aggregator]
 	switch {
 	case len(roles) == 0 && aggregated:

@@ -6,8 +6,11 @@ import (
 	"slices"
 )
 
-// Needs are the roles that somebody must have in a computation with these canonical parameters.
-func (m Microprotocol) Needs(canonical []byte) []Role {
+// Needs are the roles that somebody must have in a computation of so many parties with these canonical parameters.
+func (m Microprotocol) Needs(canonical []byte, parties int) []Role {
+	if parties < m.RolesFrom {
+		return nil
+	}
 	if m.RolesFor != nil {
 		return m.RolesFor(canonical)
 	}

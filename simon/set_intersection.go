@@ -11,7 +11,7 @@ import (
 func SetIntersection() Microprotocol {
 	return set{
 		name: "intersection",
-		run: func(ctx context.Context, s Session, o overlap) ([]byte, error) {
+		run: func(ctx context.Context, s Session, o overlap, _ values) ([]byte, error) {
 			find := o.pair
 			if s.N() > 2 {
 				find = o.among
@@ -22,7 +22,7 @@ func SetIntersection() Microprotocol {
 			}
 			return packed(mine), nil
 		},
-		finish: func(own []setElement, opened []byte) (object, error) {
+		finish: func(own []setElement, opened []byte, _ Common, _ values) (object, error) {
 			if len(opened) != (len(own)+7)/8 {
 				return object{}, errOpenedSet
 			}

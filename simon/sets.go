@@ -33,8 +33,34 @@ func setParameters() []parameter {
 // set describes the comparison of sets. own is what they tell.
 type set struct {
 	name   string // of the intersection
-	run    func(ctx context.Context, s Session, o overlap) ([]byte, error)
-	finish func(own []setElement, opened []byte) (object, error)
+	run    func(ctx context.Context, s Session, o overlap, v values) ([]byte, error)
+	finish func(own []setElement, opened []byte, c Common, v values) (object, error)
+	// open is the opener's part, where more than two parties compare; nil: they need none. Then suppress_below is a parameter.
+	open func(ctx context.Context, s Session, o overlap, v values) error
+}
+
+// parameters are those of the comparison, but for its times.
+func (c set) parameters() []parameter {
+	if c.open == nil {
+		return setParameters()
+	}
+	return append(setParameters(), whole("suppress_below", nil, 0, mostSuppressed,
+		"of more than two parties, the least number that is shown: the opener tells a smaller one as 0; 0 shows all. Two parties see the number whatever this is. By default as this party's policy asks"))
+}
+
+// guard fills the parameters as the policy asks, and refuses what asks for less.
+func (c set) guard(v values, g Guard) error {
+	if c.open != nil {
+		if err := g.suppress(v); err != nil {
+			return err
+		}
+	}
+	return g.elements(v)
+}
+
+// overlap is the comparison that parameters ask for.
+func (c set) overlap(v values) overlap {
+	return overlap{name: c.name, most: int(v.whole("max_elements")), pad: int(v.whole("pad_to"))}
 }
 
 // setLayout stands for the layout of what is sent: lists have the length that parameters and announcements say.
@@ -45,21 +71,24 @@ func (c set) complete(m Microprotocol) Microprotocol {
 	m.Version, m.MinParties = 1, 2
 	m.Round, m.Limit = 5*time.Minute, 15*time.Minute
 	m.Input = json.RawMessage(setInput)
-	known := withTiming(m.Round, m.Limit, setParameters()...)
+	known := withTiming(m.Round, m.Limit, c.parameters()...)
 	m.Parameters = schemaOf(known)
 	m.Prepare = func(data io.Reader, parameters json.RawMessage, g Guard) (Prepared, error) {
 		v, err := readParameters(parameters, known)
 		if err != nil {
 			return Prepared{}, err
 		}
-		return prepareSet(data, v, g)
+		if err := c.guard(v, g); err != nil {
+			return Prepared{}, err
+		}
+		return prepareSet(data, v)
 	}
 	m.Check = func(canonical []byte, g Guard) error {
 		v, err := readParameters(canonical, known)
 		if err != nil {
 			return err
 		}
-		return g.elements(v)
+		return c.guard(v, g)
 	}
 	m.Run = func(ctx context.Context, s Session, common Common, input []byte) ([]byte, error) {
 		v, err := canonicalValues(common, known)
@@ -70,22 +99,37 @@ func (c set) complete(m Microprotocol) Microprotocol {
 		if err != nil {
 			return nil, err
 		}
-		o := overlap{name: c.name, most: int(v.whole("max_elements")), pad: int(v.whole("pad_to")), items: make([][]byte, len(own))}
+		o := c.overlap(v)
+		o.items = make([][]byte, len(own))
 		for i, e := range own {
 			o.items[i] = e.item
 		}
-		return c.run(ctx, s, o)
+		return c.run(ctx, s, o, v)
 	}
-	m.Finish = func(_ Common, input, opened []byte) (json.RawMessage, error) {
+	m.Finish = func(common Common, input, opened []byte) (json.RawMessage, error) {
 		own, err := storedElements(input)
 		if err != nil {
 			return nil, err
 		}
-		result, err := c.finish(own, opened)
+		v, err := canonicalValues(common, known)
+		if err != nil {
+			return nil, err
+		}
+		result, err := c.finish(own, opened, common, v)
 		if err != nil {
 			return nil, err
 		}
 		return result.json(), nil
+	}
+	if c.open != nil {
+		m.Roles, m.RolesFrom, m.Trusting = []Role{Opener}, 3, []Role{Opener}
+		m.OpenTo = func(ctx context.Context, s Session, common Common) error {
+			v, err := canonicalValues(common, known)
+			if err != nil {
+				return err
+			}
+			return c.open(ctx, s, c.overlap(v), v)
+		}
 	}
 	return m
 }
@@ -108,10 +152,7 @@ func (g Guard) elements(v values) error {
 	return nil
 }
 
-func prepareSet(data io.Reader, v values, g Guard) (Prepared, error) {
-	if err := g.elements(v); err != nil {
-		return Prepared{}, err
-	}
+func prepareSet(data io.Reader, v values) (Prepared, error) {
 	own, err := readSets(data)
 	if err != nil {
 		return Prepared{}, err

@@ -325,7 +325,7 @@ func FuzzStoredSet(f *testing.F) {
 	f.Add([]byte{1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1}, []byte{})
 	f.Fuzz(func(t *testing.T, input, opened []byte) {
 		for _, m := range []simon.Microprotocol{simon.SetIntersection(), simon.SetIntersectionSize()} {
-			_, _ = m.Finish(simon.Common{Parties: 2}, input, opened)
+			_, _ = m.Finish(simon.Common{Parties: 2, Parameters: p.Parameters}, input, opened)
 		}
 	})
 }

@@ -25,7 +25,7 @@ func playSets(t testing.TB, m simon.Microprotocol, o simontest.Options, paramete
 	p := prepare(t, m, parameters, data)
 	r := p.run(t, o)
 	var results []string
-	for seat, opened := range r.Results {
+	for seat, opened := range r.Results[:len(data)] {
 		got, err := m.Finish(p.common, p.inputs[seat], opened)
 		if err != nil {
 			t.Fatal(err)
@@ -332,23 +332,18 @@ func setLies() []setLie {
 func TestSetLies(t *testing.T) {
 	for _, m := range []simon.Microprotocol{simon.SetIntersection(), simon.SetIntersectionSize()} {
 		for _, n := range []int{2, 3} {
-			if m.MaxParties > 0 && n > m.MaxParties {
-				continue
-			}
 			data := []string{`["a","b"]`, `["b"]`, `["b","c"]`}[:n]
 			p := prepare(t, m, "", data)
 			told := 0
 			for _, lie := range setLies() {
 				lied := false
-				r := simontest.Run(t, n, simontest.Options{Seed: 4, Rewrite: func(m simontest.Message) []byte {
+				r := simontest.Run(t, n, withHelpers(m, p.common, simontest.Options{Seed: 4, Rewrite: func(m simontest.Message) []byte {
 					if m.From == 1 && m.To == 0 && m.Label.Vector == lie.vector {
 						lied = true
 						return lie.change(m.Body)
 					}
 					return m.Body
-				}}, func(ctx context.Context, s simon.Session) ([]byte, error) {
-					return m.Run(ctx, s, p.common, p.inputs[s.Self()])
-				})
+				}}), p.part)
 				if !lied {
 					continue
 				}
@@ -359,7 +354,11 @@ func TestSetLies(t *testing.T) {
 				}
 				public(t, lie.vector, r.Errs)
 			}
-			if want := map[int]int{2: 12, 3: 15}[n]; told != want {
+			want := map[int]int{2: 12, 3: 15}[n]
+			if n == 3 && m.Name == "SetIntersectionSize" {
+				want-- // stores go to the opener
+			}
+			if told != want {
 				t.Errorf("%s of %d: %d lies were told, want %d", m.Name, n, told, want)
 			}
 		}

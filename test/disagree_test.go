@@ -164,8 +164,8 @@ func TestTwoParties(t *testing.T) {
 func TestThreePartiesForTwo(t *testing.T) {
 	d, id := strictDemo(t), uuid.NewString()
 	for party := range 3 {
-		a := d.compute(t, party, strings.Replace(d.kwargs(party, `["a"]`, id), "SecureSum", "SetIntersectionSize", 1))
-		refused(t, fmt.Sprintf("party %d", party), a, 400, "network.nodes", "SetIntersectionSize is for exactly 2 parties; 3 are named")
+		a := d.compute(t, party, strings.Replace(d.kwargs(party, `[[1]]`, id), "SecureSum", "SecureMatrixMultiplication", 1))
+		refused(t, fmt.Sprintf("party %d", party), a, 400, "network.nodes", "SecureMatrixMultiplication is for exactly 2 parties; 3 are named")
 	}
 }
 

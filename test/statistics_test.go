@@ -98,6 +98,8 @@ var studies = []study{
 	{Name: "SetIntersection", Data: [3]string{`[[["Ng", 1970], ["Ng", 1971]]]`, `[[["Ng", 1971]], [["Ng", 1971], "Ng"]]`, `[[["Ng", 1971], "Ng"]]`}, Parameters: json.RawMessage(`{"pad_to": 20}`),
 		want: map[string]string{"size_intersection": "1", "intersection.0": `["Ng",1971]`}},
 	{Name: "SetIntersectionSize", Data: [3]string{`["p1", "p2", "p3", "p2"]`, `["p3", "p2", "p8"]`}, want: map[string]string{"size_intersection": "2"}},
+	{Name: "SetIntersectionSize", Data: [3]string{`["p1", "p2", "p3", "p2"]`, `["p3", "p2", "p8"]`, `["p8", "p3", 1, "p2"]`}, want: map[string]string{"size_intersection": "2"}},
+	{Name: "SetIntersectionSize", Data: [3]string{`["p1", "p2"]`, `["p2", "p8"]`, `["p2"]`}, Parameters: json.RawMessage(`{"suppress_below": 2, "pad_to": 16}`), want: map[string]string{"size_intersection": "0"}},
 }
 
 // parties is how many take part.

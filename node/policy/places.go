@@ -29,7 +29,7 @@ type Places struct{ S0, S1, Dealer, Opener, Aggregator identity.Fingerprint }
 func (p Policy) Places(m simon.Microprotocol, parameters []byte, id uuid.UUID, parties []seat.Peer) (Places, error) {
 	var at Places
 	evaluators := false
-	for _, role := range m.Needs(parameters) {
+	for _, role := range m.Needs(parameters, len(parties)) {
 		switch role {
 		case simon.First:
 		case simon.S0, simon.S1:

@@ -68,6 +68,22 @@ func TestDealerByPolicy(t *testing.T) {
 	}
 }
 
+// The size of an intersection needs an opener where more than two parties compute.
+func TestOpenerFromThreeParties(t *testing.T) {
+	m := simon.SetIntersectionSize()
+	listed := Policy{Coordinator: center, Helpers: []Helper{{FP: center, Roles: []simon.Role{simon.Opener}, Microprotocols: []string{m.Name}}}}
+	all := peers("a", "b", "c", "d")
+	for n, want := range map[int]Places{2: {}, 3: {Opener: center}, 4: {Opener: center}} {
+		if at, err := listed.Places(m, nil, uuid.UUID{1}, all[:n]); err != nil || at != want {
+			t.Errorf("%d parties: %v %v", n, at, err)
+		}
+		_, err := Policy{Coordinator: center}.Places(m, nil, uuid.UUID{1}, all[:n])
+		if refused := err != nil && strings.Contains(err.Error(), "does not let the coordinator"); refused != (n > 2) || !refused && err != nil {
+			t.Errorf("%d parties, not listed: %v", n, err)
+		}
+	}
+}
+
 // An opener is listed for the microprotocol, whoever else is.
 func TestOpenerByPolicy(t *testing.T) {
 	m := simon.Microprotocol{Name: "Count", Roles: []simon.Role{simon.Opener}}

@@ -62,7 +62,7 @@ func (d *Dealer) accepts(c coordinator.Common) (part, error) {
 		return refuse("it does not help %s version %d: is it as new as the parties' nodes?", c.Microprotocol, c.Version)
 	}
 	m := d.cfg.Catalogue[i]
-	p, needs := partOf(m, role), m.Needs(c.Parameters)
+	p, needs := partOf(m, role), m.Needs(c.Parameters, len(c.Parties))
 	evaluators := slices.Contains(needs, simon.S0) || slices.Contains(needs, simon.S1)
 	switch {
 	case p.play == nil:

@@ -131,6 +131,20 @@ func (b *Blinded) Forget() {
 	}
 }
 
+// StoreKeys are the keys under which a store has values for names, where who is told keys must not find shares of zero: those
+// are made of the names, and from a key nobody finds the name of an element that is not its own.
+func StoreKeys(names [][NameSize]byte) [][NameSize]byte {
+	const domain = "weft/v1/psi-key"
+	keys := make([][NameSize]byte, len(names))
+	var in [len(domain) + NameSize]byte
+	copy(in[:], domain)
+	for i := range names {
+		copy(in[len(domain):], names[i][:])
+		keys[i] = sha256.Sum256(in[:])
+	}
+	return keys
+}
+
 // AddShares adds to the shares of zero, of ValueSize bytes for each name, what this party and one other make of the names
 // with a key that only they have: both the same, so that the shares of all parties add up to zero (HMAC with SHA-256, RFC
 // 2104, cut to 16 bytes).
