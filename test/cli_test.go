@@ -179,7 +179,7 @@ func TestRunShowsTheGatewaysRefusal(t *testing.T) {
 	t.Parallel()
 	d := startDemo(t)
 	d.weft(t, 0, "", "run", "SecureSum", "--parties", "alice,bob,mallory", "--data", private).fails(1, "weft: error: ", "parties[2]", `"mallory"`)
-	d.weft(t, 0, "", "run", "SecureProduct", "--parties", "alice,bob", "--data", private).fails(1, "SecureProduct", "SecureSum")
+	d.weft(t, 0, "", "run", "SecureProduct", "--parties", "alice,bob", "--data", private).fails(1, "SecureProduct", "GET /v1/microprotocols")
 	d.weft(t, 0, "["+private+", 1e300]", "run", "SecureSum", "--parties", "alice,bob", "--data", "-").fails(1, "data[1]: is out of range: |x| < 2.23e23")
 	nan := d.weft(t, 0, "[1, NaN]", "run", "SecureSum", "--parties", "alice,bob", "--data", "-")
 	nan.fails(1, "standard input is no JSON: line 1, column 5")

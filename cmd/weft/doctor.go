@@ -299,7 +299,11 @@ func (d *doctor) askCoordinator(ctx context.Context, nc *nats.Conn) {
 	}
 	defer d.dealer(ctx, nc, s)
 	off := began.Add(took / 2).Sub(s.Time)
-	text := fmt.Sprintf("this machine's clock is %s %s the coordinator's", off.Abs().Round(10*time.Millisecond), beforeOrAfter(off))
+	step := 10 * time.Millisecond
+	if off.Abs() > 10*time.Second {
+		step = time.Second
+	}
+	text := fmt.Sprintf("this machine's clock is %s %s the coordinator's", off.Abs().Round(step), beforeOrAfter(off))
 	switch advice := "let both machines take their time from NTP"; {
 	case off.Abs() > coordinator.ClockTolerance:
 		d.wrong("clock", advice, "%s; at most %s is possible", text, coordinator.ClockTolerance)
