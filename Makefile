@@ -48,12 +48,12 @@ unit: .venv/installed
 	WEFT_PYTHON=$(CURDIR)/.venv/bin/python $(GO) test $(BESIDE) ./test ./node ./...
 
 # The same under the race detector, where code runs in the test's own process and in more than one goroutine: the binary that
-# whole-system tests start has no detector, and a protocol is one goroutine, but for simon/fss. -short leaves the exhaustive
+# whole-system tests start has no detector, and a protocol is one goroutine, but for simon/fss and simon/psi. -short leaves the exhaustive
 # ones out; measurements, pictures and what waits for long have run in unit.
 UNRACED = '^Test(Bench|Wire|Slow|HalfClosed|Resets|ManyHostileServices|Downloads|LongSheet|Pictures|WrongDealers|DealerOverA|DiskFull|ManyComputations|ResultsNeverMix|CrashAtEveryStep|Storm)'
 RACED = $$($(GO) list ./... | grep -v -e /weft/simon -e /weft/test)
 race: .venv/installed
-	CGO_ENABLED=1 WEFT_PYTHON=$(CURDIR)/.venv/bin/python $(GO) test $(BESIDE) -race -short -skip $(UNRACED) $(RACED) ./simon/simontest ./simon/special ./simon/fss
+	CGO_ENABLED=1 WEFT_PYTHON=$(CURDIR)/.venv/bin/python $(GO) test $(BESIDE) -race -short -skip $(UNRACED) $(RACED) ./simon/simontest ./simon/fss ./simon/psi
 	CGO_ENABLED=1 $(GO) test -race -short -run 'AgreesWithR|TestClinicalStudy|TestSumIsExact' ./simon
 	CGO_ENABLED=1 WEFT_PYTHON=$(CURDIR)/.venv/bin/python $(GO) test -race -short -run '^TestObserver' -skip '^TestObserverWouldFind' ./test
 
