@@ -113,7 +113,7 @@ func (s *Server) Connect(user Key, opts ...nats.Option) (*nats.Conn, error) {
 	if !s.users[user.public] { // the server would hang up without a word, and only when write_deadline has passed
 		return nil, fmt.Errorf("connecting to the broker in this process: no account has the user %q", user.public)
 	}
-	nc, err := nats.Connect("", options(user, s.log, append([]nats.Option{nats.InProcessServer(inProcess{s.srv})}, opts...))...)
+	nc, err := nats.Connect("", options(user, s.log, append([]nats.Option{nats.InProcessServer(s.srv)}, opts...))...)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the broker in this process as %s: %w", user.public, err)
 	}
