@@ -324,16 +324,7 @@ func TestAnApprovalCountsForEveryAttempt(t *testing.T) {
 	f := owned(t)
 	f.terms.round = time.Second
 	w, id, alice := f.watch(), uuid.New(), f.members["alice"]
-	var first [32]byte
-	w.rule(func(d sent) bool { // nobody hears carol in the first attempt
-		if !is(kindShare, id)(d) {
-			return true
-		}
-		if first == [32]byte{} {
-			first = d.sid()
-		}
-		return d.sid() != first || d.from != "carol"
-	})
+	w.unheardAtFirst(id, "carol")
 	all := f.submitAll(id, data)
 	alice.reached(all["alice"], jobs.Held)
 	killed := alice.killAt("after send 1", 2)

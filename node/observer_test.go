@@ -223,6 +223,20 @@ func (w *watch) rule(f func(d sent) bool) {
 	w.rules = append(w.rules, f)
 }
 
+// unheardAtFirst loses all that a party sends in the first attempt at a computation.
+func (w *watch) unheardAtFirst(id uuid.UUID, party string) {
+	var first [32]byte
+	w.rule(func(d sent) bool {
+		if !is(kindShare, id)(d) {
+			return true
+		}
+		if first == [32]byte{} {
+			first = d.sid()
+		}
+		return d.sid() != first || d.from != party
+	})
+}
+
 // open takes all rules away.
 func (w *watch) open() {
 	w.mu.Lock()

@@ -54,16 +54,7 @@ func TestRetrySendsThePreparedInput(t *testing.T) {
 	f.again()
 	f.terms.round = time.Second
 	w, id, bob := f.watch(), uuid.New(), f.members["bob"]
-	var first [32]byte
-	w.rule(func(d sent) bool { // nobody hears carol in the first attempt
-		if !is(kindShare, id)(d) {
-			return true
-		}
-		if first == [32]byte{} {
-			first = d.sid()
-		}
-		return d.sid() != first || d.from != "carol"
-	})
+	w.unheardAtFirst(id, "carol")
 	killed := bob.killAt("after send 1", 2) // both shares of bob's are out
 	all := f.submitAll(id, map[string]string{"alice": "alice", "bob": "bob", "carol": "carol"})
 	mu.Lock()

@@ -198,16 +198,7 @@ func TestRetryAndRestartStayInTheTrace(t *testing.T) {
 	f.terms.round, f.from = time.Second, asked
 	all := f.trace(sdk.ParentBased(sdk.AlwaysSample()))
 	w, id, bob := f.watch(), uuid.New(), f.members["bob"]
-	var first [32]byte
-	w.rule(func(d sent) bool { // nobody hears carol in the first attempt
-		if !is(kindShare, id)(d) {
-			return true
-		}
-		if first == [32]byte{} {
-			first = d.sid()
-		}
-		return d.sid() != first || d.from != "carol"
-	})
+	w.unheardAtFirst(id, "carol")
 	killed := bob.killAt("after send 1", 2)
 	jobsOf := f.submitAll(id, data)
 	<-killed
